@@ -1,0 +1,1 @@
+"""Datasets: readers, real sources, synthetic twins, splits."""

@@ -1,0 +1,84 @@
+"""What a dataset is: interactions in time order, user by user, in two flat arrays."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.registry import Registry
+
+registry: Registry[DatasetSource] = Registry("dataset", "bench.datasets")
+register = registry.register
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Interactions of ``n_users`` users with items ``1..n_items``; id 0 is padding.
+
+    Attributes:
+        name: what tables and plots call it.
+        items: ``[n_interactions]`` int32, users one after another, each oldest first.
+        offsets: ``[n_users + 1]`` int64; user ``u`` owns ``items[offsets[u]:offsets[u + 1]]``.
+        n_items: catalogue size (items that never occur count too).
+        times: ``[n_interactions]`` int64 unix seconds, or None when the source has none.
+        user_labels: ``[n_users]`` the source's own user ids, as text (split files use them).
+        synthetic: made by a generator; every output must say so.
+        notes: facts a reader of the numbers must know; reports print them as footnotes.
+    """
+
+    name: str
+    items: npt.NDArray[np.int32]
+    offsets: npt.NDArray[np.int64]
+    n_items: int
+    times: npt.NDArray[np.int64] | None = None
+    user_labels: npt.NDArray[np.str_] | None = None
+    synthetic: bool = False
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def n_users(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def n_interactions(self) -> int:
+        return len(self.items)
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """``[n_users]`` interactions per user."""
+        return np.diff(self.offsets)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of everything a model can see: items, offsets, times, catalogue size."""
+        digest = hashlib.sha256(f"{self.n_items}:{self.n_users}:".encode())
+        for array, kind in ((self.items, "<i4"), (self.offsets, "<i8"), (self.times, "<i8")):
+            if array is not None:
+                digest.update(np.ascontiguousarray(array, dtype=kind).tobytes())
+        return digest.hexdigest()
+
+
+class DatasetSource(ABC):
+    """Where a named dataset comes from.  Subclass, register, implement :meth:`load`."""
+
+    name: ClassVar[str]
+    synthetic: ClassVar[bool] = False
+
+    @abstractmethod
+    def load(self, data_dir: Path | None) -> Dataset:
+        """Read the dataset.
+
+        Args:
+            data_dir: the directory given by ``--data-dir`` or ``$BENCH_DATA``; None when
+                neither was given (embedded datasets need none).
+
+        Raises:
+            UserError: the file is missing or malformed; names it and the remedy.
+        """
