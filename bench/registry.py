@@ -106,7 +106,7 @@ class Registry(Generic[T]):
         """
         self._load()
         if name not in self._classes:
-            raise UserError(f"unknown {self.kind} {name!r}{_suggest(name, self.names())}")
+            raise UserError(f"unknown {self.kind} {name!r}{suggest(name, self.names())}")
         return self._classes[name]
 
     def description(self, name: str) -> str:
@@ -137,7 +137,7 @@ class Registry(Generic[T]):
             if key not in known:
                 raise UserError(
                     f"{self.kind} {name!r} has no hyper-parameter {key!r}"
-                    f"{_suggest(key, list(known))}"
+                    f"{suggest(key, list(known))}"
                 )
         return {
             key: parameter.parse(name, given[key]) if key in given else parameter.default
@@ -194,7 +194,8 @@ def load_plugin(path_or_module: str) -> None:
     spec.loader.exec_module(module)
 
 
-def _suggest(name: str, known: list[str]) -> str:
+def suggest(name: str, known: list[str]) -> str:
+    """The end of an error message about an unknown name: its nearest matches, or all names."""
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if near:
         return f"; did you mean {' or '.join(near)}?"

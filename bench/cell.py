@@ -1,0 +1,171 @@
+"""A cell: everything that determines one trained model, hashed to a key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any, get_type_hints
+
+from bench.errors import UserError
+from bench.registry import HyperParameter
+
+SCHEMA_VERSION = 1
+"""Raise when the meaning of stored numbers changes; cells of other versions are redone."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How every cell of a study is trained and evaluated, whatever the sampler.
+
+    Attributes:
+        dim: width of states and item vectors.
+        window: longest input, in items.
+        batch_targets: targets per batch, about.
+        lr: Adam's learning rate (betas 0.9 and 0.999, no weight decay).
+        N: default size of the candidate pool, for samplers that have one.
+        epochs: at most so many.
+        patience: epochs without a better validation NDCG@20 before training stops.
+        split: ``user``, ``leave-one-out`` or ``temporal``.
+        split_seed: of the user shuffle; not varied with the cell's seed, so that all seeds are
+            tested on the same users.
+    """
+
+    dim: int = 64
+    window: int = 50
+    batch_targets: int = 1024
+    lr: float = 1e-3
+    N: int = 100
+    epochs: int = 300
+    patience: int = 30
+    split: str = "user"
+    split_seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("dim", "window", "batch_targets", "N", "epochs", "patience", "lr"):
+            if getattr(self, name) <= 0:
+                raise UserError(f"{name}={getattr(self, name)}: must be positive")
+
+    @classmethod
+    def parameters(cls) -> dict[str, HyperParameter]:
+        """The protocol's settings, in the form that registries use."""
+        hints = get_type_hints(cls)
+        return {f.name: HyperParameter(f.name, hints[f.name], f.default) for f in fields(cls)}
+
+
+@dataclass(frozen=True)
+class Component:
+    """A registered class by name, with every hyper-parameter resolved."""
+
+    name: str
+    hyper: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One model to be trained.
+
+    Attributes:
+        dataset: what tables call it.
+        fingerprint: SHA-256 of the dataset's content.
+        split_digest: identifies the split (name, seed, or content of the split file).
+        backbone: the model under test.
+        sampler: the negative sampler.
+        peer: the model that the sampler wants trained beside it, or None.
+        objective: the loss.
+        protocol: how it is trained and evaluated.
+        seed: of initial weights, batch order, dropout and negatives.
+    """
+
+    dataset: str
+    fingerprint: str
+    split_digest: str
+    backbone: Component
+    sampler: Component
+    peer: Component | None
+    objective: Component
+    protocol: Protocol
+    seed: int
+
+    @property
+    def models(self) -> list[Component]:
+        """The models to be trained, the one under test first."""
+        return [self.backbone] if self.peer is None else [self.backbone, self.peer]
+
+    @property
+    def label(self) -> str:
+        """For people: dataset/backbone/sampler/objective/seed."""
+        return "/".join(
+            [
+                self.dataset,
+                self.backbone.name,
+                self.sampler.name,
+                self.objective.name,
+                f"seed{self.seed}",
+            ]
+        )
+
+    @cached_property
+    def key(self) -> str:
+        """20 hex digits of SHA-256 over all that can change the cell's numbers.
+
+        The dataset counts by content, not by name, so a copy of a file finds its results again.
+        """
+        config = self.config()
+        del config["dataset"]
+        config["schema"] = SCHEMA_VERSION
+        text = json.dumps(config, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+    def config(self) -> dict[str, Any]:
+        """The cell as plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Cell:
+        """The inverse of :meth:`config`."""
+        parts = {
+            name: Component(**config[name]) if config[name] is not None else None
+            for name in ("backbone", "sampler", "peer", "objective")
+        }
+        return cls(**{**config, **parts, "protocol": Protocol(**config["protocol"])})
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Which datasets, how many seeds, which protocol, and settings that differ from defaults."""
+
+    description: str
+    datasets: tuple[str, ...]
+    protocol: Protocol
+    seeds: int
+    settings: dict[str, str] = field(default_factory=dict)
+
+
+REAL = ("beauty", "toys", "sports", "health", "lastfm", "kuairand")
+TWINS = tuple(f"{name}-twin" for name in REAL)
+
+_quick = Protocol(dim=32, window=20, batch_targets=512, lr=3e-3, N=50, epochs=12, patience=4)
+
+PRESETS = {
+    "smoke": Preset(
+        "one synthetic twin, two epochs: seconds, for tests",
+        ("beauty-twin",),
+        replace(_quick, epochs=2),
+        seeds=1,
+    ),
+    "quick": Preset(
+        "the six embedded synthetic twins: minutes on two cores, no network",
+        TWINS,
+        _quick,
+        seeds=1,
+        settings={"*.dropout": "0.2"},
+    ),
+    "paper": Preset(
+        "the six real datasets under the paper's protocol: hours to days, needs --data-dir",
+        REAL,
+        Protocol(),
+        seeds=3,
+    ),
+}

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from bench.objectives.base import Objective, register, weighted_terms
+
+
+@register("bce")
+class BinaryCrossEntropy(Objective):
+    """Binary cross-entropy: -log σ(s+) - log(1 - σ(s-)), a term for each negative.
+
+    Each negative brings the positive's term with it (as in MDCNS, whose loss is a weighted sum of
+    such pairs), so weights that sum to one keep positives and negatives in balance.  Written with
+    softplus: ``log(sigmoid(x) + eps)`` has no gradient once the sigmoid underflows.
+    """
+
+    def loss(
+        self,
+        positive: Tensor,
+        negative: Tensor,
+        weights: Tensor | None = None,
+        log_q: Tensor | None = None,
+    ) -> Tensor:
+        terms = F.softplus(-positive)[:, None] + F.softplus(negative)
+        return weighted_terms(terms, weights)

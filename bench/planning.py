@@ -1,0 +1,246 @@
+"""From what the user asked for to a checked list of cells, with an estimate of their cost."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import backbones
+import samplers
+from bench import datasets, objectives
+from bench.cell import Cell, Component, Preset, Protocol
+from bench.datasets.base import Dataset
+from bench.datasets.splits import Split, make_split
+from bench.errors import UserError
+from bench.registry import Registry, suggest
+from bench.training import Trainer
+
+ANY = "*"
+"""As the target of a setting: every component of the grid that has such a hyper-parameter."""
+
+VALIDATION_SHARE = 0.15
+"""Validation's share of an epoch, for estimates made before one has been measured."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to cross with what.
+
+    Attributes:
+        datasets: registered names or paths.
+        seeds: how many; they are 0, 1, 2, ...
+        settings: ``("mdcns.gamma", "1.5")`` and the like, in order of precedence.
+        split_file: assignment of users, for split ``user``.
+    """
+
+    datasets: Sequence[str]
+    backbones: Sequence[str]
+    samplers: Sequence[str]
+    objectives: Sequence[str]
+    seeds: int
+    protocol: Protocol
+    settings: Sequence[tuple[str, str]]
+    data_dir: Path | None = None
+    split_file: Path | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Cells to run and the data they need, by the dataset's fingerprint."""
+
+    cells: list[Cell]
+    datasets: dict[str, Dataset]
+    splits: dict[str, Split]
+
+
+def parse_settings(given: Iterable[str]) -> list[tuple[str, str]]:
+    """``["mdcns.gamma=1.5"]`` as pairs.
+
+    Raises:
+        UserError: no ``=`` in one of them.
+    """
+    pairs = []
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise UserError(f"--set {text}: expected NAME.OPTION=VALUE, such as mdcns.gamma=1.5")
+        pairs.append((name, value))
+    return pairs
+
+
+def make_plan(request: Request) -> Plan:
+    """Resolve, check and cross everything; reads the datasets, trains nothing.
+
+    Raises:
+        UserError: unknown names or hyper-parameters, impossible values, unreadable data, a
+            catalogue too small for the candidate pool.
+    """
+    settings = _Settings(request.settings)
+    protocol = settings.protocol(request.protocol)
+    self_components = settings.components(backbones.registry, request.backbones)
+    sampler_components = settings.components(
+        samplers.registry, request.samplers, defaults={"N": protocol.N}
+    )
+    objective_components = settings.components(objectives.registry, request.objectives)
+    for component in self_components:
+        backbones.registry.build(component.name, component.hyper, 1, protocol.dim, protocol.window)
+    for component in objective_components:
+        objectives.registry.build(component.name, component.hyper)
+    peers: dict[str, Component | None] = {}
+    for component in sampler_components:
+        peer = samplers.registry.build(component.name, component.hyper).peer
+        peers[component.name] = (
+            settings.components(backbones.registry, [peer])[0] if peer is not None else None
+        )
+    settings.check_all_used()
+
+    cells: list[Cell] = []
+    loaded: dict[str, Dataset] = {}
+    splits: dict[str, Split] = {}
+    for name in request.datasets:
+        dataset = datasets.resolve_dataset(name, request.data_dir)
+        split = make_split(dataset, protocol.split, protocol.split_seed, request.split_file)
+        for component in sampler_components:
+            _check_pool(dataset, split, component)
+        loaded[dataset.fingerprint], splits[dataset.fingerprint] = dataset, split
+        cells += [
+            Cell(
+                dataset=dataset.name,
+                fingerprint=dataset.fingerprint,
+                split_digest=split.digest,
+                backbone=backbone,
+                sampler=sampler,
+                peer=peers[sampler.name],
+                objective=objective,
+                protocol=protocol,
+                seed=seed,
+            )
+            for seed, backbone, objective, sampler in itertools.product(
+                range(request.seeds), self_components, objective_components, sampler_components
+            )
+        ]
+    return Plan(cells, loaded, splits)
+
+
+def estimate_seconds(plan: Plan, cells: Iterable[Cell], device: str) -> dict[str, float]:
+    """Cell key to seconds it takes at most (early stopping can only shorten it).
+
+    Measured, not remembered: a few training steps of each combination of models, sampler and
+    objective are timed on this machine.
+    """
+    rates: dict[tuple[Any, ...], float] = {}
+    seconds = {}
+    for cell in cells:
+        split = plan.splits[cell.fingerprint]
+        kind = (*(model.name for model in cell.models), cell.sampler.name, cell.objective.name)
+        if kind not in rates:
+            n_items = plan.datasets[cell.fingerprint].n_items
+            rates[kind] = _seconds_per_target(cell, split, n_items, torch.device(device))
+        targets = int((np.diff(split.train.offsets) - 1).sum())
+        epoch = targets * rates[kind] * (1 + VALIDATION_SHARE)
+        seconds[cell.key] = epoch * cell.protocol.epochs
+    return seconds
+
+
+def _seconds_per_target(cell: Cell, split: Split, n_items: int, device: torch.device) -> float:
+    trainer = Trainer(cell, split.train, n_items, device)
+    rates = []
+    for batch in itertools.islice(trainer.batches.epoch(1, torch.Generator(device)), 3):
+        started = time.perf_counter()
+        float(trainer.step(batch))
+        rates.append((time.perf_counter() - started) / len(batch.cells))
+    return float(np.median(rates))
+
+
+def _check_pool(dataset: Dataset, split: Split, component: Component) -> None:
+    wanted = max(component.hyper.get("N", 1), component.hyper.get("K", 1))
+    longest = int(np.diff(split.train.offsets).max())
+    if wanted > dataset.n_items - longest:
+        raise UserError(
+            f"dataset {dataset.name!r}: {dataset.n_items} items less the longest history "
+            f"({longest}) are fewer than the {wanted} candidates of {component.name!r}; "
+            f"lower it with --set {component.name}.{'N' if 'N' in component.hyper else 'K'}=..."
+        )
+
+
+class _Settings:
+    """``--set`` options: where each applies, and whether all were of use."""
+
+    def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
+        self._pairs, self._used = pairs, set[str]()
+
+    def protocol(self, base: Protocol) -> Protocol:
+        """The protocol with the settings that have no dot."""
+        parameters = Protocol.parameters()
+        changed = {}
+        for name, value in self._pairs:
+            if "." in name:
+                continue
+            if name not in parameters:
+                raise UserError(
+                    f"--set {name}={value}: no such setting of the protocol"
+                    f"{suggest(name, list(parameters))} (for a hyper-parameter write "
+                    f"COMPONENT.{name}={value})"
+                )
+            changed[name] = parameters[name].parse("protocol", value)
+            self._used.add(name)
+        return replace(base, **changed)
+
+    def components(
+        self,
+        registry: Registry[Any],
+        names: Iterable[str],
+        defaults: Mapping[str, Any] | None = None,
+    ) -> list[Component]:
+        """Each name with its hyper-parameters resolved; repeated names count once."""
+        result = []
+        for name in dict.fromkeys(names):
+            known = registry.hyper_parameters(name)
+            given = {k: v for k, v in (defaults or {}).items() if k in known}
+            for setting, value in self._pairs:
+                target, dot, option = setting.rpartition(".")
+                if dot and (target == name or (target == ANY and option in known)):
+                    given[option] = value
+                    self._used.add(setting)
+            result.append(Component(name, registry.resolve(name, given)))
+        return result
+
+    def check_all_used(self) -> None:
+        for setting, value in self._pairs:
+            if setting not in self._used:
+                target = setting.rpartition(".")[0]
+                every = [
+                    name
+                    for registry in (samplers.registry, backbones.registry, objectives.registry)
+                    for name in registry.names()
+                ]
+                hint = "is not part of this grid" if target in every else "is unknown"
+                raise UserError(
+                    f"--set {setting}={value}: {target!r} {hint}"
+                    f"{'' if target in every else suggest(target, every)}"
+                )
+
+
+def preset_request(preset: Preset, **chosen: Any) -> Request:
+    """The request for a whole preset, with what the user ``chosen`` in place of its parts.
+
+    Every registered sampler and backbone takes part; the objective is bce unless chosen.
+    """
+    settings = [*preset.settings.items(), *chosen.pop("settings", [])]
+    everything = {
+        "datasets": preset.datasets,
+        "backbones": backbones.registry.names(),
+        "samplers": samplers.registry.names(),
+        "objectives": ["bce"],
+        "seeds": preset.seeds,
+        "protocol": preset.protocol,
+    }
+    given = {name: value for name, value in chosen.items() if value is not None}
+    return Request(**{**everything, **given, "settings": settings})

@@ -1,0 +1,123 @@
+"""What a person sees while cells run: finished ones line by line, running ones live."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+
+def duration(seconds: float) -> str:
+    """``1:02:03``; days when there are any."""
+    return str(timedelta(seconds=round(seconds)))
+
+
+class Progress:
+    """The state of a run, and its display on standard error.
+
+    On a terminal the running cells are shown live with epoch and validation NDCG@10; elsewhere
+    there is a line for each finished cell.
+    """
+
+    def __init__(self, estimates: Mapping[str, float], workers: int, folder: Path) -> None:
+        """
+        Args:
+            estimates: cell key to expected seconds, for all cells to be run.
+            workers: how many run at a time.
+            folder: where workers keep the state of their latest epoch, ``<key>.json`` each.
+        """
+        self._estimates, self._workers, self._folder = dict(estimates), workers, folder
+        self._left = dict(estimates)
+        self._started = time.monotonic()
+        self._console = Console(stderr=True, highlight=False)
+        self._live = Live(
+            get_renderable=self._render,
+            console=self._console,
+            refresh_per_second=2,
+            transient=True,
+            redirect_stdout=False,
+        )
+
+    def __enter__(self) -> Progress:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for leftover in self._folder.glob("*.json"):  # of a run that was killed
+            leftover.unlink(missing_ok=True)
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def file(self, key: str) -> Path:
+        """Where the worker of a cell keeps its state."""
+        return self._folder / f"{key}.json"
+
+    def finished(self, key: str, text: str) -> None:
+        """Count a cell off and print a line about it."""
+        self._left.pop(key, None)
+        done, total = len(self._estimates) - len(self._left), len(self._estimates)
+        line = f"[{done}/{total}, {duration(self.seconds_left())} left] {text}"
+        self._console.print(Text(line), soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        """Print a line above the display."""
+        self._console.print(Text(text), soft_wrap=True)
+
+    def seconds_left(self) -> float:
+        """Expected seconds to the end, by the pace so far."""
+        total = sum(self._estimates.values())
+        left = sum(self._left.values()) - self._done_in_running()
+        done = total - left
+        if done <= 0:
+            return left / self._workers
+        return left * (time.monotonic() - self._started) / done
+
+    def _running(self) -> list[dict[str, Any]]:
+        states = []
+        for path in sorted(self._folder.glob("*.json")):
+            try:
+                states.append(json.loads(path.read_text()) | {"key": path.stem})
+            except (OSError, ValueError):
+                continue  # it has just finished
+        return states
+
+    def _done_in_running(self) -> float:
+        return sum(
+            self._left.get(state["key"], 0.0) * state["epoch"] / state["epochs"]
+            for state in self._running()
+        )
+
+    def _render(self) -> Group:
+        done, total = len(self._estimates) - len(self._left), len(self._estimates)
+        head = Table.grid(padding=(0, 1))
+        head.add_row(
+            ProgressBar(total=max(total, 1), completed=done, width=30),
+            f"{done}/{total} cells",
+            f"{duration(time.monotonic() - self._started)} elapsed",
+            f"{duration(self.seconds_left())} left",
+        )
+        running = Table.grid(padding=(0, 1))
+        for state in self._running():
+            running.add_row(
+                state["cell"],
+                f"epoch {state['epoch']:.0f}/{state['epochs']}",
+                f"validation NDCG@10 {state['ndcg']:.4f}",
+            )
+        return Group(head, running)

@@ -1,0 +1,213 @@
+"""Results on disk: one directory a cell, complete or absent.
+
+    results/<study>/
+        cells/<key>/cell.json    configuration, metrics, timings, environment
+                    epochs.csv   one row an epoch
+                    ranks.npz    per test user: rank, user, target, input length, target count
+        failures/<key>.txt       traceback of the last failure of an unfinished cell
+        index.csv                one row a finished cell; rebuilt from the cells at any time
+
+A cell is written under a temporary name and renamed when complete, so a reader never meets half
+of one.  Everything is JSON, CSV or NPZ without pickles: results from elsewhere are data, never
+code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+from zipfile import BadZipFile
+
+import filelock
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from bench.cell import SCHEMA_VERSION, Cell
+from bench.errors import UserError
+
+Status = Literal["done", "stale", "missing", "broken"]
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What training a cell gives.
+
+    Attributes:
+        cell: what was trained.
+        code: digest of the source of its sampler, backbones and objective.
+        data: the dataset's sizes, whether it is synthetic, its footnotes.
+        metrics: ``{"valid": {...}, "test": {...}}`` at the best epoch.
+        buckets: NDCG@10 on test by item popularity and input length.
+        best_epoch: from 1.
+        timings: seconds, and peak memory of the process in MB.
+        environment: what it ran on.
+        epochs: one row an epoch.
+        arrays: per test user, for ``ranks.npz``.
+    """
+
+    cell: Cell
+    code: str
+    data: dict[str, Any]
+    metrics: dict[str, dict[str, float]]
+    buckets: dict[str, dict[str, float]]
+    best_epoch: int
+    timings: dict[str, float]
+    environment: dict[str, Any]
+    epochs: list[dict[str, float]]
+    arrays: Arrays
+
+
+class Store:
+    """The results of one study."""
+
+    def __init__(self, root: Path) -> None:
+        """
+        Args:
+            root: ``results/<study>``; made when something is first written.
+        """
+        self.root = root
+        self._cells = root / "cells"
+        self._failures = root / "failures"
+
+    def check_writable(self) -> None:
+        """Make the study's directory.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        try:
+            self._cells.mkdir(parents=True, exist_ok=True)
+            probe = self._cells / f".probe-{uuid.uuid4().hex}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise UserError(
+                f"--results: {self.root} cannot be written ({error.strerror}); "
+                "choose another directory with --results"
+            ) from error
+
+    def status(self, cell: Cell, code: str) -> Status:
+        """Whether the cell is finished, and by today's code.
+
+        Args:
+            cell: what is wanted.
+            code: digest of the code that would train it now.
+        """
+        path = self._cells / cell.key
+        if not path.exists():
+            return "missing"
+        try:
+            record = self.load(cell.key)
+        except UserError:
+            return "broken"
+        return "done" if record["code"] == code else "stale"
+
+    def save(self, result: CellResult) -> None:
+        """Store a finished cell, in place of an older one of the same key."""
+        key = result.cell.key
+        temporary = self._cells / f".{key}-{uuid.uuid4().hex}"
+        temporary.mkdir(parents=True)
+        record = {"schema": SCHEMA_VERSION, "key": key} | {
+            name: value
+            for name, value in asdict(result).items()
+            if name not in ("arrays", "epochs", "cell")
+        }
+        record["config"] = result.cell.config()
+        (temporary / "cell.json").write_text(json.dumps(record, indent=1) + "\n")
+        pd.DataFrame(result.epochs).to_csv(temporary / "epochs.csv", index=False)
+        np.savez_compressed(temporary / "ranks.npz", **result.arrays)
+        final, old = self._cells / key, self._cells / f".{key}-old-{uuid.uuid4().hex}"
+        if final.exists():
+            final.rename(old)
+        temporary.rename(final)
+        shutil.rmtree(old, ignore_errors=True)
+        (self._failures / f"{key}.txt").unlink(missing_ok=True)
+
+    def save_failure(self, cell: Cell, reason: str) -> Path:
+        """Keep a failure's traceback, beside the cells and never as one; returns its path."""
+        self._failures.mkdir(parents=True, exist_ok=True)
+        path = self._failures / f"{cell.key}.txt"
+        path.write_text(f"{cell.label}\n{json.dumps(cell.config())}\n\n{reason}\n")
+        return path
+
+    def load(self, key: str) -> dict[str, Any]:
+        """The ``cell.json`` of a finished cell.
+
+        Raises:
+            UserError: the cell is broken; names the file.
+        """
+        path = self._cells / key / "cell.json"
+        try:
+            record: dict[str, Any] = json.loads(path.read_text())
+            if record["schema"] != SCHEMA_VERSION or record["key"] != key:
+                raise ValueError("another schema or key")
+            with np.load(path.with_name("ranks.npz"), allow_pickle=False) as arrays:
+                arrays["rank"]
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
+            raise UserError(
+                f"{path.parent}: broken cell ({error}); run the grid again to redo it"
+            ) from error
+        return record
+
+    def arrays(self, key: str) -> Arrays:
+        """The per-user arrays of a finished cell."""
+        with np.load(self._cells / key / "ranks.npz", allow_pickle=False) as stored:
+            return dict(stored)
+
+    def epochs(self, key: str) -> pd.DataFrame:
+        """The training history of a finished cell."""
+        return pd.read_csv(self._cells / key / "epochs.csv")
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Every readable cell, in the order of keys."""
+        for path in sorted(self._cells.glob("[!.]*")):
+            try:
+                yield self.load(path.name)
+            except UserError:
+                continue  # the grid names broken cells and redoes them
+
+    def frame(self) -> pd.DataFrame:
+        """One row a finished cell: its configuration, metrics and costs."""
+        return pd.DataFrame([_row(record) for record in self.records()])
+
+    def write_index(self) -> None:
+        """Rebuild ``index.csv`` from the cells."""
+        temporary = self.root / f".index-{os.getpid()}.csv"
+        self.frame().to_csv(temporary, index=False)
+        temporary.replace(self.root / "index.csv")
+
+    def claim(self, cell: Cell) -> filelock.FileLock | None:
+        """The right to write a cell, until released or the process ends; None when it is taken."""
+        folder = self.root / ".locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        # Taken in the thread that hands out work, released in the one that stores results.
+        lock = filelock.FileLock(folder / f"{cell.key}.lock", thread_local=False)
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            return None
+        return lock
+
+
+def _row(record: dict[str, Any]) -> dict[str, Any]:
+    config = record["config"]
+    row = {"key": record["key"], "dataset": config["dataset"]}
+    row["synthetic"] = record["data"]["synthetic"]
+    row |= {kind: config[kind]["name"] for kind in ("backbone", "sampler", "objective")}
+    row["peer"] = config["peer"]["name"] if config["peer"] else None
+    row |= {"seed": config["seed"], "split": config["protocol"]["split"]}
+    row |= {
+        f"{part}_{metric}": value
+        for part, metrics in record["metrics"].items()
+        for metric, value in metrics.items()
+    }
+    row["best_epoch"] = record["best_epoch"]
+    return row | record["timings"]

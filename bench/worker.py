@@ -1,0 +1,171 @@
+"""Training and evaluating one cell, in whatever process it is handed to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import torch
+
+import backbones
+import samplers
+from bench import environment, objectives
+from bench.cell import Cell
+from bench.datasets.base import Dataset
+from bench.datasets.splits import Split
+from bench.evaluation import accuracy, beyond_accuracy, by_bucket, rank_users
+from bench.registry import load_plugin
+from bench.store import CellResult
+from bench.training import Epoch, fit
+
+
+@dataclass(frozen=True)
+class Task:
+    """A cell with all that a process needs to run it.
+
+    Attributes:
+        progress: a file to keep the state of the latest epoch in, or None.
+        plugins: to be loaded first; a fresh process has not seen them.
+    """
+
+    cell: Cell
+    dataset: Dataset
+    split: Split
+    device: str
+    threads: int
+    plugins: tuple[str, ...]
+    progress: Path | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a cell: a result, or the reason there is none."""
+
+    cell: Cell
+    result: CellResult | None
+    error: str = ""
+    traceback: str = ""
+
+
+def run_task(task: Task) -> Outcome:
+    """Run a cell; an exception becomes a failed outcome, so that other cells go on."""
+    try:
+        for plugin in task.plugins:
+            load_plugin(plugin)
+        return Outcome(task.cell, run_cell(task))
+    except Exception as error:
+        return Outcome(task.cell, None, f"{type(error).__name__}: {error}", traceback.format_exc())
+    finally:
+        if task.progress is not None:
+            task.progress.unlink(missing_ok=True)
+
+
+def run_cell(task: Task) -> CellResult:
+    """Train a cell, then read the test split once."""
+    started, cpu_started = time.perf_counter(), time.process_time()
+    torch.set_num_threads(task.threads)
+    cell, split, device = task.cell, task.split, torch.device(task.device)
+    n_items = task.dataset.n_items
+    report = _progress_writer(task)
+    fitted = fit(cell, split.train, split.valid, n_items, device, report)
+
+    ranking = rank_users(fitted.model, split.test, device)
+    best = fitted.epochs[fitted.best_epoch - 1]
+    counts = np.bincount(split.train.items, minlength=n_items + 1)
+    lengths = np.diff(split.test.offsets)
+    train_s = sum(row["train_s"] for row in fitted.epochs)
+    n_targets = int((np.diff(split.train.offsets) - 1).sum())
+    return CellResult(
+        cell=cell,
+        code=code_digest(cell),
+        data={
+            "users": task.dataset.n_users,
+            "items": n_items,
+            "interactions": task.dataset.n_interactions,
+            "train_targets": n_targets,
+            "valid_users": len(split.valid.targets),
+            "test_users": len(split.test.targets),
+            "synthetic": task.dataset.synthetic,
+            "notes": list(task.dataset.notes),
+        },
+        metrics={
+            "valid": {
+                k.removeprefix("valid_"): v
+                for k, v in best.items()
+                if k[:6] == "valid_" and k != "valid_s"
+            },
+            "test": accuracy(ranking.ranks) | beyond_accuracy(ranking.top, counts),
+        },
+        buckets=by_bucket(ranking.ranks, split.test.targets, lengths, counts),
+        best_epoch=fitted.best_epoch,
+        timings={
+            "epochs": len(fitted.epochs),
+            "train_s": train_s,
+            "valid_s": sum(row["valid_s"] for row in fitted.epochs),
+            "train_s_to_best": sum(row["train_s"] for row in fitted.epochs[: fitted.best_epoch]),
+            "targets_per_s": n_targets * len(fitted.epochs) / train_s,
+            "wall_s": time.perf_counter() - started,
+            "cpu_s": time.process_time() - cpu_started,
+            "peak_mb": _peak_memory_mb(),
+        },
+        environment=environment.describe(device, task.threads),
+        epochs=fitted.epochs,
+        arrays={
+            "rank": ranking.ranks,
+            "user": split.test.users,
+            "target": split.test.targets,
+            "length": lengths,
+            "target_count": counts[split.test.targets],
+        },
+    )
+
+
+def code_digest(cell: Cell) -> str:
+    """Digest of the source that makes this cell what it is: sampler, backbones, objective.
+
+    Helper modules that a component imports from its own package count; the harness does not, so
+    editing one sampler marks its own cells stale and no others.
+    """
+    classes = [samplers.registry.get(cell.sampler.name)]
+    classes += [objectives.registry.get(cell.objective.name)]
+    classes += [backbones.registry.get(model.name) for model in cell.models]
+    files = {path for cls in classes for path in _sources(sys.modules[cls.__module__])}
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        digest.update(Path(path).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _sources(module: ModuleType) -> set[str]:
+    """The files of a module and of its siblings that it uses."""
+    package = module.__name__.rpartition(".")[0]
+    used = {getattr(value, "__module__", None) for value in vars(module).values()}
+    siblings = {name for name in used if package and name and name.startswith(f"{package}.")}
+    return {str(sys.modules[name].__file__) for name in siblings | {module.__name__}}
+
+
+def _progress_writer(task: Task) -> Callable[[Epoch], None]:
+    def write(row: Epoch) -> None:
+        if task.progress is not None:
+            state = {"cell": task.cell.label, "epoch": row["epoch"], "ndcg": row["valid_ndcg@10"]}
+            state["epochs"] = task.cell.protocol.epochs
+            temporary = task.progress.with_suffix(".new")
+            temporary.write_text(json.dumps(state))
+            temporary.replace(task.progress)
+
+    return write
+
+
+def _peak_memory_mb() -> float:
+    """Peak resident memory of this process, in MB (a worker runs many cells: an upper bound)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
