@@ -88,7 +88,7 @@ class Registry(Generic[T]):
             if not cls.__doc__:
                 raise ValueError(f"{self.kind} {name!r} ({cls!r}) needs a docstring")
             self._classes[name] = cls
-            cls.name = name
+            cls.name = name  # type: ignore[attr-defined]
             return cls
 
         return decorate

@@ -1,0 +1,228 @@
+"""Splits: which pairs train, on which users a model is chosen, and on which it is tested.
+
+Every split is a function of the dataset and a seed.  Names:
+
+* ``user`` (the paper's): users are shuffled and cut 70/20/10; all of a training user's sequence
+  trains, and the last item of a held-out user is predicted from the rest.  An assignment file
+  can take the place of the shuffle.
+* ``leave-one-out``: of every user the last item tests, the last but one validates.
+* ``temporal``: two global moments cut off the last tenth, and the tenth before it, of all
+  interactions; a user active in a period is tested on the last item of that period, given all
+  that went before.  Nothing trains on what was not yet known.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.datasets.base import Dataset
+from bench.errors import UserError
+from bench.registry import suggest
+from bench.seeding import seed_for
+
+Ints = npt.NDArray[np.int64]
+
+USER_CUTS = (0.7, 0.9)
+"""Shares of users up to which they train, and up to which they validate (the paper's 70/20/10)."""
+
+TIME_CUTS = (0.8, 0.9)
+"""Shares of interactions, in order of time, before the validation and before the test period."""
+
+ROLES = {"train": 0, "val": 1, "valid": 1, "test": 2}
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Training sequences, of two items or more each.
+
+    Attributes:
+        items: ``[n]`` int32, one sequence after another, oldest item first.
+        offsets: ``[n_sequences + 1]`` int64.
+        users: ``[n_sequences]`` int64 row of each sequence's user in the dataset.
+    """
+
+    items: npt.NDArray[np.int32]
+    offsets: Ints
+    users: Ints
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Held-out predictions: an input of one item or more, and what came next.
+
+    Attributes:
+        items: ``[n]`` int32 inputs, one example after another, oldest item first.
+        offsets: ``[n_examples + 1]`` int64.
+        targets: ``[n_examples]`` int32.
+        users: ``[n_examples]`` int64 row of each example's user in the dataset.
+    """
+
+    items: npt.NDArray[np.int32]
+    offsets: Ints
+    targets: npt.NDArray[np.int32]
+    users: Ints
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split by ``name``; ``digest`` (hex) identifies its content."""
+
+    name: str
+    train: Sequences
+    valid: Examples
+    test: Examples
+
+    @property
+    def digest(self) -> str:
+        digest = hashlib.sha256(self.name.encode())
+        for part in (self.train, self.valid, self.test):
+            for array in vars(part).values():
+                digest.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
+        return digest.hexdigest()[:16]
+
+
+def make_split(dataset: Dataset, name: str, seed: int, split_file: Path | None = None) -> Split:
+    """Split ``dataset``.
+
+    Users too short to give an example of their part are left out of it.
+
+    Args:
+        name: ``user``, ``leave-one-out`` or ``temporal``.
+        seed: of the user shuffle; the other splits have nothing random.
+        split_file: lines ``user train|val|test`` (plain or gzip), for ``user`` alone.
+
+    Raises:
+        UserError: unknown name, a split the dataset cannot give, a bad split file.
+    """
+    if name not in _SPLITS:
+        raise UserError(f"unknown split {name!r}{suggest(name, list(_SPLITS))}")
+    if split_file is not None and name != "user":
+        raise UserError(f"--split-file {split_file} assigns users: it needs --split user")
+    if name == "temporal":
+        split = _by_time(dataset)
+    elif name == "leave-one-out":
+        split = _leave_one_out(dataset)
+    else:
+        roles = _shuffled(dataset, seed) if split_file is None else _read_roles(dataset, split_file)
+        split = _by_user(dataset, roles)
+    for part, count in (
+        ("training", len(split.train.users)),
+        ("validation", len(split.valid.users)),
+        ("test", len(split.test.users)),
+    ):
+        if not count:
+            raise UserError(
+                f"dataset {dataset.name!r}: split {name!r} leaves no {part} example of its "
+                f"{dataset.n_users} users; more users, longer sequences or another --split is "
+                "needed"
+            )
+    return split
+
+
+_SPLITS = ("user", "leave-one-out", "temporal")
+
+
+def _shuffled(dataset: Dataset, seed: int) -> Ints:
+    """``[n_users]`` role of each user; int(0.7n) and int(0.9n) users, as in the authors' files."""
+    n = dataset.n_users
+    order = np.random.default_rng(seed_for(dataset.fingerprint, "split", seed)).permutation(n)
+    roles = np.empty(n, dtype=np.int64)
+    roles[order] = np.searchsorted([int(cut * n) for cut in USER_CUTS], np.arange(n), "right")
+    return roles
+
+
+def _read_roles(dataset: Dataset, path: Path) -> Ints:
+    """``[n_users]`` role of each user, from a split file."""
+    if dataset.user_labels is None:
+        raise UserError(f"--split-file {path}: dataset {dataset.name!r} names no users")
+    rows = {str(label): row for row, label in enumerate(dataset.user_labels)}
+    roles = np.full(dataset.n_users, -1)
+    opener = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opener(path, "rt", encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                words = line.split()
+                if len(words) != 2 or words[1] not in ROLES:
+                    raise UserError(f"{path}, line {number}: expected 'user train|val|test'")
+                if words[0] not in rows:
+                    raise UserError(
+                        f"{path}, line {number}: dataset {dataset.name!r} has no user {words[0]!r}"
+                    )
+                if roles[rows[words[0]]] >= 0:
+                    raise UserError(f"{path}, line {number}: user {words[0]!r} is named twice")
+                roles[rows[words[0]]] = ROLES[words[1]]
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise UserError(f"--split-file {path}: cannot be read ({error})") from error
+    missing = np.flatnonzero(roles < 0)
+    if len(missing):
+        raise UserError(
+            f"{path}: {len(missing)} users of dataset {dataset.name!r} are not assigned, "
+            f"such as {dataset.user_labels[missing[0]]!r}"
+        )
+    return roles
+
+
+def _by_user(dataset: Dataset, roles: Ints) -> Split:
+    start, end = dataset.offsets[:-1], dataset.offsets[1:]
+    users = [np.flatnonzero((roles == role) & (end - start >= 2)) for role in range(3)]
+    return Split(
+        "user",
+        _sequences(dataset, users[0], end[users[0]]),
+        _examples(dataset, users[1], end[users[1]] - 1),
+        _examples(dataset, users[2], end[users[2]] - 1),
+    )
+
+
+def _leave_one_out(dataset: Dataset) -> Split:
+    start, end = dataset.offsets[:-1], dataset.offsets[1:]
+    train, held_out = (np.flatnonzero(end - start >= least) for least in (4, 3))
+    return Split(
+        "leave-one-out",
+        _sequences(dataset, train, end[train] - 2),
+        _examples(dataset, held_out, end[held_out] - 2),
+        _examples(dataset, held_out, end[held_out] - 1),
+    )
+
+
+def _by_time(dataset: Dataset) -> Split:
+    times, start, end = dataset.times, dataset.offsets[:-1], dataset.offsets[1:]
+    if times is None:
+        raise UserError(
+            f"dataset {dataset.name!r} has no time stamps; use --split user or leave-one-out"
+        )
+    ordered = np.sort(times)
+    moments = [ordered[int(cut * len(ordered))] for cut in TIME_CUTS]
+    # How many of each user's interactions came before a moment: times never fall within a user.
+    before = [start + np.add.reduceat(times < moment, start) for moment in moments]
+    train = np.flatnonzero(before[0] - start >= 2)
+    valid = np.flatnonzero((before[1] > before[0]) & (before[1] - start >= 2))
+    test = np.flatnonzero((end > before[1]) & (end - start >= 2))
+    return Split(
+        "temporal",
+        _sequences(dataset, train, before[0][train]),
+        _examples(dataset, valid, before[1][valid] - 1),
+        _examples(dataset, test, end[test] - 1),
+    )
+
+
+def _sequences(dataset: Dataset, users: Ints, end: Ints) -> Sequences:
+    """The users' interactions up to, not including, index ``end``."""
+    return Sequences(*_cut(dataset, users, end), users)
+
+
+def _examples(dataset: Dataset, users: Ints, target: Ints) -> Examples:
+    """The item at index ``target`` of each user, given all before it."""
+    return Examples(*_cut(dataset, users, target), dataset.items[target], users)
+
+
+def _cut(dataset: Dataset, users: Ints, end: Ints) -> tuple[npt.NDArray[np.int32], Ints]:
+    start = dataset.offsets[:-1][users]
+    offsets = np.concatenate([[0], np.cumsum(end - start)])
+    index = np.arange(offsets[-1]) + np.repeat(start - offsets[:-1], end - start)
+    return dataset.items[index], offsets
