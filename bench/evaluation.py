@@ -17,8 +17,9 @@ CUTOFFS = (5, 10, 20)
 TOP = 10
 """Length of the list over which coverage and popularity of recommendations are measured."""
 
-SCORES_AT_ONCE = 2**23
-"""Upper bound on users x items scored in one go (32 MB of float32: they stay near the caches)."""
+USERS_AT_ONCE = 512
+SCORES_AT_ONCE = {"cpu": 2**20, "cuda": 2**26}
+"""Users encoded, and users x items scored, in one go.  4 MB of scores stay in a CPU's caches."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -29,7 +30,7 @@ class Ranking:
 
     Attributes:
         ranks: ``[U]`` rank of each target from 1, a tie counting half.
-        top: ``[U, TOP]`` int64 item ids recommended first (fewer columns in a tiny catalogue).
+        top: ``[U, top]`` int64 item ids recommended first (fewer columns in a tiny catalogue).
     """
 
     ranks: Floats
@@ -37,7 +38,7 @@ class Ranking:
 
 
 @torch.no_grad()
-def rank_users(model: Backbone, examples: Examples, device: torch.device) -> Ranking:
+def rank_users(model: Backbone, examples: Examples, device: torch.device, top: int = 0) -> Ranking:
     """Rank every held-out item among the whole catalogue.
 
     Items already in the user's input are masked with -inf, as is the padding row.  A target that
@@ -48,47 +49,53 @@ def rank_users(model: Backbone, examples: Examples, device: torch.device) -> Ran
         model: put into evaluation mode for the call, and back after it.
         examples: held-out predictions.
         device: where the model lives.
+        top: length of the recommendation lists to return.
 
     Raises:
-        FloatingPointError: a score is not finite (the model has diverged).
+        FloatingPointError: the model holds or computes what is not a finite number.
     """
-    was_training = model.training
-    model.eval()
     table = model.items.weight
-    n_items = len(table) - 1
     items = torch.as_tensor(examples.items, dtype=torch.int64, device=device)
     offsets = torch.as_tensor(examples.offsets, device=device)
     targets = torch.as_tensor(examples.targets, dtype=torch.int64, device=device)
-    # Users of like length together: little padding to encode.
-    order = torch.argsort(offsets.diff(), stable=True)
+    states = _encode(model, items, offsets)
+    if not (torch.isfinite(states).all() and torch.isfinite(table).all()):
+        raise FloatingPointError("scores are not finite: the model has diverged")
+
     ranks = torch.empty(len(targets), dtype=torch.float64, device=device)
-    top = torch.empty((len(targets), min(TOP, n_items)), dtype=torch.int64, device=device)
-    for users in order.split(max(1, min(512, SCORES_AT_ONCE // len(table)))):
-        states = _encode(model, items, offsets, users)
-        scores = states @ table.t()
-        if not torch.isfinite(scores).all():
-            raise FloatingPointError("scores are not finite: the model has diverged")
+    lists = torch.empty((len(targets), min(top, model.n_items)), dtype=torch.int64, device=device)
+    at_once = max(1, SCORES_AT_ONCE[device.type] // len(table))
+    for users in torch.arange(len(targets), device=device).split(at_once):
+        scores = states[users] @ table.t()
         rows, seen = _history(items, offsets, users)
         scores[rows, seen] = -torch.inf
         scores[:, 0] = -torch.inf
         target = scores.gather(1, targets[users][:, None])
-        above = (scores > target).sum(1)
+        above = (scores > target).sum(1, dtype=torch.int32)
         # Without the target itself and, should it be masked, the padding row.
-        tied = (scores == target).sum(1) - 1 - torch.isneginf(target).squeeze(1).long()
+        masked = torch.isneginf(target).squeeze(1).int()
+        tied = (scores == target).sum(1, dtype=torch.int32) - 1 - masked
         ranks[users] = 1 + above.double() + tied.double() / 2
-        top[users] = scores.topk(top.shape[1], dim=1).indices
+        if top:
+            lists[users] = scores.topk(lists.shape[1], dim=1).indices
+    return Ranking(ranks.cpu().numpy(), lists.cpu().numpy())
+
+
+def _encode(model: Backbone, items: Tensor, offsets: Tensor) -> Tensor:
+    """``[U, d]`` state after each user's last ``window`` items, in evaluation mode."""
+    was_training = model.training
+    model.eval()
+    lengths = offsets.diff().clamp(max=model.window)
+    states = torch.empty((len(lengths), model.dim), device=items.device)
+    # Users of like length together: little padding to encode.
+    for users in torch.argsort(lengths, stable=True).split(USERS_AT_ONCE):
+        length = lengths[users]
+        position = torch.arange(int(length.max()), device=items.device)
+        index = ((offsets[users + 1] - length)[:, None] + position).clamp_(max=len(items) - 1)
+        inputs = items[index] * (position < length[:, None])
+        states[users] = last_states(model(inputs, length), length)
     model.train(was_training)
-    return Ranking(ranks.cpu().numpy(), top.cpu().numpy())
-
-
-def _encode(model: Backbone, items: Tensor, offsets: Tensor, users: Tensor) -> Tensor:
-    """``[U, d]`` state after each user's last ``window`` items."""
-    lengths = (offsets[users + 1] - offsets[users]).clamp(max=model.window)
-    start = offsets[users + 1] - lengths
-    position = torch.arange(int(lengths.max()), device=items.device)
-    index = (start[:, None] + position).clamp_(max=len(items) - 1)
-    inputs = items[index] * (position < lengths[:, None])
-    return last_states(model(inputs, lengths), lengths)
+    return states
 
 
 def _history(items: Tensor, offsets: Tensor, users: Tensor) -> tuple[Tensor, Tensor]:

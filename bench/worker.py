@@ -22,7 +22,7 @@ from bench import environment, objectives
 from bench.cell import Cell
 from bench.datasets.base import Dataset
 from bench.datasets.splits import Split
-from bench.evaluation import accuracy, beyond_accuracy, by_bucket, rank_users
+from bench.evaluation import TOP, accuracy, beyond_accuracy, by_bucket, rank_users
 from bench.registry import load_plugin
 from bench.store import CellResult
 from bench.training import Epoch, fit
@@ -78,7 +78,7 @@ def run_cell(task: Task) -> CellResult:
     report = _progress_writer(task)
     fitted = fit(cell, split.train, split.valid, n_items, device, report)
 
-    ranking = rank_users(fitted.model, split.test, device)
+    ranking = rank_users(fitted.model, split.test, device, top=TOP)
     best = fitted.epochs[fitted.best_epoch - 1]
     counts = np.bincount(split.train.items, minlength=n_items + 1)
     lengths = np.diff(split.test.offsets)

@@ -163,7 +163,7 @@ def _read_roles(dataset: Dataset, path: Path) -> Ints:
     if len(missing):
         raise UserError(
             f"{path}: {len(missing)} users of dataset {dataset.name!r} are not assigned, "
-            f"such as {dataset.user_labels[missing[0]]!r}"
+            f"such as {str(dataset.user_labels[missing[0]])!r}"
         )
     return roles
 

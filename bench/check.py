@@ -1,0 +1,36 @@
+"""python -m bench.check: everything a change must pass: lint, format, types, tests.
+
+Exit status 0 when all of it passed.  Arguments go to pytest (``python -m bench.check -m slow``).
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+CHECKS = (
+    ("ruff", "check", "."),
+    ("ruff", "format", "--check", "."),
+    ("mypy",),
+    ("pytest",),
+)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run all checks, even after one has failed; 1 if any has."""
+    failed = []
+    for check in CHECKS:
+        command = [*check, *arguments] if check[0] == "pytest" else [*check]
+        print(f"$ {' '.join(command)}", flush=True)
+        root = Path(__file__).resolve().parent.parent
+        if subprocess.run([sys.executable, "-m", *command], cwd=root).returncode != 0:
+            failed.append(" ".join(command))
+    for command in failed:
+        print(f"failed: {command}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

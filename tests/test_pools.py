@@ -1,0 +1,101 @@
+"""Candidate pools: what they hold, and that every legal item is equally likely."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import chisquare
+from support import random_sequences, targets_of
+
+from bench.pools import History
+
+N_ITEMS = 40
+
+
+def legal_items(sequences, row, position, n_items):
+    """Brute force: the catalogue without the positive and what came before it."""
+    return set(range(1, n_items + 1)) - set(sequences[row][: position + 1])
+
+
+@pytest.fixture(scope="module")
+def sequences():
+    return random_sequences(n_users=30, n_items=N_ITEMS, longest=15)
+
+
+def every_target(sequences):
+    return zip(*((r, p) for r, s in enumerate(sequences) for p in range(1, len(s))), strict=True)
+
+
+def test_history_says_when_an_item_was_first_met():
+    items, offsets = torch.tensor([3, 1, 3, 2, 3, 3]), torch.tensor([0, 4, 6])
+    history = History(items, offsets, 3)
+    sequences = torch.tensor([0, 0, 0, 1])
+    until = torch.tensor([0, 1, 3, 0])
+    ids = torch.tensor([[1, 2, 3]]).expand(4, 3)
+    assert history.met(sequences, until, ids).tolist() == [
+        [False, False, True],
+        [True, False, True],
+        [True, True, True],
+        [False, False, True],
+    ]
+
+
+# N = 5 takes the path that redraws, N = 20 the one that sorts keys.
+@pytest.mark.parametrize("N", [1, 5, 20])
+def test_a_pool_holds_distinct_legal_items_only(sequences, N):
+    rows, positions = every_target(sequences)
+    pool = targets_of(sequences, N_ITEMS, rows, positions).pool(N)
+    assert pool.shape == (len(rows), N)
+    for candidates, row, position in zip(pool.tolist(), rows, positions, strict=True):
+        assert len(set(candidates)) == N
+        assert set(candidates) <= legal_items(sequences, row, position, N_ITEMS)
+
+
+@pytest.mark.parametrize("N", [1, 5, 20])
+def test_the_pool_is_uniform_over_what_is_legal(sequences, N):
+    row, position, draws = 3, 2, 6000
+    legal = sorted(legal_items(sequences, row, position, N_ITEMS))
+    pool = targets_of(sequences, N_ITEMS, [row] * draws, [position] * draws, seed=1).pool(N)
+    counts = np.bincount(pool.flatten(), minlength=N_ITEMS + 1)[legal]
+    assert counts.sum() == draws * N
+    # Within a row draws are without replacement: variance is smaller by (I - N) / (I - 1), and
+    # scaling the statistic makes the test exact in the limit.
+    I = len(legal)
+    statistic = chisquare(counts).statistic * (I - 1) / (I - N)
+    low, high = np.quantile(np.random.default_rng(0).chisquare(I - 1, 100_000), [0.001, 0.999])
+    assert low < statistic < high
+
+
+def test_pairs_of_a_pool_are_equally_likely():
+    """Uniform over subsets, not merely over single items."""
+    sequences, draws = [[1, 2]], 8000
+    pool = targets_of(sequences, 8, [0] * draws, [1] * draws).pool(2).sort(dim=1).values
+    pairs = np.bincount((pool[:, 0] * 9 + pool[:, 1]).numpy(), minlength=81)
+    assert (pairs > 0).sum() == 15  # 6 legal items
+    assert chisquare(pairs[pairs > 0]).pvalue > 0.001
+
+
+def test_a_shuffled_pool_has_no_favourite_first_column():
+    """DNS with M = N takes any column: columns must be exchangeable too."""
+    sequences, draws = [[1, 2]], 6000
+    pool = targets_of(sequences, 30, [0] * draws, [1] * draws).pool(5)
+    for column in (0, 4):
+        assert chisquare(np.bincount(pool[:, column], minlength=31)[3:]).pvalue > 0.001
+
+
+def test_every_view_of_a_batch_gets_the_same_pool(sequences):
+    targets = targets_of(sequences, N_ITEMS, [0, 1], [1, 1])
+    assert targets.pool(5) is targets.pool(5)
+
+
+def test_a_proposal_that_only_hits_the_history_falls_back_to_uniform():
+    targets = targets_of([[1, 2, 3]], 10, [0], [2])
+    draws = targets.draw(4, lambda shape: torch.full(shape, 2))
+    assert set(draws.flatten().tolist()) <= set(range(4, 11))
+
+
+def test_a_catalogue_with_nothing_legal_is_an_error_not_a_hang():
+    targets = targets_of([[1, 2, 3]], 3, [0], [2])
+    with pytest.raises(RuntimeError, match="too small for these histories"):
+        targets.draw(1, targets.uniform)

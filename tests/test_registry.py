@@ -1,0 +1,108 @@
+"""Names to classes: look-up, introspection, near misses, plug-ins."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+
+import samplers
+from bench.errors import UserError
+from bench.registry import Registry, load_plugin
+
+
+class Base:
+    pass
+
+
+@pytest.fixture
+def registry():
+    made: Registry[Base] = Registry("thing", "bench.objectives")
+
+    @made.register("alpha")
+    class Alpha(Base):
+        """The first.
+
+        More about it.
+        """
+
+        def __init__(
+            self,
+            context: int,
+            *,
+            rate: float = 0.5,
+            size: int = 3,
+            on: bool = True,
+            peer: str | None = None,
+            kind: Literal["a", "b"] = "a",
+        ) -> None:
+            if size < 1:
+                raise ValueError(f"size={size}: must be positive")
+            self.values = (context, rate, size, on, peer, kind)
+
+    return made
+
+
+def test_hyper_parameters_are_read_from_the_constructor(registry):
+    assert registry.description("alpha") == "The first."
+    assert registry.resolve("alpha", {}) == {
+        "rate": 0.5, "size": 3, "on": True, "peer": None, "kind": "a",
+    }  # fmt: skip
+    given = {"rate": "2", "size": "7", "on": "false", "peer": "x", "kind": "b"}
+    hyper = registry.resolve("alpha", given)
+    assert hyper == {"rate": 2.0, "size": 7, "on": False, "peer": "x", "kind": "b"}
+    assert registry.build("alpha", hyper, 9).values == (9, 2.0, 7, False, "x", "b")
+    assert registry.resolve("alpha", {"peer": "none"})["peer"] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "message"),
+    [
+        ("alpa", {}, "unknown thing 'alpa'; did you mean alpha?"),
+        ("alpha", {"rat": 1}, "no hyper-parameter 'rat'; did you mean rate?"),
+        ("alpha", {"size": "2.5"}, "alpha.size=2.5: expected int"),
+        ("alpha", {"on": "maybe"}, "alpha.on=maybe: expected bool"),
+        ("alpha", {"kind": "c"}, "alpha.kind=c: expected one of a, b"),
+    ],
+)
+def test_mistakes_are_named_with_a_remedy(registry, name, given, message):
+    with pytest.raises(UserError, match=message):
+        registry.resolve(name, given)
+
+
+def test_a_refused_value_is_a_user_error(registry):
+    with pytest.raises(UserError, match="thing 'alpha': size=0: must be positive"):
+        registry.build("alpha", registry.resolve("alpha", {"size": 0}), 1)
+
+
+def test_a_name_is_given_once_and_documented(registry):
+    with pytest.raises(ValueError, match="already registered"):
+        registry.register("alpha")(type("Other", (Base,), {"__doc__": "Other."}))
+    with pytest.raises(ValueError, match="needs a docstring"):
+        registry.register("beta")(type("Beta", (Base,), {}))
+
+
+def test_every_sampler_of_the_registry_has_a_description_and_builds():
+    for name in samplers.registry.names():
+        assert samplers.registry.description(name)
+        sampler = samplers.registry.build(name, samplers.registry.resolve(name, {}))
+        assert set(sampler.search_space) <= set(samplers.registry.hyper_parameters(name))
+
+
+def test_a_plug_in_file_registers_its_classes(tmp_path, monkeypatch):
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(
+        "import samplers\n"
+        "@samplers.register('mine')\n"
+        "class Mine(samplers.Sampler):\n"
+        "    '''Mine.'''\n"
+        "    def sample(self, views): raise NotImplementedError\n"
+    )
+    monkeypatch.setattr(samplers.registry, "_classes", dict(samplers.registry._classes))
+    load_plugin(str(plugin))
+    load_plugin(str(plugin))  # a worker may load it again
+    assert samplers.registry.description("mine") == "Mine."
+    with pytest.raises(UserError, match="no such file"):
+        load_plugin(str(tmp_path / "absent.py"))
+    with pytest.raises(UserError, match="importable module"):
+        load_plugin("no_such_module")
