@@ -20,15 +20,16 @@ CHECKS = (
 
 def main(arguments: Sequence[str]) -> int:
     """Run all checks, even after one has failed; 1 if any has."""
+    root = Path(__file__).resolve().parent.parent
     failed = []
     for check in CHECKS:
-        command = [*check, *arguments] if check[0] == "pytest" else [*check]
-        print(f"$ {' '.join(command)}", flush=True)
-        root = Path(__file__).resolve().parent.parent
+        command = [*check, *arguments] if check == ("pytest",) else list(check)
+        line = " ".join(command)
+        print(f"$ {line}", flush=True)
         if subprocess.run([sys.executable, "-m", *command], cwd=root).returncode != 0:
-            failed.append(" ".join(command))
-    for command in failed:
-        print(f"failed: {command}", file=sys.stderr)
+            failed.append(line)
+    for line in failed:
+        print(f"failed: {line}", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -126,44 +127,64 @@ def write(study: Path, folder: Path) -> list[Path]:
 
 
 def _cells(records: list[dict[str, Any]]) -> pd.DataFrame:
-    """A row a cell; components run with several settings are told apart by what differs."""
-    rows: list[dict[str, Any]] = []
-    for kind in ("backbone", "sampler"):
-        labels = _labels([record["config"][kind] for record in records])
-        for i, record in enumerate(records):
-            if len(rows) <= i:
-                rows.append({"dataset": record["config"]["dataset"]})
-            rows[i][kind] = labels[_text(record["config"][kind])]
-    for row, record in zip(rows, records, strict=True):
-        row["seed"] = record["config"]["seed"]
-        row["synthetic"] = record["data"]["synthetic"]
-        row |= record["metrics"]["test"]
-        row |= {f"valid_{k}": v for k, v in record["metrics"]["valid"].items()}
-        row |= record["timings"]
-    frame = pd.DataFrame(rows)
-    first = frame["sampler"].map(lambda name: name != REFERENCE)
+    """A row a cell; namesakes run with several settings are told apart by what differs."""
+    configs = [record["config"] for record in records]
+    columns: dict[str, list[Any]] = {
+        "dataset": _labels(
+            [
+                _component(c["dataset"], content=c["fingerprint"][:8], split=c["split_digest"][:8])
+                for c in configs
+            ]
+        ),
+        "backbone": _labels([c["backbone"] for c in configs]),
+        "sampler": _labels([_with_peer(c["sampler"], c["peer"]) for c in configs]),
+        "seed": [c["seed"] for c in configs],
+    }
+    rows = [
+        {"synthetic": record["data"]["synthetic"], "test_users": record["data"]["test_users"]}
+        | record["metrics"]["test"]
+        | {f"valid_{name}": value for name, value in record["metrics"]["valid"].items()}
+        | record["timings"]
+        for record in records
+    ]
+    frame = pd.concat([pd.DataFrame(columns), pd.DataFrame(rows)], axis=1)
+    others = frame["sampler"] != REFERENCE
     return (
-        frame.assign(_first=first)
-        .sort_values(["dataset", "backbone", "_first", "sampler", "seed"])
-        .drop(columns="_first")
+        frame.assign(_others=others)
+        .sort_values(["dataset", "backbone", "_others", "sampler", "seed"])
+        .drop(columns="_others")
         .reset_index(drop=True)
     )
 
 
-def _labels(components: list[dict[str, Any]]) -> dict[str, str]:
-    """Component (as text) to its name, with the hyper-parameters that tell it from namesakes."""
-    hyper: dict[str, dict[str, dict[str, Any]]] = {}
+def _component(name: str, **hyper: Any) -> dict[str, Any]:
+    return {"name": name, "hyper": hyper}
+
+
+def _with_peer(sampler: dict[str, Any], peer: dict[str, Any] | None) -> dict[str, Any]:
+    """The sampler, its peer's hyper-parameters counted among its own."""
+    theirs = {f"{peer['name']}.{k}": v for k, v in peer["hyper"].items()} if peer else {}
+    return _component(sampler["name"], **sampler["hyper"], **theirs)
+
+
+def _labels(components: list[dict[str, Any]]) -> list[str]:
+    """Each component's name, with the hyper-parameters that tell it from its namesakes."""
+    variants: dict[str, list[dict[str, Any]]] = {}
     for component in components:
-        hyper.setdefault(component["name"], {})[_text(component)] = component["hyper"]
-    labels = {}
-    for name, variants in hyper.items():
-        options = {option for values in variants.values() for option in values}
-        differing = sorted(
-            o for o in options if len({_text(values.get(o)) for values in variants.values()}) > 1
-        )
-        for text, values in variants.items():
-            shown = ", ".join(f"{option}={values.get(option)}" for option in differing)
-            labels[text] = f"{name} ({shown})" if shown else name
+        variants.setdefault(component["name"], []).append(component["hyper"])
+    differing = {
+        name: [
+            option
+            for option in sorted({option for hyper in hypers for option in hyper})
+            if len({_text(hyper.get(option)) for hyper in hypers}) > 1
+        ]
+        for name, hypers in variants.items()
+    }
+    labels = []
+    for component in components:
+        name, hyper = component["name"], component["hyper"]
+        shown = ", ".join(f"{o}={hyper[o]}" for o in differing[name] if o in hyper)
+        labels.append(f"{name} ({shown})" if shown else name)
     return labels
 
 
@@ -175,27 +196,31 @@ def _table(cells: pd.DataFrame) -> pd.DataFrame:
     """The layout of the paper's Table 3: dataset and metric down, samplers across; seed means."""
     samplers = list(dict.fromkeys(cells["sampler"]))
     means = cells.groupby(["dataset", "sampler"])[list(METRICS)].mean()
-    stacked = means.rename(columns=METRICS).stack().unstack("sampler")
-    stacked.index.names = ["dataset", "metric"]
     datasets = list(dict.fromkeys(cells["dataset"]))
-    rows = [(d, m) for d in datasets for m in METRICS.values()]
-    return stacked.reindex(index=pd.MultiIndex.from_tuples(rows, names=stacked.index.names))[
-        samplers
+    values = [
+        [means.at[(d, s), metric] if (d, s) in means.index else None for s in samplers]
+        for d in datasets
+        for metric in METRICS
     ]
+    index = pd.MultiIndex.from_product([datasets, METRICS.values()], names=["dataset", "metric"])
+    return pd.DataFrame(values, index=index, columns=samplers, dtype=float)
 
 
-def _marked(row: pd.Series, best: str, second: str, missing: str) -> list[str]:
-    """A row's values as text, the best and the second put into the patterns given."""
-    distinct = sorted({round(float(v), 4) for v in row.dropna()}, reverse=True)
+def _rows(table: pd.DataFrame) -> Iterator[tuple[str, str, list[float]]]:
+    """Dataset, metric and values, row by row."""
+    for (dataset, metric), values in zip(table.index, table.to_numpy().tolist(), strict=True):
+        yield dataset, metric, values
+
+
+def _marked(values: list[float], best: str, second: str, missing: str) -> list[str]:
+    """Values as text, the best and the second put into the patterns given."""
+    distinct = sorted({round(v, 4) for v in values if not math.isnan(v)}, reverse=True)
     cells = []
-    for value in row:
-        if pd.isna(value):
-            cells.append(missing)
-            continue
-        text, value = f"{value:.4f}", round(float(value), 4)
-        if len(distinct) > 1 and value == distinct[0]:
+    for value in values:
+        text = missing if math.isnan(value) else f"{value:.4f}"
+        if len(distinct) > 1 and round(value, 4) == distinct[0]:
             text = best.format(text)
-        elif len(distinct) > 2 and value == distinct[1]:
+        elif len(distinct) > 2 and round(value, 4) == distinct[1]:
             text = second.format(text)
         cells.append(text)
     return cells
@@ -221,11 +246,13 @@ def _markdown(comparison: Comparison, picture: str) -> str:
         lines += [f"## {backbone}", ""]
         lines.append("| dataset | metric | " + " | ".join(table.columns) + " |")
         lines.append("|---|---|" + "--:|" * len(table.columns))
-        for (dataset, metric), row in table.iterrows():  # type: ignore[misc]
-            values = _marked(row, "**{}**", "<u>{}</u>", "")
-            lines.append(f"| {dataset} | {metric} | " + " | ".join(values) + " |")
+        for dataset, metric, values in _rows(table):
+            shown = _marked(values, "**{}**", "<u>{}</u>", "")
+            lines.append(f"| {dataset} | {metric} | " + " | ".join(shown) + " |")
         lines.append("")
     lines += ["## Notes on the data", ""]
+    tested = comparison.cells.groupby("dataset")["test_users"].max()
+    lines += [f"- {dataset}: {count} test users" for dataset, count in tested.items()]
     for dataset, notes in sorted(comparison.notes.items()):
         lines += [f"- {dataset}: {note}" for note in notes]
     return "\n".join(lines) + "\n"
@@ -241,12 +268,12 @@ def _latex(comparison: Comparison) -> str:
         lines.append("\\toprule")
         lines.append(" & ".join(["Dataset", "Metric", *map(_escape, table.columns)]) + " \\\\")
         previous = None
-        for (dataset, metric), row in table.iterrows():  # type: ignore[misc]
+        for dataset, metric, values in _rows(table):
             if dataset != previous:
                 lines.append("\\midrule")
-            shown = _escape(dataset) if dataset != previous else ""
-            values = _marked(row, "\\textbf{{{}}}", "\\underline{{{}}}", "--")
-            lines.append(" & ".join([shown, _escape(metric), *values]) + " \\\\")
+            name = _escape(dataset) if dataset != previous else ""
+            shown = _marked(values, "\\textbf{{{}}}", "\\underline{{{}}}", "--")
+            lines.append(" & ".join([name, _escape(metric), *shown]) + " \\\\")
             previous = dataset
         lines += ["\\bottomrule", "\\end{tabular}", "\\end{table}", ""]
     return "\n".join(lines)
@@ -281,7 +308,7 @@ def _plot(comparison: Comparison, path: Path) -> None:
             order=backbones,
             hue_order=samplers,
             palette=palette,
-            dodge=0.6,
+            dodge=0.6 if len(samplers) > 1 else False,
             linestyle="none",
             markersize=4,
             errorbar=("sd", 1),

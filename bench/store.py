@@ -123,7 +123,7 @@ class Store:
         record["config"] = result.cell.config()
         (temporary / "cell.json").write_text(json.dumps(record, indent=1) + "\n")
         pd.DataFrame(result.epochs).to_csv(temporary / "epochs.csv", index=False)
-        np.savez_compressed(temporary / "ranks.npz", **result.arrays)
+        np.savez_compressed(temporary / "ranks.npz", allow_pickle=False, **result.arrays)
         final, old = self._cells / key, self._cells / f".{key}-old-{uuid.uuid4().hex}"
         if final.exists():
             final.rename(old)

@@ -123,7 +123,7 @@ class Trainer:
             if negatives.auxiliary is not None:
                 loss = loss + negatives.auxiliary
         self._optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self._optimiser.step()
         self.sampler.after_step(views)
         return loss.detach()

@@ -135,7 +135,7 @@ def code_digest(cell: Cell) -> str:
     Helper modules that a component imports from its own package count; the harness does not, so
     editing one sampler marks its own cells stale and no others.
     """
-    classes = [samplers.registry.get(cell.sampler.name)]
+    classes: list[type] = [samplers.registry.get(cell.sampler.name)]
     classes += [objectives.registry.get(cell.objective.name)]
     classes += [backbones.registry.get(model.name) for model in cell.models]
     files = {path for cls in classes for path in _sources(sys.modules[cls.__module__])}

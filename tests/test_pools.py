@@ -61,9 +61,9 @@ def test_the_pool_is_uniform_over_what_is_legal(sequences, N):
     assert counts.sum() == draws * N
     # Within a row draws are without replacement: variance is smaller by (I - N) / (I - 1), and
     # scaling the statistic makes the test exact in the limit.
-    I = len(legal)
-    statistic = chisquare(counts).statistic * (I - 1) / (I - N)
-    low, high = np.quantile(np.random.default_rng(0).chisquare(I - 1, 100_000), [0.001, 0.999])
+    size = len(legal)
+    statistic = chisquare(counts).statistic * (size - 1) / (size - N)
+    low, high = np.quantile(np.random.default_rng(0).chisquare(size - 1, 100_000), [0.001, 0.999])
     assert low < statistic < high
 
 

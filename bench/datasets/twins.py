@@ -77,7 +77,7 @@ class Twin(DatasetSource):
             n_items=shape.n_items,
             user_labels=np.arange(1, shape.n_users + 1).astype(str),
             synthetic=True,
-            notes=(f"{self.name} is synthetic: generated, shaped on {shape.original}.",),
+            notes=(f"synthetic: generated, shaped on {shape.original}; holds no real interaction",),
         )
 
     def next_item_probabilities(self, user: int, history: npt.NDArray[np.int32]) -> Floats:

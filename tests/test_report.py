@@ -1,0 +1,78 @@
+"""Reports: layout, marks, and real data kept apart from synthetic."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from support import cell_of
+from test_store import result_of
+
+from bench import report
+from bench.errors import UserError
+from bench.store import Store
+
+
+@pytest.fixture
+def study(tmp_path):
+    store = Store(tmp_path / "results" / "study")
+    for sampler, value in (("uniform", 0.1), ("dns", 0.3), ("mdcns", 0.2)):
+        for seed, change in ((0, -0.01), (1, 0.01)):
+            store.save(result_of(cell_of(sampler, seed=seed), value + change))
+    store.save(result_of(cell_of("uniform", "gru4rec"), 0.05))
+    return store
+
+
+def test_the_table_marks_best_and_second_and_shows_gaps(study, tmp_path):
+    files = report.write(study.root, tmp_path / "reports")
+    assert sorted(path.suffix for path in files) == [".csv", ".md", ".png", ".tex"]
+    text = (tmp_path / "reports/comparison-bce-synthetic.md").read_text()
+    assert "| dataset | metric | uniform | dns | mdcns |" in text
+    assert "| made-up | NG@10 | 0.1000 | **0.3000** | <u>0.2000</u> |" in text
+    assert "Means over 1 to 2 seeds" in text
+    assert "made-up: 2 test users" in text
+    assert "made-up: a note" in text
+    latex = (tmp_path / "reports/comparison-bce-synthetic.tex").read_text()
+    assert r" & NG@10 & 0.1000 & \textbf{0.3000} & \underline{0.2000} \\" in latex
+    assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 2
+    cells = pd.read_csv(tmp_path / "reports/comparison-bce-synthetic.csv")
+    assert len(cells) == 7
+    picture = tmp_path / "reports/comparison-bce-synthetic.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_synthetic_and_real_never_share_a_table(study, tmp_path):
+    real = replace(cell_of("dns"), fingerprint="r" * 64, dataset="real")
+    study.save(result_of(real, 0.4, synthetic=False))
+    files = report.write(study.root, tmp_path / "reports")
+    tables = {path.name: path.read_text() for path in files if path.suffix == ".md"}
+    assert set(tables) == {"comparison-bce.md", "comparison-bce-synthetic.md"}
+    assert "SYNTHETIC" in tables["comparison-bce-synthetic.md"].splitlines()[0]
+    assert "SYNTHETIC" not in tables["comparison-bce.md"]
+    assert "made-up" not in tables["comparison-bce.md"]
+
+
+def test_other_protocols_and_objectives_get_tables_of_their_own(study, tmp_path):
+    study.save(result_of(cell_of("dns", epochs=9), 0.4))
+    study.save(result_of(cell_of("dns", objective="bpr"), 0.4))
+    comparisons = report.comparisons(study)
+    assert sorted(len(c.cells) for c in comparisons) == [1, 1, 7]
+    assert len({c.name for c in comparisons}) == 3
+
+
+def test_settings_and_splits_that_differ_are_told_apart(tmp_path):
+    store = Store(tmp_path / "study")
+    store.save(result_of(cell_of("dns+", hyper={"N": 5, "M": 1})))
+    store.save(result_of(cell_of("dns+", hyper={"N": 5, "M": 2})))
+    store.save(result_of(replace(cell_of("uniform"), split_digest="other" + "0" * 11)))
+    cells = report.comparisons(store)[0].cells
+    assert set(cells["sampler"]) == {"dns+ (M=1)", "dns+ (M=2)", "uniform"}
+    assert cells["dataset"].nunique() == 2
+
+
+def test_an_empty_study_says_what_to_do(tmp_path, capsys):
+    with pytest.raises(UserError, match=r"run python -m bench\.grid first"):
+        report.write(tmp_path, tmp_path / "reports")
+    assert report.main(["nothing", "--results", str(tmp_path)]) == 2
+    assert "error: " in capsys.readouterr().err
