@@ -142,7 +142,10 @@ def estimate_seconds(plan: Plan, cells: Iterable[Cell], device: str) -> dict[str
         kind = (*(model.name for model in cell.models), cell.sampler.name, cell.objective.name)
         if kind not in rates:
             n_items = plan.datasets[cell.fingerprint].n_items
-            rates[kind] = _seconds_per_target(cell, split, n_items, torch.device(device))
+            try:
+                rates[kind] = _seconds_per_target(cell, split, n_items, torch.device(device))
+            except Exception:  # the cell itself will fail the same way, and say so
+                rates[kind] = 0.0
         targets = int((np.diff(split.train.offsets) - 1).sum())
         epoch = targets * rates[kind] * (1 + VALIDATION_SHARE)
         seconds[cell.key] = epoch * cell.protocol.epochs

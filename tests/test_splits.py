@@ -126,7 +126,7 @@ def test_a_bad_split_file_is_refused(tmp_path, dataset, change, message):
 
 
 def test_mistakes_are_named(tmp_path, dataset):
-    with pytest.raises(UserError, match="unknown split 'usr'; did you mean user?"):
+    with pytest.raises(UserError, match="unknown split 'usr'; did you mean user"):
         make_split(dataset, "usr", 0)
     with pytest.raises(UserError, match="it needs --split user"):
         make_split(dataset, "leave-one-out", 0, tmp_path / "split.txt")
