@@ -41,8 +41,8 @@ class GRU4Rec(Backbone):
         # As published: the item table and the first layer are Xavier's, the rest PyTorch's.
         nn.init.xavier_normal_(self.items.weight)
         zero_padding_row(self.items)
-        nn.init.xavier_uniform_(self.gru.weight_hh_l0)
-        nn.init.xavier_uniform_(self.gru.weight_ih_l0)
+        for weight in self.gru.all_weights[0]:
+            nn.init.xavier_uniform_(weight)
 
     def forward(self, items: Tensor, lengths: Tensor) -> Tensor:
         """``[B, L] -> [B, L, dim]``; see `Backbone.forward`."""

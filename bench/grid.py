@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import filelock
 import torch
@@ -29,11 +30,11 @@ from bench.planning import (
     preset_request,
 )
 from bench.progress import Progress, duration
-from bench.registry import load_plugin
+from bench.registry import Registry, load_plugin
 from bench.store import Store
 from bench.worker import Outcome, Task, code_digest
 
-REGISTRIES = {
+REGISTRIES: dict[str, Registry[Any]] = {
     "samplers": samplers.registry,
     "backbones": backbones.registry,
     "objectives": objectives.registry,

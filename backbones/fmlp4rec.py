@@ -1,0 +1,83 @@
+"""FMLP4Rec: learnable filters in the frequency domain."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from backbones.base import Backbone, register
+from backbones.layers import (
+    LAYER_NORM_EPS,
+    Dropout,
+    FeedForward,
+    PositionalInput,
+    check_hyper_parameters,
+    initialise,
+    padding_mask,
+)
+
+
+@register("fmlp4rec")
+class FMLP4Rec(Backbone):
+    """Filter-enhanced MLP (Zhou et al., FMLP-Rec, WWW 2022).
+
+    SASRec with its attention replaced by ``irfft(W rfft(x))`` over the window, a circular
+    convolution with a learnt kernel per channel.  The circle lets every position see every other,
+    so it is trained on one prefix at a time.  Padding is zero at each filter's input; in the
+    released code it takes part.  Position ids count from the start of the input.
+
+    Without the item table: ``window·d + 2d + layers·(2d·(window//2 + 1) + 8d² + 9d)``.
+    """
+
+    causal: ClassVar[bool] = False
+
+    def __init__(
+        self, n_items: int, dim: int, window: int, *, layers: int = 2, dropout: float = 0.5
+    ) -> None:
+        """
+        Args:
+            layers: blocks of filter and feed-forward.
+            dropout: on the input and both residual branches.
+
+        Raises:
+            ValueError: a value no model can be built from.
+        """
+        check_hyper_parameters(dim, window, layers=layers, dropout=dropout)
+        super().__init__(n_items, dim, window)
+        self.input = PositionalInput(dim, window, dropout=dropout)
+        self.filters = nn.ModuleList(Filter(dim, window, dropout=dropout) for _ in range(layers))
+        self.feed_forward = nn.ModuleList(FeedForward(dim, dropout=dropout) for _ in range(layers))
+        initialise(self)
+
+    def forward(self, items: Tensor, lengths: Tensor) -> Tensor:
+        """``[B, L] -> [B, L, dim]``; see `Backbone.forward`."""
+        x, real = self.input(self.items(items)), padding_mask(items)
+        for mix, feed in zip(self.filters, self.feed_forward, strict=True):
+            x = feed(mix(x, real))
+        return x
+
+
+class Filter(nn.Module):
+    """``LN(x + dropout(irfft(W rfft(x))))`` over a circle of ``window`` positions.
+
+    Computed in the time domain: with zeros beyond the L positions given, the circular convolution
+    is an L x L matrix for each channel, so short inputs cost little.
+    """
+
+    def __init__(self, dim: int, window: int, *, dropout: float) -> None:
+        super().__init__()
+        self.window = window
+        # Real and imaginary part of W, by frequency and channel.
+        self.weight = nn.Parameter(0.02 * torch.randn(window // 2 + 1, dim, 2))
+        self.dropout = Dropout(dropout)
+        self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+
+    def forward(self, x: Tensor, real: Tensor) -> Tensor:
+        """``[B, L, dim] -> [B, L, dim]``; ``real [B, L, 1]`` is true at items."""
+        kernel = torch.fft.irfft(torch.view_as_complex(self.weight), n=self.window, dim=0)
+        position = torch.arange(x.shape[1], device=x.device)
+        matrix = kernel[(position[:, None] - position) % self.window]  # [L, L, dim]
+        mixed = matrix.permute(2, 0, 1) @ (x * real).permute(2, 1, 0)  # [dim, L, B]
+        return self.norm(x + self.dropout(mixed.permute(2, 1, 0)))

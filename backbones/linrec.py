@@ -1,0 +1,93 @@
+"""LinRec: linear attention."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from backbones.base import Backbone, register
+from backbones.layers import (
+    LAYER_NORM_EPS,
+    Dropout,
+    FeedForward,
+    PositionalInput,
+    check_hyper_parameters,
+    initialise,
+    padding_mask,
+)
+
+
+@register("linrec")
+class LinRec(Backbone):
+    """Linear attention over the whole input (Liu et al., LinRec, SIGIR 2023).
+
+    SASRec with its attention replaced by ``Q' (K'ᵀ V) / sqrt(dh)``, Q' and K' being ELU of the
+    projections, each position of each head scaled to length one.  Every position sees every
+    other, so it is trained on one prefix at a time.  Padding is left out of ``K'ᵀ V``; in the
+    released code it takes part.  Position ids count from the start of the input.
+
+    Without the item table: ``window·d + 2d + layers·(12d² + 13d)`` parameters.
+    """
+
+    causal: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        n_items: int,
+        dim: int,
+        window: int,
+        *,
+        layers: int = 2,
+        heads: int = 2,
+        dropout: float = 0.5,
+    ) -> None:
+        """
+        Args:
+            layers: blocks of attention and feed-forward.
+            heads: attention heads; they share ``dim``.
+            dropout: on the input and both residual branches.
+
+        Raises:
+            ValueError: a value no model can be built from.
+        """
+        check_hyper_parameters(dim, window, layers=layers, heads=heads, dropout=dropout)
+        super().__init__(n_items, dim, window)
+        self.input = PositionalInput(dim, window, dropout=dropout)
+        self.attention = nn.ModuleList(
+            LinearAttention(dim, heads=heads, dropout=dropout) for _ in range(layers)
+        )
+        self.feed_forward = nn.ModuleList(FeedForward(dim, dropout=dropout) for _ in range(layers))
+        initialise(self)
+
+    def forward(self, items: Tensor, lengths: Tensor) -> Tensor:
+        """``[B, L] -> [B, L, dim]``; see `Backbone.forward`."""
+        x, real = self.input(self.items(items)), padding_mask(items)
+        for attend, feed in zip(self.attention, self.feed_forward, strict=True):
+            x = feed(attend(x, real))
+        return x
+
+
+class LinearAttention(nn.Module):
+    """``LN(x + dropout(W·linear_attention(x)))``."""
+
+    def __init__(self, dim: int, *, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.out = nn.Linear(dim, dim)
+        self.dropout = Dropout(dropout)
+        self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+
+    def forward(self, x: Tensor, real: Tensor) -> Tensor:
+        """``[B, L, dim] -> [B, L, dim]``; ``real [B, L, 1]`` is true at items."""
+        B, L, dim = x.shape
+        dh = dim // self.heads
+        qkv = self.qkv(x).view(B, L, 3, self.heads, dh)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each [B, H, L, dh]
+        # normalize has the eps that the released code lacks: ELU(0) = 0 has no direction.
+        q, k = F.normalize(F.elu(q), dim=-1), F.normalize(F.elu(k), dim=-1)
+        k = k * real.unsqueeze(1)
+        mixed = q @ (k.transpose(2, 3) @ v) * dh**-0.5
+        return self.norm(x + self.dropout(self.out(mixed.transpose(1, 2).reshape(B, L, dim))))
