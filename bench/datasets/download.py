@@ -143,8 +143,9 @@ def _verify(path: Path, target: Path, md5: str | None) -> None:
         return
     wanted = md5 if md5 is not None else pin.read_text().split()[0]
     if found != wanted:
-        if path != target:
-            path.unlink()  # going on from it would never end well
+        if path != target:  # going on from it would never end well
+            path.unlink()
+            _validator(path).unlink(missing_ok=True)
         raise UserError(
             f"{target}: its {kind} is {found}, expected {wanted}"
             + (f"; delete {target} to fetch it again" if path == target else "; fetch it again")

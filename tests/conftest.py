@@ -1,0 +1,25 @@
+"""Fixtures that any test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="session")
+def data_dir():
+    """The directory of real datasets; tests that need it are skipped where there is none."""
+    root = Path(__file__).resolve().parent.parent
+    found = Path(os.environ.get("BENCH_DATA") or root.parent / "shared" / "data")
+    if not (found / "beauty.txt.gz").is_file():
+        pytest.skip(f"no real data: {found}/beauty.txt.gz is absent (set $BENCH_DATA)")
+    return found
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    """As in the grid: the same numbers on every machine, and no idle threads."""
+    torch.set_num_threads(1)
