@@ -106,3 +106,27 @@ def test_a_plug_in_file_registers_its_classes(tmp_path, monkeypatch):
         load_plugin(str(tmp_path / "absent.py"))
     with pytest.raises(UserError, match="importable module"):
         load_plugin("no_such_module")
+
+
+def test_installed_packages_offer_components_by_entry_points(monkeypatch):
+    class Entry:
+        value = "their_package:Theirs"
+
+        def __init__(self, load):
+            self.load = load
+
+    made: Registry[Base] = Registry("thing", "bench.objectives")
+
+    def load():
+        made.register("theirs")(type("Theirs", (Base,), {"__doc__": "Theirs."}))
+
+    def broken():
+        raise ImportError("no such module")
+
+    def entry_points(group):
+        assert group == "negative_sampling_bench.things"
+        return [Entry(broken), Entry(load)]
+
+    monkeypatch.setattr("importlib.metadata.entry_points", entry_points)
+    with pytest.warns(UserWarning, match="their_package:Theirs failed to load"):
+        assert made.names() == ["theirs"]  # a broken plug-in does not stop the others
