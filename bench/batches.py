@@ -92,7 +92,13 @@ class Batch:
 
 
 class Batches:
-    """Shuffled batches of about ``batch_targets`` targets, windows of like length together."""
+    """Shuffled batches of about ``batch_targets`` targets, windows of like length together.
+
+    Attributes:
+        items: ``[n]`` int64, the training sequences one after another, on the device.
+        offsets: ``[n_sequences + 1]`` where each starts.
+        history: of these sequences.
+    """
 
     def __init__(
         self,
@@ -105,10 +111,10 @@ class Batches:
     ) -> None:
         self._windows, self._batch_targets, self._seed = windows, batch_targets, seed
         self._device = device
-        self._items = torch.as_tensor(sequences.items, dtype=torch.int64, device=device)
-        self._offsets = torch.as_tensor(sequences.offsets, device=device)
+        self.items = torch.as_tensor(sequences.items, dtype=torch.int64, device=device)
+        self.offsets = torch.as_tensor(sequences.offsets, device=device)
         self._users = torch.as_tensor(sequences.users, device=device)
-        self.history = History(self._items, self._offsets, n_items)
+        self.history = History(self.items, self.offsets, n_items)
 
     @property
     def n_targets(self) -> int:
@@ -144,11 +150,11 @@ class Batches:
         sequence, start, length, first = torch.from_numpy(columns).to(self._device)
         L, T = int(table.length[rows].max()), int(table.n_targets[rows].sum())
 
-        begin = self._offsets[sequence] + start
+        begin = self.offsets[sequence] + start
         offset = torch.arange(L, device=self._device)
         # Beyond a window's end this reads its neighbours' items, which the mask then drops.
-        index = (begin[:, None] + offset).clamp_(max=len(self._items) - 1)
-        items = self._items[index] * (offset < length[:, None])
+        index = (begin[:, None] + offset).clamp_(max=len(self.items) - 1)
+        items = self.items[index] * (offset < length[:, None])
 
         count = length - first
         row = torch.repeat_interleave(
@@ -157,7 +163,7 @@ class Batches:
         nth = torch.arange(T, device=self._device) - (count.cumsum(0) - count)[row]
         column = first[row] + nth
         targets = Targets(
-            positives=self._items[begin[row] + column + 1],
+            positives=self.items[begin[row] + column + 1],
             users=self._users[sequence[row]],
             sequences=sequence[row],
             positions=start[row] + column + 1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,8 @@ import torch
 from torch import Tensor
 
 from backbones.base import Backbone, last_states
-from bench.datasets.splits import Examples
+from bench.datasets.base import Dataset
+from bench.datasets.splits import Examples, Split
 
 CUTOFFS = (5, 10, 20)
 TOP = 10
@@ -38,7 +40,9 @@ class Ranking:
 
 
 @torch.no_grad()
-def rank_users(model: Backbone, examples: Examples, device: torch.device, top: int = 0) -> Ranking:
+def rank_users(
+    models: Sequence[Backbone], examples: Examples, device: torch.device, top: int = 0
+) -> Ranking:
     """Rank every held-out item among the whole catalogue.
 
     Items already in the user's input are masked with -inf, as is the padding row.  A target that
@@ -46,7 +50,8 @@ def rank_users(model: Backbone, examples: Examples, device: torch.device, top: i
     has had is not counted as a success.
 
     Args:
-        model: put into evaluation mode for the call, and back after it.
+        models: one, or several whose scores are added up (an ensemble); each is put into
+            evaluation mode for the call, and back after it.
         examples: held-out predictions.
         device: where the model lives.
         top: length of the recommendation lists to return.
@@ -54,16 +59,17 @@ def rank_users(model: Backbone, examples: Examples, device: torch.device, top: i
     Raises:
         FloatingPointError: the model holds or computes what is not a finite number.
     """
-    table = model.items.weight
+    # Adding up products is the product of what is laid side by side.
+    table = torch.cat([model.items.weight for model in models], dim=1)
     items = torch.as_tensor(examples.items, dtype=torch.int64, device=device)
     offsets = torch.as_tensor(examples.offsets, device=device)
     targets = torch.as_tensor(examples.targets, dtype=torch.int64, device=device)
-    states = _encode(model, items, offsets)
+    states = torch.cat([_encode(model, items, offsets) for model in models], dim=1)
     if not (torch.isfinite(states).all() and torch.isfinite(table).all()):
         raise FloatingPointError("scores are not finite: the model has diverged")
 
     ranks = torch.empty(len(targets), dtype=torch.float64, device=device)
-    lists = torch.empty((len(targets), min(top, model.n_items)), dtype=torch.int64, device=device)
+    lists = torch.empty((len(targets), min(top, len(table) - 1)), dtype=torch.int64, device=device)
     at_once = max(1, SCORES_AT_ONCE[device.type] // len(table))
     for users in torch.arange(len(targets), device=device).split(at_once):
         scores = states[users] @ table.t()
@@ -111,13 +117,18 @@ def accuracy(ranks: Floats) -> dict[str, float]:
 
     With one relevant item a user, NDCG@K is 1 / log2(rank + 1) for rank <= K, else 0.
     """
-    metrics = {}
+    return {name: float(gains.mean()) for name, gains in _gains(ranks).items()}
+
+
+def _gains(ranks: Floats) -> dict[str, Floats]:
+    """What a held-out item at each of ``ranks`` contributes to each metric."""
+    gains = {}
     for K in CUTOFFS:
         hit = ranks <= K
-        metrics[f"recall@{K}"] = float(hit.mean())
-        metrics[f"ndcg@{K}"] = float(np.where(hit, 1 / np.log2(ranks + 1), 0.0).mean())
-    metrics["mrr"] = float((1 / ranks).mean())
-    return metrics
+        gains[f"recall@{K}"] = hit.astype(np.float64)
+        gains[f"ndcg@{K}"] = np.where(hit, 1 / np.log2(ranks + 1), 0.0)
+    gains["mrr"] = 1 / ranks
+    return gains
 
 
 def beyond_accuracy(top: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> dict[str, float]:
@@ -174,3 +185,33 @@ def by_bucket(
         for name, chosen in buckets.items()
         if chosen.any()
     }
+
+
+def references(dataset: Dataset, split: Split) -> dict[str, dict[str, float]]:
+    """What accuracy is to be measured against on the test users; trains nothing.
+
+    Returns:
+        ``popularity``: everybody is recommended the most popular training items that they have
+        not had.  ``oracle`` (synthetic data only): the ranking by the true distribution of the
+        next item, and as its metrics their expectation: the best that any model can reach.
+    """
+    test = split.test
+    counts = np.bincount(split.train.items, minlength=dataset.n_items + 1).astype(np.float64)
+    ranks = np.empty(len(test.targets))
+    expected: list[dict[str, float]] = []
+    for i, (target, user) in enumerate(zip(test.targets, test.users, strict=True)):
+        history = test.items[test.offsets[i] : test.offsets[i + 1]]
+        scores = counts.copy()
+        scores[history] = -np.inf
+        others = np.delete(scores, [0, target])
+        ranks[i] = 1 + (others > scores[target]).sum() + (others == scores[target]).sum() / 2
+        if dataset.truth is not None:
+            p = np.sort(dataset.truth(int(user), history))[::-1]
+            each = np.arange(1, len(p) + 1, dtype=np.float64)
+            expected.append({name: float(p @ gains) for name, gains in _gains(each).items()})
+    found = {"popularity": accuracy(ranks)}
+    if expected:
+        found["oracle"] = {
+            name: float(np.mean([one[name] for one in expected])) for name in expected[0]
+        }
+    return found

@@ -64,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(options: argparse.Namespace) -> int:
     """Plan, train what is missing, write the index and the report; returns the exit status."""
     plan = _plan(options)
+    for reason in plan.skipped:
+        print(f"skipped: {reason}")
     store = Store(options.results / (options.study or options.preset))
     todo = _todo(plan, store, options.force_stale)
     if options.dry_run:
@@ -89,6 +91,11 @@ def listing() -> str:
             hyper = registry.hyper_parameters(name).values()
             if hyper:
                 lines.append(" " * 17 + " ".join(f"{h.name}={_shown(h.default)}" for h in hyper))
+            for variant in registry.variants(name):
+                own = registry.hyper_parameters(variant)
+                changed = [h for h in own.values() if h not in hyper]
+                lines.append(f"    {variant:<20} {registry.description(variant)}")
+                lines.append(" " * 25 + " ".join(f"{h.name}={_shown(h.default)}" for h in changed))
     lines.append("presets:")
     lines += [f"  {name:<14} {preset.description}" for name, preset in PRESETS.items()]
     lines.append("protocol:")

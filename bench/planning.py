@@ -20,7 +20,7 @@ from bench.datasets.base import Dataset
 from bench.datasets.splits import Split, make_split
 from bench.errors import UserError
 from bench.registry import Registry, suggest
-from bench.training import Trainer
+from bench.training import Trainer, TrainingData
 
 ANY = "*"
 """As the target of a setting: every component of the grid that has such a hyper-parameter."""
@@ -35,9 +35,12 @@ class Request:
 
     Attributes:
         datasets: registered names or paths.
+        objectives: for samplers that go with any; others are trained with their own.
         seeds: how many; they are 0, 1, 2, ...
         settings: ``("mdcns.gamma", "1.5")`` and the like, in order of precedence.
         split_file: assignment of users, for split ``user``.
+        pairs: the (backbone, sampler) pairs to keep of the product; None keeps all.
+        lenient: leave out what a dataset cannot serve, and say so, in place of an error.
     """
 
     datasets: Sequence[str]
@@ -49,15 +52,22 @@ class Request:
     settings: Sequence[tuple[str, str]]
     data_dir: Path | None = None
     split_file: Path | None = None
+    pairs: frozenset[tuple[str, str]] | None = None
+    lenient: bool = False
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Cells to run and the data they need, by the dataset's fingerprint."""
+    """Cells to run and the data they need, by the dataset's fingerprint.
+
+    Attributes:
+        skipped: what a lenient request left out, and why, a line each.
+    """
 
     cells: list[Cell]
     datasets: dict[str, Dataset]
     splits: dict[str, Split]
+    skipped: list[str]
 
 
 def parse_settings(given: Iterable[str]) -> list[tuple[str, str]]:
@@ -88,45 +98,83 @@ def make_plan(request: Request) -> Plan:
     sampler_components = settings.components(
         samplers.registry, request.samplers, defaults={"N": protocol.N}
     )
-    objective_components = settings.components(objectives.registry, request.objectives)
     for component in self_components:
         backbones.registry.build(component.name, component.hyper, 1, protocol.dim, protocol.window)
-    for component in objective_components:
-        objectives.registry.build(component.name, component.hyper)
-    peers: dict[str, Component | None] = {}
-    for component in sampler_components:
-        peer = samplers.registry.build(component.name, component.hyper).peer
-        peers[component.name] = (
-            settings.components(backbones.registry, [peer])[0] if peer is not None else None
-        )
+    systems = [
+        system
+        for backbone, sampler in itertools.product(self_components, sampler_components)
+        if request.pairs is None or (backbone.name, sampler.name) in request.pairs
+        for system in _systems(settings, backbone, sampler, request.objectives)
+    ]
     settings.check_all_used()
 
     cells: list[Cell] = []
     loaded: dict[str, Dataset] = {}
     splits: dict[str, Split] = {}
+    skipped: list[str] = []
     for name in request.datasets:
         dataset = datasets.resolve_dataset(name, request.data_dir)
         split = make_split(dataset, protocol.split, protocol.split_seed, request.split_file)
-        for component in sampler_components:
-            _check_pool(dataset, split, component)
+        _check_pool(dataset, split, sampler_components)
+        left_out = {
+            component.name
+            for component in sampler_components
+            if not _servable(dataset, component, request.lenient, skipped)
+        }
         loaded[dataset.fingerprint], splits[dataset.fingerprint] = dataset, split
         cells += [
             Cell(
                 dataset=dataset.name,
                 fingerprint=dataset.fingerprint,
                 split_digest=split.digest,
-                backbone=backbone,
-                sampler=sampler,
-                peer=peers[sampler.name],
-                objective=objective,
                 protocol=protocol,
                 seed=seed,
+                **system,
             )
-            for seed, backbone, objective, sampler in itertools.product(
-                range(request.seeds), self_components, objective_components, sampler_components
-            )
+            for seed, system in itertools.product(range(request.seeds), systems)
+            if system["sampler"].name not in left_out
         ]
-    return Plan(cells, loaded, splits)
+    return Plan(cells, loaded, splits, skipped)
+
+
+def _systems(
+    settings: _Settings, backbone: Component, sampler: Component, chosen: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The models, sampler and objective of each cell that the two make together."""
+    built = samplers.registry.build(sampler.name, sampler.hyper)
+    peer_name = backbone.name if built.peer == "same" else built.peer
+    peer = None
+    if peer_name is not None:
+        (peer,) = settings.components(backbones.registry, [peer_name])
+    names = chosen if built.objective is None else [built.objective]
+    losses = settings.components(objectives.registry, names)
+    for loss in losses:
+        objectives.registry.build(loss.name, loss.hyper)
+    return [
+        {"backbone": backbone, "sampler": sampler, "peer": peer, "objective": loss}
+        for loss in losses
+    ]
+
+
+def _servable(dataset: Dataset, sampler: Component, lenient: bool, skipped: list[str]) -> bool:
+    """Whether the dataset has what the sampler needs; if not: an error, or a line in ``skipped``.
+
+    Raises:
+        UserError: it has not, and the request is not lenient.
+    """
+    if samplers.registry.get(sampler.name).needs_exposures and dataset.exposures is None:
+        reason = (
+            f"dataset {dataset.name!r} records no exposures (items shown and not taken), which "
+            f"sampler {sampler.name!r} draws from"
+        )
+        if not lenient:
+            raise UserError(
+                f"{reason}; for kuairand put extra/kuairand_exposures.txt.gz into the data "
+                "directory, or choose kuairand-twin"
+            )
+        skipped.append(reason)
+        return False
+    return True
 
 
 def estimate_seconds(plan: Plan, cells: Iterable[Cell], device: str) -> dict[str, float]:
@@ -141,9 +189,9 @@ def estimate_seconds(plan: Plan, cells: Iterable[Cell], device: str) -> dict[str
         split = plan.splits[cell.fingerprint]
         kind = (*(model.name for model in cell.models), cell.sampler.name, cell.objective.name)
         if kind not in rates:
-            n_items = plan.datasets[cell.fingerprint].n_items
             try:
-                rates[kind] = _seconds_per_target(cell, split, n_items, torch.device(device))
+                data = TrainingData.of(plan.datasets[cell.fingerprint], split)
+                rates[kind] = _seconds_per_target(cell, data, torch.device(device))
             except Exception:  # the cell itself will fail the same way, and say so
                 rates[kind] = 0.0
         targets = int((np.diff(split.train.offsets) - 1).sum())
@@ -152,8 +200,8 @@ def estimate_seconds(plan: Plan, cells: Iterable[Cell], device: str) -> dict[str
     return seconds
 
 
-def _seconds_per_target(cell: Cell, split: Split, n_items: int, device: torch.device) -> float:
-    trainer = Trainer(cell, split.train, n_items, device)
+def _seconds_per_target(cell: Cell, data: TrainingData, device: torch.device) -> float:
+    trainer = Trainer(cell, data, device)
     rates = []
     for batch in itertools.islice(trainer.batches.epoch(1, torch.Generator(device)), 3):
         started = time.perf_counter()
@@ -162,14 +210,19 @@ def _seconds_per_target(cell: Cell, split: Split, n_items: int, device: torch.de
     return float(np.median(rates))
 
 
-def _check_pool(dataset: Dataset, split: Split, component: Component) -> None:
-    wanted = max(component.hyper.get("N", 1), component.hyper.get("K", 1))
+def _check_pool(dataset: Dataset, split: Split, sampler_components: Sequence[Component]) -> None:
+    sizes = {
+        component.name: samplers.registry.build(component.name, component.hyper).pool_size
+        for component in sampler_components
+    }
+    name = max(sizes, key=lambda name: sizes[name])
     longest = int(np.diff(split.train.offsets).max())
-    if wanted > dataset.n_items - longest:
+    if sizes[name] > dataset.n_items - longest:
+        option = "N" if "N" in samplers.registry.hyper_parameters(name) else "K"
         raise UserError(
             f"dataset {dataset.name!r}: {dataset.n_items} items less the longest history "
-            f"({longest}) are fewer than the {wanted} candidates of {component.name!r}; "
-            f"lower it with --set {component.name}.{'N' if 'N' in component.hyper else 'K'}=..."
+            f"({longest}) are fewer than the {sizes[name]} candidates of {name!r}; lower it with "
+            f"--set '*.{option}=...', or leave out the users with the longest histories"
         )
 
 
@@ -209,7 +262,10 @@ class _Settings:
             given = {k: v for k, v in (defaults or {}).items() if k in known}
             for setting, value in self._pairs:
                 target, dot, option = setting.rpartition(".")
-                if dot and (target == name or (target == ANY and option in known)):
+                if not dot or target not in (name, ANY):
+                    continue
+                # A namesake in another registry may be meant; if none is, let it be an error.
+                if option in known or (target == name and not _elsewhere(registry, name, option)):
                     given[option] = value
                     self._used.add(setting)
             result.append(Component(name, registry.resolve(name, given)))
@@ -221,14 +277,30 @@ class _Settings:
                 target = setting.rpartition(".")[0]
                 every = [
                     name
-                    for registry in (samplers.registry, backbones.registry, objectives.registry)
-                    for name in registry.names()
+                    for registry in _CONFIGURABLE
+                    for name in registry.names() + registry.variants()
                 ]
                 hint = "is not part of this grid" if target in every else "is unknown"
                 raise UserError(
                     f"--set {setting}={value}: {target!r} {hint}"
                     f"{'' if target in every else suggest(target, every)}"
                 )
+
+
+_CONFIGURABLE: tuple[Registry[Any], ...] = (
+    samplers.registry,
+    backbones.registry,
+    objectives.registry,
+)
+
+
+def _elsewhere(registry: Registry[Any], name: str, option: str) -> bool:
+    """Whether another registry has a component of that name with such a hyper-parameter."""
+    return any(
+        name in other.names() + other.variants() and option in other.hyper_parameters(name)
+        for other in _CONFIGURABLE
+        if other is not registry
+    )
 
 
 def preset_request(preset: Preset, **chosen: Any) -> Request:
@@ -244,6 +316,7 @@ def preset_request(preset: Preset, **chosen: Any) -> Request:
         "objectives": ["bce"],
         "seeds": preset.seeds,
         "protocol": preset.protocol,
+        "lenient": chosen.get("samplers") is None,
     }
     given = {name: value for name, value in chosen.items() if value is not None}
     return Request(**{**everything, **given, "settings": settings})

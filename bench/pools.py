@@ -15,6 +15,9 @@ from torch import Tensor
 
 MAX_ROUNDS = 200
 
+Proposal = Callable[[Tensor, int], Tensor]
+"""Rows of the batch ``[R]`` and K to item ids ``[R, K]``: independent draws from a proposal q."""
+
 
 class History:
     """Answers "has this sequence met this item by then?" for many (sequence, item, time) at once.
@@ -39,6 +42,9 @@ class History:
         first = torch.ones_like(keys, dtype=torch.bool)
         first[1:] = keys[1:] != keys[:-1]
         self._keys, self._first_position = keys[first], position[order][first]
+        self._distinct = torch.bincount(
+            self._keys.div(n_items + 1, rounding_mode="floor"), minlength=len(lengths)
+        )
 
     def met(self, sequences: Tensor, until: Tensor, ids: Tensor) -> Tensor:
         """
@@ -53,6 +59,31 @@ class History:
         keys = sequences[:, None] * (self.n_items + 1) + ids
         index = torch.searchsorted(self._keys, keys).clamp_(max=len(self._keys) - 1)
         return (self._keys[index] == keys) & (self._first_position[index] <= until[:, None])
+
+    def met_among(self, sequences: Tensor, until: Tensor, ids: Tensor) -> Tensor:
+        """As :meth:`met`, for items that all the rows share: walks histories, not the items.
+
+        Args:
+            sequences: ``[T]`` which sequence.
+            until: ``[T]`` last position that counts.
+            ids: ``[K]`` item ids.
+
+        Returns:
+            ``[T, K]`` bool.
+        """
+        T, device = len(sequences), ids.device
+        distinct, column = ids.unique(return_inverse=True)
+        column_of = torch.full((self.n_items + 1,), -1, device=device)
+        column_of[distinct] = torch.arange(len(distinct), device=device)
+        count = self._distinct[sequences]
+        row = torch.repeat_interleave(torch.arange(T, device=device), count)
+        start = (self._distinct.cumsum(0) - self._distinct)[sequences]
+        entry = start[row] + torch.arange(len(row), device=device) - (count.cumsum(0) - count)[row]
+        hit = column_of[self._keys[entry] % (self.n_items + 1)]
+        counts = (hit >= 0) & (self._first_position[entry] <= until[row])
+        met = torch.zeros((T, len(distinct)), dtype=torch.bool, device=device)
+        met[row[counts], hit[counts]] = True
+        return met[:, column]
 
 
 @dataclass
@@ -88,6 +119,10 @@ class Targets:
         # The positive stands at `positions`, so one look-up covers it and the history.
         return self.history.met(self.sequences[rows], self.positions[rows], ids)
 
+    def legal_among(self, ids: Tensor) -> Tensor:
+        """``[T, K]`` bool: which of the items ``ids [K]``, shared by all rows, are legal."""
+        return ~self.history.met_among(self.sequences, self.positions, ids)
+
     def pool(self, N: int) -> Tensor:
         """``[T, N]`` distinct legal items, every N-subset equally likely; drawn once a batch."""
         if N not in self._pools:
@@ -96,21 +131,21 @@ class Targets:
             self._pools[N] = self._pool_by_keys(N) if dense else self._pool_by_redrawing(N)
         return self._pools[N]
 
-    def draw(self, K: int, propose: Callable[[tuple[int, ...]], Tensor]) -> Tensor:
+    def draw(self, K: int, propose: Proposal, rounds: int = MAX_ROUNDS) -> Tensor:
         """``[T, K]`` independent legal draws: proposals, with the illegal ones redrawn.
 
-        A row whose proposals stay illegal (all the mass of q lies on its history) falls back to
-        uniform draws after ``MAX_ROUNDS``.
+        A row whose proposals are illegal still after ``rounds`` rounds (most of the mass of q lies
+        on its history) falls back to uniform draws.
         """
-        ids = propose((len(self.positives), K))
-        return self._redraw(ids, self.illegal, propose)
+        ids = propose(torch.arange(len(self.positives), device=self.positives.device), K)
+        return self._redraw(ids, self.illegal, propose, rounds)
 
-    def uniform(self, shape: tuple[int, ...]) -> Tensor:
-        """Item ids drawn uniformly from the whole catalogue."""
+    def uniform(self, rows: Tensor, K: int) -> Tensor:
+        """``[R, K]`` item ids drawn uniformly from the whole catalogue, for any ``rows [R]``."""
         return torch.randint(
             1,
             self.history.n_items + 1,
-            shape,
+            (len(rows), K),
             generator=self.generator,
             device=self.positives.device,
         )
@@ -121,7 +156,7 @@ class Targets:
         def bad(ids: Tensor, rows: Tensor | slice = slice(None)) -> Tensor:
             return self.illegal(ids, rows) | _repeats(ids)
 
-        return self._redraw(self.uniform((len(self.positives), N)), bad, self.uniform)
+        return self._redraw(self.uniform(self.positives, N), bad, self.uniform, MAX_ROUNDS)
 
     def _pool_by_keys(self, N: int) -> Tensor:
         T, n_items, device = len(self.positives), self.history.n_items, self.positives.device
@@ -134,21 +169,22 @@ class Targets:
         self,
         ids: Tensor,
         bad: Callable[..., Tensor],
-        propose: Callable[[tuple[int, ...]], Tensor],
+        propose: Proposal,
+        rounds: int,
     ) -> Tensor:
         """``ids`` with its bad entries redrawn until none is left."""
         wrong = bad(ids)
-        for round_ in range(2 * MAX_ROUNDS):
+        for round_ in range(rounds + MAX_ROUNDS):
             rows = wrong.any(dim=1).nonzero().squeeze(1)
             if not len(rows):
                 return ids
-            source = propose if round_ < MAX_ROUNDS else self.uniform
-            redrawn = torch.where(wrong[rows], source((len(rows), ids.shape[1])), ids[rows])
+            source = propose if round_ < rounds else self.uniform
+            redrawn = torch.where(wrong[rows], source(rows, ids.shape[1]), ids[rows])
             ids[rows] = redrawn
             wrong.zero_()
             wrong[rows] = bad(redrawn, rows)
         raise RuntimeError(
-            f"{len(rows)} rows still hold illegal negatives after {2 * MAX_ROUNDS} rounds: the "
+            f"{len(rows)} rows still hold illegal negatives after {MAX_ROUNDS} rounds: the "
             f"catalogue of {self.history.n_items} items is too small for these histories"
         )
 

@@ -54,6 +54,15 @@ class HyperParameter:
         raise UserError(f"{owner}.{self.name}={value}: expected {expected}")
 
 
+@dataclass(frozen=True)
+class Variant:
+    """A registered class under another name, with some defaults of its own."""
+
+    of: str
+    description: str
+    defaults: Mapping[str, Any]
+
+
 class Registry(Generic[T]):
     """Names to subclasses of one base class.
 
@@ -70,6 +79,7 @@ class Registry(Generic[T]):
         self.kind = kind
         self._package = package
         self._classes: dict[str, type[T]] = {}
+        self._variants: dict[str, Variant] = {}
         self._loaded = False
 
     def register(self, name: str) -> Callable[[C], C]:
@@ -93,25 +103,51 @@ class Registry(Generic[T]):
 
         return decorate
 
+    def variant(self, name: str, of: str, description: str, **defaults: Any) -> None:
+        """Name a setting of a registered class: the same class, with other defaults.
+
+        A variant is used by name like any other; ``--all`` leaves variants out.
+
+        Args:
+            name: of the variant.
+            of: the registered name that it is a setting of.
+            description: one line, for ``--list``.
+            defaults: the hyper-parameters that differ.
+        """
+        if name in self._classes:
+            raise ValueError(f"{self.kind} {name!r} is already registered")
+        self._variants[name] = Variant(of, description, defaults)
+
     def names(self) -> list[str]:
-        """Every registered name, sorted."""
+        """Every registered name but the variants, sorted."""
         self._load()
         return sorted(self._classes)
 
+    def variants(self, of: str | None = None) -> list[str]:
+        """The names of all variants, or of those of one class, in the order of registration."""
+        self._load()
+        return [name for name, made in self._variants.items() if of in (None, made.of)]
+
     def get(self, name: str) -> type[T]:
-        """The class registered as ``name``.
+        """The class registered as ``name``, or the class that ``name`` is a variant of.
 
         Raises:
             UserError: unknown name; the message lists the nearest matches.
         """
         self._load()
+        if name in self._variants:
+            return self.get(self._variants[name].of)
         if name not in self._classes:
-            raise UserError(f"unknown {self.kind} {name!r}{suggest(name, self.names())}")
+            known = self.names() + self.variants()
+            raise UserError(f"unknown {self.kind} {name!r}{suggest(name, known)}")
         return self._classes[name]
 
     def description(self, name: str) -> str:
-        """First line of the class's docstring."""
-        return inspect.cleandoc(self.get(name).__doc__ or "").splitlines()[0]
+        """First line of the class's docstring, or the variant's own line."""
+        cls = self.get(name)
+        if name in self._variants:
+            return self._variants[name].description
+        return inspect.cleandoc(cls.__doc__ or "").splitlines()[0]
 
     def hyper_parameters(self, name: str) -> dict[str, HyperParameter]:
         """Hyper-parameters of ``name``, in the order of its constructor."""
@@ -120,8 +156,9 @@ class Registry(Generic[T]):
         if init is object.__init__:
             return {}
         hints = typing.get_type_hints(init)
+        own = self._variants[name].defaults if name in self._variants else {}
         return {
-            p.name: HyperParameter(p.name, hints.get(p.name, str), p.default)
+            p.name: HyperParameter(p.name, hints.get(p.name, str), own.get(p.name, p.default))
             for p in inspect.signature(init).parameters.values()
             if p.kind is inspect.Parameter.KEYWORD_ONLY
         }

@@ -18,6 +18,10 @@ from torch import Tensor
 warnings.filterwarnings("ignore", message="Sparse (CSR|CSC) tensor support is in beta")
 
 
+DENSE_BELOW = 10
+"""With so many items a candidate, or fewer, scoring them all and picking is faster on a CPU."""
+
+
 def score_candidates(states: Tensor, table: Tensor, ids: Tensor) -> Tensor:
     """Scores s(u, i) = h_u . E_i of K candidates a row.
 
@@ -32,6 +36,8 @@ def score_candidates(states: Tensor, table: Tensor, ids: Tensor) -> Tensor:
     if states.device.type != "cpu":
         # GPUs have the bandwidth for the gather, and their sparse kernels want sorted columns.
         return torch.einsum("td,tkd->tk", states, torch.nn.functional.embedding(ids, table))
+    if len(table) <= DENSE_BELOW * ids.shape[1]:
+        return (states @ table.t()).gather(1, ids)
     scores: Tensor = _SampledProduct.apply(states, table, ids)
     return scores
 

@@ -17,10 +17,14 @@ from backbones.base import Backbone
 from bench import objectives
 from bench.batches import Batch, Batches, one_pass_windows, prefix_windows
 from bench.cell import Cell
-from bench.datasets.splits import Examples, Sequences
+from bench.datasets.base import Dataset, Exposures
+from bench.datasets.splits import Examples, Sequences, Split
+from bench.diagnostics import Diagnostics, Truth
 from bench.evaluation import accuracy, rank_users
 from bench.seeding import seed_for
-from samplers.base import Catalogue, View
+from samplers.base import Catalogue, Exposed, View
+
+CPU = torch.device("cpu")
 
 SELECT_ON = "ndcg@20"
 """The validation metric that early stopping and the choice of the best epoch go by."""
@@ -29,16 +33,38 @@ Epoch = dict[str, float]
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A trained model, as of its best epoch on validation.
+class TrainingData:
+    """All that training may see; no held-out item is in it.
 
     Attributes:
-        model: the backbone under test; a peer is not needed for inference.
-        epochs: one row an epoch: loss, validation metrics, seconds.
+        train: training sequences.
+        n_items: catalogue size.
+        exposures: what users were shown, where the dataset records it.
+        truth: the true distribution of the next item, for diagnostics on synthetic data.
+    """
+
+    train: Sequences
+    n_items: int
+    exposures: Exposures | None = None
+    truth: Truth | None = None
+
+    @classmethod
+    def of(cls, dataset: Dataset, split: Split) -> TrainingData:
+        """What may be seen of a dataset that is split so."""
+        return cls(split.train, dataset.n_items, dataset.exposures, dataset.truth)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Trained models, as of the best epoch of the one under test on validation.
+
+    Attributes:
+        models: the backbone under test, then its peer if there is one.
+        epochs: one row an epoch: loss, diagnostics, validation metrics, seconds.
         best_epoch: from 1.
     """
 
-    model: Backbone
+    models: list[Backbone]
     epochs: list[Epoch]
     best_epoch: int
 
@@ -52,21 +78,22 @@ class Trainer:
     every step, so a step's randomness depends on its number and not on what was drawn before.
     """
 
-    def __init__(self, cell: Cell, train: Sequences, n_items: int, device: torch.device) -> None:
+    def __init__(self, cell: Cell, data: TrainingData, device: torch.device) -> None:
         """
         Args:
             cell: what to train; its components must be registered.
-            train: training sequences.
-            n_items: catalogue size.
+            data: what to train on.
             device: where to train.
         """
+        train, n_items = data.train, data.n_items
         protocol = cell.protocol
         self._protocol, self._device, self.step_count = protocol, device, 0
         self._names = (cell.fingerprint, cell.seed)
+        self._negatives_seed = seed_for(*self._names, "negatives")
         self.models = []
         self._dropout_seeds = []
         for role, component in zip(("self", "peer"), cell.models, strict=False):
-            torch.manual_seed(seed_for(*self._names, "weights", role, component.name))
+            _seed_default(seed_for(*self._names, "weights", role, component.name), CPU)
             model = backbones.registry.build(
                 component.name, component.hyper, n_items, protocol.dim, protocol.window
             )
@@ -74,11 +101,7 @@ class Trainer:
             self._dropout_seeds.append(seed_for(*self._names, "dropout", role))
         self.objective = objectives.registry.build(cell.objective.name, cell.objective.hyper)
         self.sampler = samplers.registry.build(cell.sampler.name, cell.sampler.hyper)
-        self._generator = torch.Generator(device)
-        counts = np.bincount(train.items, minlength=n_items + 1)
-        self.sampler.prepare(
-            Catalogue(n_items, torch.as_tensor(counts, device=device), self._generator)
-        )
+        self._generator = torch.Generator(device).manual_seed(self._negatives_seed)
         parameters = [p for model in self.models for p in model.parameters()]
         self._optimiser = torch.optim.Adam(parameters, lr=protocol.lr, fused=True)
 
@@ -91,49 +114,71 @@ class Trainer:
             seed_for(*self._names, "batch order"),
             device,
         )
+        self.sampler.prepare(
+            Catalogue(
+                n_items,
+                self.batches.items,
+                self.batches.offsets,
+                self._generator,
+                None if data.exposures is None else _exposed(data.exposures, device),
+            )
+        )
+        pool = max(1, min(protocol.N, n_items - int(np.diff(train.offsets).max())))
+        self._diagnostics = Diagnostics(train, n_items, pool, device, data.truth)
 
-    def epoch(self, epoch: int) -> float:
-        """Train on every example once; the mean loss per target.
+    def epoch(self, epoch: int) -> Epoch:
+        """Train on every example once; the mean loss per target, and diagnostics.
 
         Raises:
             FloatingPointError: the loss is not finite.
         """
+        self._diagnostics.start_epoch()
         total = torch.zeros((), device=self._device)
         for batch in self.batches.epoch(epoch, self._generator):
             total += self.step(batch) * len(batch.cells)
         mean = float(total) / self.batches.n_targets  # the epoch's one wait for the device
         if not np.isfinite(mean):
             raise FloatingPointError(f"the loss of epoch {epoch} is {mean}: training diverged")
-        return mean
+        own = {f"sampler_{name}": value for name, value in self.sampler.diagnostics().items()}
+        return {"epoch": epoch, "loss": mean} | self._diagnostics.row() | own
 
     def step(self, batch: Batch) -> Tensor:
         """One optimiser step; the batch's loss, a scalar left on the device."""
         self.step_count += 1
+        watch = self._diagnostics
+        watch.mark()
         views = []
         for model, seed in zip(self.models, self._dropout_seeds, strict=True):
-            torch.manual_seed(seed + self.step_count)
+            _seed_default(seed + self.step_count, self._device)
             states = model(batch.items, batch.lengths).flatten(0, 1)[batch.cells]
             views.append(View(states, model.items.weight, batch.targets))
-        self._generator.manual_seed(seed_for(*self._names, "negatives") + self.step_count)
+        watch.mark("backbone")
+        self._generator.manual_seed(self._negatives_seed + self.step_count)
+        drawn = self.sampler.sample(views)
+        watch.mark("sampling")
         loss = torch.zeros((), device=self._device)
-        for view, negatives in zip(views, self.sampler.sample(views), strict=True):
-            loss = loss + self.objective.loss(
-                view.positive_scores, negatives.scores(view), negatives.weights, negatives.log_q
-            )
+        for view, negatives in zip(views, drawn, strict=True):
+            loss = loss + self.objective.loss(view, negatives)
             if negatives.auxiliary is not None:
                 loss = loss + negatives.auxiliary
+        watch.before_backward(views[0], drawn[0])
+        watch.mark("scoring")
         self._optimiser.zero_grad()
         loss.backward()
+        watch.mark("backward")
         self._optimiser.step()
+        watch.mark("optimiser")
         self.sampler.after_step(views)
+        watch.mark("sampling")
+        watch.record(views, drawn[0])
+        watch.next_batch()
         return loss.detach()
 
 
 def fit(
     cell: Cell,
-    train: Sequences,
+    data: TrainingData,
     valid: Examples,
-    n_items: int,
     device: torch.device,
     report: Callable[[Epoch], None],
 ) -> Fitted:
@@ -141,32 +186,50 @@ def fit(
 
     Args:
         cell: what to train.
-        train: training sequences.
+        data: what to train on.
         valid: held-out predictions to stop and select by.
-        n_items: catalogue size.
         device: where to train.
         report: called after every epoch with its row.
 
     Raises:
         FloatingPointError: loss or scores are not finite.
     """
-    trainer = Trainer(cell, train, n_items, device)
-    model = trainer.models[0]
+    trainer = Trainer(cell, data, device)
+    models = trainer.models
     epochs: list[Epoch] = []
-    best_epoch, best_weights = 0, {}
+    best_epoch, best_weights = 0, [model.state_dict() for model in models]
     for epoch in range(1, cell.protocol.epochs + 1):
         started = time.perf_counter()
-        loss = trainer.epoch(epoch)
+        row = trainer.epoch(epoch)
         trained = time.perf_counter()
-        metrics = accuracy(rank_users(model, valid, device).ranks)
-        row: Epoch = {"epoch": epoch, "loss": loss}
+        metrics = accuracy(rank_users(models[:1], valid, device).ranks)
         row |= {f"valid_{name}": value for name, value in metrics.items()}
         row |= {"train_s": trained - started, "valid_s": time.perf_counter() - trained}
         epochs.append(row)
         if best_epoch == 0 or metrics[SELECT_ON] > epochs[best_epoch - 1][f"valid_{SELECT_ON}"]:
-            best_epoch, best_weights = epoch, copy.deepcopy(model.state_dict())
+            best_epoch = epoch
+            best_weights = [copy.deepcopy(model.state_dict()) for model in models]
         report(row)
         if epoch - best_epoch >= cell.protocol.patience:
             break
-    model.load_state_dict(best_weights)
-    return Fitted(model, epochs, best_epoch)
+    for model, weights in zip(models, best_weights, strict=True):
+        model.load_state_dict(weights)
+    return Fitted(models, epochs, best_epoch)
+
+
+def _seed_default(seed: int, device: torch.device) -> None:
+    """Seed the stream that initialisers and dropout draw from; `torch.manual_seed`, which also
+    records a stack trace for every kind of device, takes as long as a tenth of a small step."""
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+    else:
+        torch.default_generator.manual_seed(seed)
+
+
+def _exposed(exposures: Exposures, device: torch.device) -> Exposed:
+    return Exposed(
+        *(
+            torch.as_tensor(array, dtype=torch.int64, device=device)
+            for array in (exposures.items, exposures.offsets, exposures.positions)
+        )
+    )

@@ -22,10 +22,17 @@ from bench import environment, objectives
 from bench.cell import Cell
 from bench.datasets.base import Dataset
 from bench.datasets.splits import Split
-from bench.evaluation import TOP, accuracy, beyond_accuracy, by_bucket, rank_users
+from bench.evaluation import (
+    TOP,
+    accuracy,
+    beyond_accuracy,
+    by_bucket,
+    rank_users,
+    references,
+)
 from bench.registry import load_plugin
 from bench.store import CellResult
-from bench.training import Epoch, fit
+from bench.training import Epoch, Fitted, TrainingData, fit
 
 
 @dataclass(frozen=True)
@@ -75,13 +82,19 @@ def run_cell(task: Task) -> CellResult:
     torch.set_num_threads(task.threads)
     cell, split, device = task.cell, task.split, torch.device(task.device)
     n_items = task.dataset.n_items
-    report = _progress_writer(task)
-    fitted = fit(cell, split.train, split.valid, n_items, device, report)
+    data = TrainingData.of(task.dataset, split)
+    fitted = fit(cell, data, split.valid, device, _progress_writer(task))
 
-    ranking = rank_users(fitted.model, split.test, device, top=TOP)
-    best = fitted.epochs[fitted.best_epoch - 1]
+    ranking = rank_users(fitted.models[:1], split.test, device, top=TOP)
     counts = np.bincount(split.train.items, minlength=n_items + 1)
     lengths = np.diff(split.test.offsets)
+    others = {}
+    if len(fitted.models) == 2:
+        for name, models in (
+            ("test_peer", fitted.models[1:]),
+            ("test_ensemble", fitted.models),
+        ):
+            others[name] = rank_users(models, split.test, device).ranks
     train_s = sum(row["train_s"] for row in fitted.epochs)
     n_targets = int((np.diff(split.train.offsets) - 1).sum())
     return CellResult(
@@ -94,16 +107,14 @@ def run_cell(task: Task) -> CellResult:
             "train_targets": n_targets,
             "valid_users": len(split.valid.targets),
             "test_users": len(split.test.targets),
+            "references": references(task.dataset, split),
             "synthetic": task.dataset.synthetic,
             "notes": list(task.dataset.notes),
         },
         metrics={
-            "valid": {
-                k.removeprefix("valid_"): v
-                for k, v in best.items()
-                if k[:6] == "valid_" and k != "valid_s"
-            },
+            "valid": selected_on(fitted),
             "test": accuracy(ranking.ranks) | beyond_accuracy(ranking.top, counts),
+            **{name: accuracy(ranks) for name, ranks in others.items()},
         },
         buckets=by_bucket(ranking.ranks, split.test.targets, lengths, counts),
         best_epoch=fitted.best_epoch,
@@ -121,12 +132,22 @@ def run_cell(task: Task) -> CellResult:
         epochs=fitted.epochs,
         arrays={
             "rank": ranking.ranks,
+            **{name.replace("test", "rank"): ranks for name, ranks in others.items()},
             "user": split.test.users,
             "target": split.test.targets,
             "length": lengths,
             "target_count": counts[split.test.targets],
         },
     )
+
+
+def selected_on(fitted: Fitted) -> dict[str, float]:
+    """Validation metrics of the best epoch."""
+    return {
+        name.removeprefix("valid_"): value
+        for name, value in fitted.epochs[fitted.best_epoch - 1].items()
+        if name.startswith("valid_") and name != "valid_s"
+    }
 
 
 def code_digest(cell: Cell) -> str:

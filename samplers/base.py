@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -12,32 +11,69 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.pools import Targets
+from bench.pools import MAX_ROUNDS, Proposal, Targets
 from bench.registry import Registry
 from bench.scoring import score_candidates
 
 registry: Registry[Sampler] = Registry("sampler", "samplers")
 register = registry.register
+variant = registry.variant
+
+
+@dataclass(frozen=True)
+class Exposed:
+    """Items that users were shown and did not take.
+
+    Attributes:
+        items: ``[m]`` int64, users one after another, each oldest first.
+        offsets: ``[n_users + 1]`` where each user's stretch starts.
+        positions: ``[m]`` int64: how many of the user's interactions came before the showing.
+    """
+
+    items: Tensor
+    offsets: Tensor
+    positions: Tensor
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What a sampler may know before training starts.
+    """What a sampler may know before training starts: training data, and nothing held out.
 
     Attributes:
         n_items: catalogue size; ids are ``1..n_items``.
-        counts: ``[n_items + 1]`` int64, training interactions of each item (each counted once,
-            however many prefixes it is part of).
+        items: ``[n]`` int64, the training sequences one after another, each oldest first.
+        offsets: ``[n_sequences + 1]`` where each sequence starts.
         generator: the sampler's own random stream, reseeded every step; on ``device``.
+        exposed: what users were shown, where the dataset records it, else None.
     """
 
     n_items: int
-    counts: Tensor
+    items: Tensor
+    offsets: Tensor
     generator: torch.Generator
+    exposed: Exposed | None = None
 
     @property
     def device(self) -> torch.device:
-        return self.counts.device
+        return self.items.device
+
+    @property
+    def n_sequences(self) -> int:
+        return len(self.offsets) - 1
+
+    @cached_property
+    def counts(self) -> Tensor:
+        """``[n_items + 1]`` int64: training interactions of each item (each counted once, however
+        many prefixes it is part of)."""
+        return torch.bincount(self.items, minlength=self.n_items + 1)
+
+    @cached_property
+    def target_shares(self) -> Tensor:
+        """``[n_items + 1]`` float: each item's share of the training targets.  A sequence's first
+        item is nobody's target."""
+        firsts = torch.bincount(self.items[self.offsets[:-1]], minlength=self.n_items + 1)
+        targets = (self.counts - firsts).float()
+        return targets / targets.sum()
 
 
 class View:
@@ -63,6 +99,16 @@ class View:
         return self.targets.users
 
     @property
+    def sequences(self) -> Tensor:
+        """``[T]`` row of each target's training sequence."""
+        return self.targets.sequences
+
+    @property
+    def positions(self) -> Tensor:
+        """``[T]`` position of each positive in its sequence, from 0: what came before it."""
+        return self.targets.positions
+
+    @property
     def epoch(self) -> int:
         """Epoch of this batch, from 1."""
         return self.targets.epoch
@@ -75,16 +121,24 @@ class View:
         """
         return self.targets.pool(N)
 
-    def draw(self, K: int, propose: Callable[[tuple[int, ...]], Tensor]) -> Tensor:
+    def draw(self, K: int, propose: Proposal, rounds: int = MAX_ROUNDS) -> Tensor:
         """``[T, K]`` legal items from any proposal, by redrawing what is not legal.
 
         Args:
-            propose: shape to item ids, independent draws from the proposal distribution q.
+            propose: rows of the batch ``[R]`` and K to item ids ``[R, K]``: independent draws
+                from each row's proposal distribution q.
+            rounds: redraws before a row falls back to uniform legal items.
 
         Returns:
             Draws from q restricted to the legal items of each row (repeats are possible).
         """
-        return self.targets.draw(K, propose)
+        return self.targets.draw(K, propose, rounds)
+
+    def legal(self, ids: Tensor) -> Tensor:
+        """``[T, K]`` bool: whether items ``[T, K]``, or ``[K]`` shared by all rows, are legal."""
+        if ids.dim() == 1:
+            return self.targets.legal_among(ids)
+        return ~self.targets.illegal(ids)
 
     def score(self, ids: Tensor) -> Tensor:
         """``[T, K]`` scores s(u, i) = h_u . E_i of ``ids [T, K]``; differentiable."""
@@ -100,33 +154,69 @@ class View:
         return self.score(self.positives[:, None]).squeeze(1)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Negatives:
     """What one model is to be trained against.  Give ``ids`` or ``vectors``.
 
     Attributes:
-        ids: ``[T, K]`` negative items.
+        ids: ``[T, K]`` negative items, or ``[K]`` where all targets share them.
         vectors: ``[T, K, d]`` synthetic negatives, differentiable.
-        weights: ``[K]`` or ``[T, K]`` weight of each negative's loss term; None means 1/K each.
-        log_q: ``[T, K]`` log proposal probability, for objectives that correct for it.
+        made_of: ``[T, K]`` the items that ``vectors`` were made of, for diagnostics.
+        weights: ``[K]`` or ``[T, K]`` weight of each negative's loss term; None means equal ones.
+        legal: ``[T, K]`` bool, False where a negative is not to count; None means all count.
+        log_q: ``[K]`` or ``[T, K]`` log of how often the proposal is expected to bring the
+            negative into its row, for objectives that correct for it.
+        log_q_positive: ``[T]`` the same of the positive, where the proposal brings it too.
         auxiliary: a scalar loss to be added for this model (a distillation term, for one).
     """
 
     ids: Tensor | None = None
     vectors: Tensor | None = None
+    made_of: Tensor | None = None
     weights: Tensor | None = None
+    legal: Tensor | None = None
     log_q: Tensor | None = None
+    log_q_positive: Tensor | None = None
     auxiliary: Tensor | None = None
+    _scores: Tensor | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if (self.ids is None) == (self.vectors is None):
             raise ValueError("Negatives takes either ids or vectors")
 
+    @property
+    def items(self) -> Tensor | None:
+        """``[T, K]`` or ``[K]`` items drawn, if it is known which."""
+        return self.ids if self.ids is not None else self.made_of
+
+    @property
+    def empty(self) -> bool:
+        """Whether there are none: the objective needs none."""
+        return self.ids is not None and self.ids.shape[-1] == 0
+
+    @property
+    def scored(self) -> bool:
+        """Whether anybody has asked for the scores."""
+        return self._scores is not None
+
     def scores(self, view: View) -> Tensor:
-        """``[T, K]`` the view's scores of these negatives; differentiable."""
+        """``[T, K]`` the view's scores of these negatives, -inf where not legal; differentiable.
+
+        Computed once: always give the view that the negatives are for.
+        """
+        if self._scores is None:
+            scores = self._all_scores(view)
+            if self.legal is not None:
+                scores = scores.masked_fill(~self.legal, -torch.inf)
+            self._scores = scores
+        return self._scores
+
+    def _all_scores(self, view: View) -> Tensor:
         if self.vectors is not None:
             return torch.einsum("td,tkd->tk", view.states, self.vectors)
         assert self.ids is not None
+        if self.ids.dim() == 1:
+            return view.states @ F.embedding(self.ids, view.table).t()
         return view.score(self.ids)
 
 
@@ -138,13 +228,19 @@ class Sampler(ABC):
     by the protocol's, so that all samplers are compared at one N unless told otherwise.
 
     Attributes:
-        peer: backbone to be trained beside the one under test; ``sample`` then gets two views,
-            the backbone under test first, and returns negatives for both.
+        objective: name of the loss that the sampler is one method with (in-batch negatives and
+            the softmax, for one); None means that it goes with any.
+        needs_exposures: whether the dataset must record what users were shown.
+        peer: backbone to be trained beside the one under test (``"same"``: another of its kind);
+            ``sample`` then gets two views, the backbone under test first, and returns negatives
+            for both.
         search_space: hyper-parameter name to the values that tuning may try.
         catalogue: set by :meth:`prepare`.
     """
 
     name: ClassVar[str]
+    objective: ClassVar[str | None] = None
+    needs_exposures: ClassVar[bool] = False
     search_space: ClassVar[dict[str, list[Any]]] = {}
     peer: str | None = None
     catalogue: Catalogue
@@ -153,12 +249,21 @@ class Sampler(ABC):
         """Called once, before training, after construction."""
         self.catalogue = catalogue
 
+    @property
+    def pool_size(self) -> int:
+        """Distinct legal items that a target must have; a smaller catalogue is refused early."""
+        return getattr(self, "N", 1)
+
     @abstractmethod
     def sample(self, views: list[View]) -> list[Negatives]:
         """Negatives for each view, in the order of the views."""
 
     def after_step(self, views: list[View]) -> None:  # noqa: B027 - optional hook
         """Called after the optimiser's step, for samplers with a memory."""
+
+    def diagnostics(self) -> dict[str, float]:
+        """Numbers of its own for ``epochs.csv``, about the epoch that has just ended."""
+        return {}
 
     def state_dict(self) -> dict[str, Tensor]:
         """Memory to be kept in a checkpoint; tensors only."""

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from samplers.base import Negatives, Sampler, View, register, require
+from samplers.base import Negatives, Sampler, View, register, require, variant
 from samplers.dns import check_pool, one_of_top
 
 
@@ -29,7 +29,9 @@ class MDCNS(Sampler):
        text, with mu = 1) or summed over them (``"sum"``, the released code, with mu = 0.01).
 
     Each part can be switched off: ``peer=none`` (what remains is DNS(M, N) itself),
-    ``omega=0`` (no divergence re-ranking), ``mu=0`` (no distillation).
+    ``omega=0`` (no divergence re-ranking), ``mu=0`` (no distillation).  The named settings below
+    are the ablations of the paper's Table 6, the released code's variant, and controls that the
+    paper lacks.
 
     Defaults follow the text where it states a value.  M = 1 is that of all but a few of the
     released logs.  The peer of the paper's main table is mamba4rec, that of its weak-to-strong
@@ -51,7 +53,7 @@ class MDCNS(Sampler):
         *,
         peer: str | None = "gru4rec",
         N: int = 100,
-        M: int = 1,
+        M: int | None = 1,
         alpha: float = 1.0,
         beta: float = 1.0,
         gamma: float = 3.0,
@@ -64,9 +66,10 @@ class MDCNS(Sampler):
     ) -> None:
         """
         Args:
-            peer: backbone trained beside the one under test; none switches all peer parts off.
+            peer: backbone trained beside the one under test; ``same`` is another of its kind with
+                weights of its own, none switches all peer parts off.
             N: size of the candidate pool.
-            M: how many of the best to draw from, for each source.
+            M: how many of the best to draw from, for each source; none is all N (uniform).
             alpha: weight of a model's own pick.
             beta: weight of the other model's pick.
             gamma: weight of the teacher's pick.
@@ -77,6 +80,7 @@ class MDCNS(Sampler):
             support: whether distillation sees the pool alone or the positive too.
             reduction: of the distillation over the targets of a batch.
         """
+        M = N if M is None else M
         check_pool(N, M)
         weights = {"alpha": alpha, "beta": beta, "gamma": gamma, "omega": omega, "mu": mu}
         for name, value in weights.items():
@@ -133,3 +137,71 @@ class MDCNS(Sampler):
             scale * F.kl_div(F.log_softmax(s / self.tau, dim=1), P, reduction=reduction)
             for s in scores
         ]
+
+
+variant(
+    "mdcns-released",
+    "mdcns",
+    "MDCNS as in its released code: teacher by mean, distillation summed, with the positive.",
+    peer="mamba4rec",
+    gamma=1.0,
+    mu=0.01,
+    teacher="mean",
+    support="pool+positive",
+    reduction="sum",
+)
+variant("mdcns-no-cd", "mdcns", "Ablation w/o CD: no consensus distillation.", mu=0.0)
+variant(
+    "mdcns-no-cd-dr",
+    "mdcns",
+    "Ablation w/o CD-DR: no distillation, no divergence re-ranking.",
+    mu=0.0,
+    omega=0.0,
+)
+variant(
+    "mdcns-no-cd-dr-ms",
+    "mdcns",
+    "Ablation w/o CD-DR-MS: one source, no peer; dns+, number for number.",
+    peer=None,
+)
+variant(
+    "mdcns-same-peer",
+    "mdcns",
+    "Control: the peer has the same architecture and other initial weights.",
+    peer="same",
+)
+variant(
+    "mutual-learning",
+    "mdcns",
+    "Control: distillation alone; each model trains on one uniform negative.",
+    M=None,
+    alpha=1.0,
+    beta=0.0,
+    gamma=0.0,
+    omega=0.0,
+)
+variant(
+    "side-by-side",
+    "mdcns",
+    "Control: two models, each on its own hardest negative, without exchange.",
+    alpha=1.0,
+    beta=0.0,
+    gamma=0.0,
+    omega=0.0,
+    mu=0.0,
+)
+variant(
+    "side-by-side-uniform",
+    "mdcns",
+    "Control: two models, each on one uniform negative, without exchange.",
+    M=None,
+    alpha=1.0,
+    beta=0.0,
+    gamma=0.0,
+    omega=0.0,
+    mu=0.0,
+)
+variant("mdcns-peer-mamba4rec", "mdcns", "The peer of the paper's Tables 3-6.", peer="mamba4rec")
+variant(
+    "mdcns-peer-sasrec", "mdcns", "The peer of Mamba4Rec in the paper's Table 5.", peer="sasrec"
+)

@@ -38,10 +38,10 @@ class Popularity(Sampler):
         ids = views[0].draw(self.K, self._propose)
         return [Negatives(ids=ids) for _ in views]
 
-    def _propose(self, shape: tuple[int, ...]) -> Tensor:
+    def _propose(self, rows: Tensor, K: int) -> Tensor:
         cumulative = self._cumulative
         uniform = torch.rand(
-            shape,
+            (len(rows), K),
             generator=self.catalogue.generator,
             dtype=cumulative.dtype,
             device=cumulative.device,

@@ -24,5 +24,9 @@ class Uniform(Sampler):
         require(K >= 1, f"K={K}: needs at least one negative per target")
         self.K = K
 
+    @property
+    def pool_size(self) -> int:
+        return self.K
+
     def sample(self, views: list[View]) -> list[Negatives]:
         return [Negatives(ids=view.pool(self.K)) for view in views]

@@ -7,8 +7,9 @@ import torch
 
 import backbones
 import samplers
+from bench import objectives
 from bench.cell import Cell, Component, Protocol
-from bench.datasets.base import Dataset
+from bench.datasets.base import Dataset, Exposures
 from bench.pools import History, Targets
 from samplers import Catalogue, View
 
@@ -30,6 +31,18 @@ def dataset_of(sequences, n_items=None, times=None, name="made-up"):
         times=None if times is None else np.concatenate(times).astype(np.int64),
         user_labels=np.arange(1, len(sequences) + 1).astype(str),
         synthetic=True,
+    )
+
+
+def exposures_of(dataset, seed=0):
+    """Two random items shown before each interaction."""
+    rng = np.random.default_rng(seed)
+    return Exposures(
+        items=rng.integers(1, dataset.n_items + 1, 2 * dataset.n_interactions).astype(np.int32),
+        offsets=2 * dataset.offsets,
+        positions=np.concatenate([np.arange(n).repeat(2) for n in dataset.lengths]).astype(
+            np.int32
+        ),
     )
 
 
@@ -66,23 +79,27 @@ def views_of(targets, n_items, n_views=1, dim=6, seed=0, scale=1.0):
     return views
 
 
-def sampler_for(targets, name, counts=None, **hyper):
-    """A sampler, prepared for the catalogue that ``targets`` come from."""
+def sampler_for(targets, name, sequences=None, exposed=None, **hyper):
+    """A sampler, prepared for training ``sequences`` (every item once, by default)."""
     n_items = targets.history.n_items
     sampler = samplers.registry.build(name, samplers.registry.resolve(name, hyper))
-    if counts is None:
-        counts = (torch.arange(n_items + 1) > 0).long()
-    sampler.prepare(Catalogue(n_items, counts, targets.generator))
+    sequences = [range(1, n_items + 1)] if sequences is None else sequences
+    items = torch.cat([torch.as_tensor(list(sequence)) for sequence in sequences])
+    offsets = torch.as_tensor([0, *map(len, sequences)]).cumsum(0)
+    sampler.prepare(Catalogue(n_items, items, offsets, targets.generator, exposed))
     return sampler
 
 
 def cell_of(sampler="uniform", backbone="sasrec", objective="bce", seed=0, hyper=None, **protocol):
     """A small cell on a dataset that is not looked at."""
     settings = {"dim": 8, "window": 8, "batch_targets": 64, "N": 5, "epochs": 2, "patience": 2}
-    made = samplers.registry.resolve(sampler, hyper or {})
-    if "N" in made and "N" not in (hyper or {}):
-        made["N"] = settings["N"]
-    peer = samplers.registry.build(sampler, made).peer
+    small = {"N": 5, "hard": 2, "M": 3, "F": 12, "S1": 4, "S": 20, "P": 4}
+    known = samplers.registry.resolve(sampler, {})
+    given = {k: v for k, v in small.items() if known.get(k) and v < known[k]} | (hyper or {})
+    made = samplers.registry.resolve(sampler, given)
+    built = samplers.registry.build(sampler, made)
+    peer = backbone if built.peer == "same" else built.peer
+    objective = built.objective or objective
 
     def model(name):
         return Component(name, backbones.registry.resolve(name, {}))
@@ -94,7 +111,7 @@ def cell_of(sampler="uniform", backbone="sasrec", objective="bce", seed=0, hyper
         backbone=model(backbone),
         sampler=Component(sampler, made),
         peer=None if peer is None else model(peer),
-        objective=Component(objective, {}),
+        objective=Component(objective, objectives.registry.resolve(objective, {})),
         protocol=Protocol(**(settings | protocol)),
         seed=seed,
     )

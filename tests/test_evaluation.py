@@ -67,7 +67,7 @@ def test_ranks_equal_brute_force_with_ties_counting_half(made):
         mine = scores.pop(target)
         above = sum(s > mine for s in scores.values())
         expected.append(1 + above + sum(s == mine for s in scores.values()) / 2)
-    ranks = rank_users(model, examples_of(inputs, targets), CPU).ranks
+    ranks = rank_users([model], examples_of(inputs, targets), CPU).ranks
     assert ranks.tolist() == expected
     assert len(set(expected)) > 20
     assert any(r % 1 for r in expected)  # ties did occur
@@ -75,7 +75,7 @@ def test_ranks_equal_brute_force_with_ties_counting_half(made):
 
 def test_lists_hold_the_best_unseen_items(made):
     model, inputs, targets = made
-    lists = rank_users(model, examples_of(inputs, targets), CPU, top=5).top
+    lists = rank_users([model], examples_of(inputs, targets), CPU, top=5).top
     for history, recommended in zip(inputs, lists.tolist(), strict=True):
         scores = scores_by_hand(model, list(history))
         best = sorted(scores.values(), reverse=True)[:5]
@@ -87,12 +87,12 @@ def test_a_constant_scorer_ranks_in_the_middle_and_a_repeat_last():
     examples = examples_of([[1, 2, 3], [1, 2, 3]], [4, 2])
     # Seven items are left, all alike: the middle is 4.  The repeated target ties with the other
     # two that were had, below the seven.
-    assert rank_users(model, examples, CPU).ranks.tolist() == [4.0, 9.0]
+    assert rank_users([model], examples, CPU).ranks.tolist() == [4.0, 9.0]
 
 
 def test_items_outside_the_window_are_masked_all_the_same():
     model = LastItem(10, window=2, low=1, high=2)
-    ranks = rank_users(model, examples_of([[1, 2, 3, 4, 5]], [6]), CPU).ranks
+    ranks = rank_users([model], examples_of([[1, 2, 3, 4, 5]], [6]), CPU).ranks
     assert ranks.tolist() == [3.0]
 
 
@@ -100,7 +100,7 @@ def test_the_model_returns_to_the_mode_it_was_in(made):
     model, inputs, targets = made
     for training in (True, False):
         model.train(training)
-        rank_users(model, examples_of(inputs[:3], targets[:3]), CPU)
+        rank_users([model], examples_of(inputs[:3], targets[:3]), CPU)
         assert model.training is training
 
 
@@ -109,7 +109,7 @@ def test_a_diverged_model_is_an_error():
     with torch.no_grad():
         model.items.weight[3] = torch.nan
     with pytest.raises(FloatingPointError, match="diverged"):
-        rank_users(model, examples_of([[1, 2]], [4]), CPU)
+        rank_users([model], examples_of([[1, 2]], [4]), CPU)
 
 
 def test_metrics_equal_the_definitions():

@@ -19,7 +19,7 @@ from support import (
 
 from bench import objectives
 from bench.datasets.splits import make_split
-from bench.training import fit
+from bench.training import TrainingData, fit
 
 N_ITEMS = 12
 SEQUENCES = random_sequences(n_users=4, n_items=N_ITEMS, shortest=4, longest=5, seed=2)
@@ -101,7 +101,7 @@ def test_the_loss_equals_the_equations(kind, hyper):
     objective = objectives.registry.build(kind, {})
     ours = []
     for view, given in zip(views, sampler.sample(views), strict=True):
-        loss = objective.loss(view.positive_scores, given.scores(view), given.weights)
+        loss = objective.loss(view, given)
         if given.auxiliary is not None:
             loss = loss + given.auxiliary
         ours.append(loss.item())
@@ -144,11 +144,10 @@ def test_without_a_peer_it_is_dns_plus_number_for_number():
     losses = {}
     split = make_split(dataset, "user", 0)
     for name, hyper in (
-        ("mdcns", {"peer": None, "N": 5, "M": 3}),
+        ("mdcns-no-cd-dr-ms", {"N": 5, "M": 3}),
         ("dns+", {"N": 5, "M": 3}),
     ):
-        fitted = fit(
-            cell_of(name, hyper=hyper), split.train, split.valid, dataset.n_items, CPU, ignore
-        )  # fmt: skip
+        data = TrainingData.of(dataset, split)
+        fitted = fit(cell_of(name, hyper=hyper), data, split.valid, CPU, ignore)
         losses[name] = [row["loss"] for row in fitted.epochs]
-    assert losses["mdcns"] == losses["dns+"]
+    assert losses["mdcns-no-cd-dr-ms"] == losses["dns+"]

@@ -6,15 +6,39 @@ import math
 
 import pytest
 import torch
+from support import random_sequences, targets_of, views_of
 
 from bench import objectives
+from bench.objectives import ce
+from samplers import Negatives, View
 
 POSITIVE = torch.tensor([0.3, -1.0])
 NEGATIVE = torch.tensor([[0.1, 2.0], [-0.5, 0.4]])
+N_ITEMS = 30
+
+
+class Given:
+    """A view and negatives with these scores."""
+
+    def __init__(self, positive, negative, weights=None, log_q=None, log_q_positive=None):
+        self.positive_scores, self.negative = positive, negative
+        self.weights, self.log_q, self.log_q_positive = weights, log_q, log_q_positive
+        self.table = torch.zeros(N_ITEMS + 1, 1)
+
+    def scores(self, view):
+        return self.negative
+
+
+def loss_of(kind, *given, hyper=None, **more):
+    made = Given(*given, **more)
+    return objectives.registry.build(kind, hyper or {}).loss(made, made)
+
+
+def sigmoid(x):
+    return 1 / (1 + math.exp(-x))
 
 
 def term(kind, p, n):
-    sigmoid = lambda x: 1 / (1 + math.exp(-x))  # noqa: E731
     if kind == "bpr":
         return -math.log(sigmoid(p - n))
     return -math.log(sigmoid(p)) - math.log(1 - sigmoid(n))
@@ -31,14 +55,97 @@ def test_equals_the_formula(kind, weights):
         for t in range(2)
         for k in range(2)
     )
-    loss = objectives.registry.build(kind, {}).loss(POSITIVE, NEGATIVE, weights)
-    assert float(loss) == pytest.approx(expected, rel=1e-6)
+    assert float(loss_of(kind, POSITIVE, NEGATIVE, weights)) == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["bce", "bpr"])
 def test_far_off_scores_still_have_a_gradient(kind):
     positive = torch.tensor([-300.0], requires_grad=True)
     negative = torch.tensor([[300.0]], requires_grad=True)
-    objectives.registry.build(kind, {}).loss(positive, negative).backward()
+    loss_of(kind, positive, negative).backward()
     assert positive.grad.item() == pytest.approx(-1)
     assert negative.grad.item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("t", [0.0, 0.4, 1.0])
+def test_gbce_equals_its_paper(t):
+    """log of sigmoid to the power beta, as printed, in float64."""
+    K, a = 2, 2 / (N_ITEMS - 1)
+    beta = a * ((1 - 1 / a) * t + 1 / a)
+    expected = 0.0
+    for p, negatives in zip(POSITIVE.tolist(), NEGATIVE.tolist(), strict=True):
+        expected -= math.log(sigmoid(p) ** beta)
+        expected -= sum(math.log(1 - sigmoid(n)) for n in negatives)
+    value = float(loss_of("gbce", POSITIVE, NEGATIVE, hyper={"t": t}))
+    assert value == pytest.approx(expected / (K + 1) / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize("correct", [True, False])
+@pytest.mark.parametrize("both", [True, False])
+def test_softmax_equals_the_formula(correct, both):
+    q, q_positive, T = torch.tensor([[0.5, 2.0], [1.5, 0.1]]), torch.tensor([0.7, 1.2]), 0.5
+    expected = 0.0
+    for t in range(2):
+        zp = math.exp(float(POSITIVE[t]) / T)
+        zn = [math.exp(float(s) / T) for s in NEGATIVE[t]]
+        if correct:
+            zn = [z / float(c) for z, c in zip(zn, q[t], strict=True)]
+            zp = zp / float(q_positive[t]) if both else zp
+        expected -= math.log(zp / (zp + sum(zn))) / 2
+    value = loss_of(
+        "softmax", POSITIVE, NEGATIVE, log_q=q.log(), log_q_positive=q_positive.log() if both else
+        None, hyper={"correct": correct, "temperature": T},
+    )  # fmt: skip
+    assert float(value) == pytest.approx(expected, rel=1e-5)
+
+
+def test_masked_negatives_do_not_count_and_get_no_gradient():
+    masked = NEGATIVE.clone().requires_grad_()
+    legal = torch.tensor([[True, False], [True, True]])
+    for kind in ("bce", "bpr", "softmax", "gbce"):
+        scores = masked.masked_fill(~legal, -torch.inf)
+        loss = loss_of(kind, POSITIVE, scores)
+        (gradient,) = torch.autograd.grad(loss, masked)
+        assert torch.isfinite(loss)
+        assert gradient[0, 1] == 0
+        assert (gradient[legal] > 0).all()
+    one = loss_of("softmax", POSITIVE[:1], NEGATIVE[:1, :1])
+    both = loss_of("softmax", POSITIVE[:1], masked.masked_fill(~legal, -torch.inf)[:1])
+    torch.testing.assert_close(one, both)
+
+
+@pytest.mark.parametrize("at_once", [1, 2**21])
+def test_chunked_cross_entropy_equals_the_plain_one_and_its_gradients(monkeypatch, at_once):
+    monkeypatch.setitem(ce.LOGITS_AT_ONCE, "cpu", at_once)
+    sequences = random_sequences(n_users=9, n_items=N_ITEMS)
+    batch = targets_of(sequences, N_ITEMS, range(9), [2] * 9)
+    (view,) = views_of(batch, N_ITEMS)
+    loss = 3 * objectives.registry.build("ce", {}).loss(view, None)
+    ours = torch.autograd.grad(loss, [view.states, view.table])
+    logits = view.states @ view.table.t()[:, 1:]
+    plain = 3 * torch.nn.functional.cross_entropy(logits, view.positives - 1)
+    torch.testing.assert_close(loss, plain)
+    for mine, theirs in zip(
+        ours, torch.autograd.grad(plain, [view.states, view.table]), strict=True
+    ):
+        torch.testing.assert_close(mine, theirs)
+
+
+def test_corrected_sampled_softmax_estimates_the_full_one():
+    """Over many pools, the corrected partition sum is unbiased; the uncorrected one is not."""
+    sequences = random_sequences(n_users=1, n_items=N_ITEMS, shortest=3, longest=3)
+    draws, N = 4000, 5
+    batch = targets_of(sequences, N_ITEMS, [0] * draws, [2] * draws)
+    (view,) = views_of(targets_of(sequences, N_ITEMS, [0], [2]), N_ITEMS, scale=0.7)
+    many = View(view.states.expand(draws, -1), view.table, batch)
+    pool = batch.pool(N)
+    z = many.score(pool).exp().sum(1).detach() * (N_ITEMS - 3) / N
+    legal = [i for i in range(1, N_ITEMS + 1) if i not in sequences[0].tolist()]
+    exact = float((view.states @ view.table.t()).detach().exp()[0, legal].sum())
+    assert float(z.mean()) == pytest.approx(exact, rel=0.05)
+    negatives = Negatives(ids=pool, log_q=torch.tensor(math.log(N / (N_ITEMS - 3))))
+    corrected = objectives.registry.build("softmax", {}).loss(many, negatives)
+    positive = float(view.positive_scores.detach())
+    full = math.log(math.exp(positive) + exact) - positive
+    plain = objectives.registry.build("softmax", {"correct": False}).loss(many, negatives)
+    assert abs(float(corrected) - full) < 0.3 * abs(float(plain) - full)

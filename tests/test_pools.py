@@ -91,7 +91,7 @@ def test_every_view_of_a_batch_gets_the_same_pool(sequences):
 
 def test_a_proposal_that_only_hits_the_history_falls_back_to_uniform():
     targets = targets_of([[1, 2, 3]], 10, [0], [2])
-    draws = targets.draw(4, lambda shape: torch.full(shape, 2))
+    draws = targets.draw(4, lambda rows, K: torch.full((len(rows), K), 2))
     assert set(draws.flatten().tolist()) <= set(range(4, 11))
 
 

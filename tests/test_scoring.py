@@ -8,11 +8,12 @@ import torch
 from bench.scoring import score_candidates
 
 
+@pytest.mark.parametrize("n_items", [30, 300])  # dense and sparse
 @pytest.mark.parametrize("K", [1, 7])
 @pytest.mark.parametrize("repeats", [False, True])
-def test_scores_and_gradients_equal_gather_and_multiply(K, repeats):
+def test_scores_and_gradients_equal_gather_and_multiply(K, repeats, n_items):
     torch.manual_seed(0)
-    T, n_items, d = 13, 30, 5
+    T, d = 13, 5
     ids = torch.randint(1, 3 if repeats else n_items + 1, (T, K))
     upstream = torch.randn(T, K)
     results = []

@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import math
 
 import pytest
 import torch
-from support import CPU, cell_of, dataset_of, ignore, random_sequences
+from support import CPU, cell_of, dataset_of, exposures_of, ignore, random_sequences
 
 import backbones
 import samplers
 from bench import training
 from bench.datasets.splits import make_split
-from bench.training import Trainer, fit
+from bench.training import Trainer, TrainingData, fit
 
 DATASET = dataset_of(random_sequences(n_users=60, n_items=40, longest=14))
 SPLIT = make_split(DATASET, "user", 0)
+EXPOSURES = exposures_of(DATASET)
+DATA = TrainingData(SPLIT.train, DATASET.n_items, EXPOSURES)
 
 
 def trainer_of(**options):
-    return Trainer(cell_of(**options), SPLIT.train, DATASET.n_items, CPU)
+    return Trainer(cell_of(**options), DATA, CPU)
 
 
 def fit_of(report=ignore, **options):
-    return fit(cell_of(**options), SPLIT.train, SPLIT.valid, DATASET.n_items, CPU, report)
+    return fit(cell_of(**options), DATA, SPLIT.valid, CPU, report)
 
 
 def test_the_test_split_cannot_reach_training():
     assert "test" not in inspect.signature(fit).parameters
     assert "test" not in inspect.signature(Trainer).parameters
+    assert not any("test" in field.name for field in dataclasses.fields(TrainingData))
 
 
 @pytest.mark.parametrize("sampler", samplers.registry.names())
@@ -37,8 +41,9 @@ def test_the_test_split_cannot_reach_training():
 def test_the_same_cell_gives_the_same_numbers(sampler, backbone):
     runs = [fit_of(sampler=sampler, backbone=backbone) for _ in range(2)]
     assert [r["loss"] for r in runs[0].epochs] == [r["loss"] for r in runs[1].epochs]
-    for ours, theirs in zip(runs[0].model.parameters(), runs[1].model.parameters(), strict=True):
-        assert torch.equal(ours, theirs)
+    for first, second in zip(runs[0].models, runs[1].models, strict=True):
+        for ours, theirs in zip(first.parameters(), second.parameters(), strict=True):
+            assert torch.equal(ours, theirs)
 
 
 def test_another_seed_gives_others():
@@ -97,12 +102,12 @@ def test_stops_after_patience_and_keeps_the_best_epoch(monkeypatch):
 
     monkeypatch.setattr(training, "accuracy", ranked)
     monkeypatch.setattr(
-        training, "rank_users", lambda model, *rest: weights.append(snapshot(model)) or Ranks
+        training, "rank_users", lambda models, *rest: weights.append(snapshot(models[0])) or Ranks
     )
     fitted = fit_of(epochs=50, patience=3)
     assert fitted.best_epoch == 2  # the later tie is not better
     assert len(fitted.epochs) == 5
-    assert snapshot(fitted.model) == weights[1] != weights[4]
+    assert snapshot(fitted.models[0]) == weights[1] != weights[4]
 
 
 class Ranks:
@@ -120,7 +125,7 @@ def test_divergence_is_an_error_not_a_result():
 
 def test_the_padding_row_stays_zero():
     for name in ("uniform", "mixgcf", "mdcns"):
-        assert fit_of(sampler=name).model.items.weight[0].abs().sum() == 0
+        assert fit_of(sampler=name).models[0].items.weight[0].abs().sum() == 0
 
 
 @pytest.mark.parametrize("objective", ["bce", "bpr"])
@@ -132,7 +137,7 @@ def test_every_backbone_learns_a_cycle(backbone, objective):
     split = make_split(dataset, "user", 0)
     cell = cell_of("dns+", backbone, objective, hyper={"N": 5, "M": 2}, epochs=25, patience=25,
                    dim=16, lr=0.02)  # fmt: skip
-    fitted = fit(cell, split.train, split.valid, dataset.n_items, CPU, ignore)
+    fitted = fit(cell, TrainingData.of(dataset, split), split.valid, CPU, ignore)
     best = max(row["valid_ndcg@10"] for row in fitted.epochs)
     chance = sum(1 / math.log2(r + 1) for r in range(1, 8)) / 7  # seven items are left
     assert best > 0.9 > 1.3 * chance

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,21 @@ register = registry.register
 
 
 @dataclass(frozen=True)
+class Exposures:
+    """Items that users were shown and did not take, users one after another, each oldest first.
+
+    Attributes:
+        items: ``[m]`` int32.
+        offsets: ``[n_users + 1]`` int64.
+        positions: ``[m]`` int32: how many of the user's interactions came before the showing.
+    """
+
+    items: npt.NDArray[np.int32]
+    offsets: npt.NDArray[np.int64]
+    positions: npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Interactions of ``n_users`` users with items ``1..n_items``; id 0 is padding.
 
@@ -29,7 +45,10 @@ class Dataset:
         n_items: catalogue size (items that never occur count too).
         times: ``[n_interactions]`` int64 unix seconds, or None when the source has none.
         user_labels: ``[n_users]`` the source's own user ids, as text (split files use them).
+        exposures: what users were shown and did not take, or None when the source has none.
         synthetic: made by a generator; every output must say so.
+        truth: of a generated dataset: user and history to the true distribution of the next item,
+            ``[n_items + 1]``.
         notes: facts a reader of the numbers must know; reports print them as footnotes.
     """
 
@@ -39,7 +58,9 @@ class Dataset:
     n_items: int
     times: npt.NDArray[np.int64] | None = None
     user_labels: npt.NDArray[np.str_] | None = None
+    exposures: Exposures | None = None
     synthetic: bool = False
+    truth: Callable[[int, npt.NDArray[np.int32]], npt.NDArray[np.float64]] | None = None
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -57,9 +78,13 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of everything a model can see: items, offsets, times, catalogue size."""
+        """SHA-256 (hex) of everything a model can see: items, offsets, times, exposures,
+        catalogue size."""
         digest = hashlib.sha256(f"{self.n_items}:{self.n_users}:".encode())
-        for array, kind in ((self.items, "<i4"), (self.offsets, "<i8"), (self.times, "<i8")):
+        arrays = [(self.items, "<i4"), (self.offsets, "<i8"), (self.times, "<i8")]
+        if self.exposures is not None:
+            arrays += [(array, "<i8") for array in vars(self.exposures).values()]
+        for array, kind in arrays:
             if array is not None:
                 digest.update(np.ascontiguousarray(array, dtype=kind).tobytes())
         return digest.hexdigest()

@@ -11,7 +11,7 @@ import pandas as pd
 
 from bench.datasets.base import Dataset, DatasetSource
 from bench.datasets.kcore import k_core
-from bench.datasets.readers import from_events, read_log
+from bench.datasets.readers import from_events, read_exposures, read_log
 from bench.errors import UserError
 
 CORE = 5
@@ -87,7 +87,9 @@ class OfficialSource(DatasetSource):
             )
         times = data_dir / "extra" / f"{self.name}_time.txt.gz"
         dataset = read_log(path, times if times.is_file() else None)
-        return replace(dataset, name=self.name, notes=self.notes)
+        shown = data_dir / "extra" / f"{self.name}_exposures.txt.gz"
+        exposures = read_exposures(shown, dataset) if shown.is_file() else None
+        return replace(dataset, name=self.name, notes=self.notes, exposures=exposures)
 
     def path(self, data_dir: Path) -> Path | None:
         """Where the dataset lies, or None."""

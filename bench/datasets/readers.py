@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bench.datasets.base import Dataset
+from bench.datasets.base import Dataset, Exposures
 from bench.errors import UserError
 
 Ints = npt.NDArray[np.int64]
@@ -89,6 +89,38 @@ def from_events(
         n_items=len(item_labels),
         times=None if times is None else times[order].astype(np.int64),
         user_labels=np.asarray(labels, dtype=str),
+    )
+
+
+def read_exposures(path: Path, dataset: Dataset) -> Exposures:
+    """Read what users were shown: lines ``user +i -j ...`` in time order.
+
+    ``+`` is an interaction, one for one those of the dataset; ``-`` an item shown and not taken.
+
+    Raises:
+        UserError: missing or malformed file, or one that is not of this dataset.
+    """
+    labels, offsets, numbers = _read_lines(path, "signed item")
+    known = [] if dataset.user_labels is None else dataset.user_labels.tolist()
+    if labels != known:
+        raise UserError(f"{path}: its users are not those of dataset {dataset.name!r}")
+    wrong = np.flatnonzero((numbers == 0) | (np.abs(numbers) > dataset.n_items))
+    if len(wrong):
+        line = int(np.searchsorted(offsets, wrong[0], "right"))
+        raise UserError(
+            f"{path}, line {line}: {numbers[wrong[0]]} is not a signed item id of dataset "
+            f"{dataset.name!r}"
+        )
+    taken = numbers > 0
+    if not np.array_equal(numbers[taken], dataset.items):
+        raise UserError(f"{path}: its +items are not the interactions of {dataset.name!r}")
+    user = np.repeat(np.arange(len(labels)), np.diff(offsets))
+    before: Ints = np.cumsum(taken) - taken  # interactions so far, of this user and those above
+    shown = np.flatnonzero(~taken)
+    return Exposures(
+        items=(-numbers[shown]).astype(np.int32),
+        offsets=np.concatenate([[0], np.cumsum(np.bincount(user[shown], minlength=len(labels)))]),
+        positions=(before[shown] - dataset.offsets[user[shown]]).astype(np.int32),
     )
 
 

@@ -22,7 +22,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from bench.datasets.base import Dataset, DatasetSource, register
+from bench.datasets.base import Dataset, DatasetSource, Exposures, register
 from bench.seeding import seed_for
 
 Floats = npt.NDArray[np.float64]
@@ -47,6 +47,7 @@ class Shape:
         n_interests: groups of items.
         mean_length: interactions per user, on average (about: lengths are drawn).
         longest: most interactions a user has.
+        shown: items shown and not taken per interaction, on average; 0 records no exposures.
     """
 
     original: str
@@ -55,6 +56,7 @@ class Shape:
     n_interests: int
     mean_length: float
     longest: int
+    shown: float = 0.0
 
 
 class Twin(DatasetSource):
@@ -73,6 +75,8 @@ class Twin(DatasetSource):
         return Dataset(
             name=self.name,
             items=np.concatenate(sequences),
+            exposures=self._expose(sequences) if shape.shown else None,
+            truth=self.next_item_probabilities,
             offsets=np.concatenate([[0], np.cumsum(lengths)]),
             n_items=shape.n_items,
             user_labels=np.arange(1, shape.n_users + 1).astype(str),
@@ -104,6 +108,25 @@ class Twin(DatasetSource):
             cumulative = self.next_item_probabilities(user, sequence[:position]).cumsum()
             sequence[position] = np.searchsorted(cumulative, uniform * cumulative[-1], "right")
         return sequence
+
+    def _expose(self, sequences: list[npt.NDArray[np.int32]]) -> Exposures:
+        """Before each interaction, a few items by popularity that the user does not take then."""
+        rng = self._rng("exposures")
+        popular = self._popularity.mean(axis=0)
+        items, positions, counts = [], [], []
+        for sequence in sequences:
+            shown = rng.poisson(self.shape.shown, len(sequence))
+            position = np.repeat(np.arange(len(sequence)), shown)
+            drawn = rng.choice(len(popular), size=len(position), p=popular)
+            kept = drawn != sequence[position]
+            items.append(drawn[kept])
+            positions.append(position[kept])
+            counts.append(kept.sum())
+        return Exposures(
+            items=np.concatenate(items).astype(np.int32),
+            offsets=np.concatenate([[0], np.cumsum(counts)]),
+            positions=np.concatenate(positions).astype(np.int32),
+        )
 
     def _rng(self, purpose: str) -> np.random.Generator:
         return np.random.default_rng(seed_for("twin", self.shape.original, purpose))
@@ -188,4 +211,12 @@ class LastFMTwin(Twin):
 class KuaiRandTwin(Twin):
     """Synthetic, shaped on KuaiRand, with shorter sequences."""
 
-    shape = Shape("kuairand", n_users=700, n_items=450, n_interests=12, mean_length=15, longest=80)
+    shape = Shape(
+        "kuairand",
+        n_users=700,
+        n_items=450,
+        n_interests=12,
+        mean_length=15,
+        longest=80,
+        shown=1.3,
+    )

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.objectives.base import Objective, register, weighted_terms
+from samplers.base import Negatives, View
 
 
 @register("bce")
@@ -15,12 +16,6 @@ class BinaryCrossEntropy(Objective):
     softplus: ``log(sigmoid(x) + eps)`` has no gradient once the sigmoid underflows.
     """
 
-    def loss(
-        self,
-        positive: Tensor,
-        negative: Tensor,
-        weights: Tensor | None = None,
-        log_q: Tensor | None = None,
-    ) -> Tensor:
-        terms = F.softplus(-positive)[:, None] + F.softplus(negative)
-        return weighted_terms(terms, weights)
+    def loss(self, view: View, negatives: Negatives) -> Tensor:
+        terms = F.softplus(-view.positive_scores)[:, None] + F.softplus(negatives.scores(view))
+        return weighted_terms(terms, negatives.weights)

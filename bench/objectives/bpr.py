@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.objectives.base import Objective, register, weighted_terms
+from samplers.base import Negatives, View
 
 
 @register("bpr")
@@ -13,11 +14,6 @@ class BayesianPersonalisedRanking(Objective):
     Rendle et al., UAI 2009.
     """
 
-    def loss(
-        self,
-        positive: Tensor,
-        negative: Tensor,
-        weights: Tensor | None = None,
-        log_q: Tensor | None = None,
-    ) -> Tensor:
-        return weighted_terms(F.softplus(negative - positive[:, None]), weights)
+    def loss(self, view: View, negatives: Negatives) -> Tensor:
+        difference = negatives.scores(view) - view.positive_scores[:, None]
+        return weighted_terms(F.softplus(difference), negatives.weights)

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.objectives.base import Objective, register
+from samplers.base import Negatives, View
+
+LOGITS_AT_ONCE = {"cpu": 2**21, "cuda": 2**26}
+"""Targets x items whose logits exist at a time: memory does not grow with either."""
+
+
+@register("ce")
+class CrossEntropy(Objective):
+    """Full softmax: -log softmax(s)(positive) over the whole catalogue; needs no negatives.
+
+    What the user has had already is not masked, as is usual.  Loss and gradients are computed
+    together, a chunk of targets at a time, and the T x I logits are never held whole.
+
+    Source: the cross-entropy of GRU4Rec's and SASRec's successors; chunked as in Wijmans et al.,
+    Cut Your Losses, ICLR 2025.
+    Cost: three products of T x I x d.
+    """
+
+    def loss(self, view: View, negatives: Negatives) -> Tensor:
+        loss: Tensor = _ChunkedCrossEntropy.apply(view.states, view.table, view.positives)
+        return loss
+
+
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, table: Tensor, positives: Tensor) -> Tensor:
+        T = len(states)
+        loss = states.new_zeros(())
+        grad_states, grad_table = torch.empty_like(states), torch.zeros_like(table)
+        at_once = max(1, LOGITS_AT_ONCE[states.device.type] // len(table))
+        for rows in torch.arange(T, device=states.device).split(at_once):
+            logits = states[rows] @ table.t()
+            logits[:, 0] = -torch.inf  # padding is no item
+            column = positives[rows, None]
+            loss += (logits.logsumexp(dim=1) - logits.gather(1, column).squeeze(1)).sum()
+            gradient = logits.softmax(dim=1)  # of the loss with respect to the logits
+            gradient.scatter_add_(1, column, -torch.ones_like(column, dtype=gradient.dtype))
+            grad_states[rows] = gradient @ table
+            grad_table.addmm_(gradient.t(), states[rows])
+        ctx.save_for_backward(grad_states / T, grad_table / T)
+        return loss / T
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+        grad_states, grad_table = ctx.saved_tensors
+        return grads[0] * grad_states, grads[0] * grad_table, None

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import torch
+
+from samplers.base import Negatives, Sampler, View, register, require
+from samplers.dns import check_pool, one_of_top
+
+
+@register("dns+3")
+class DNSThree(Sampler):
+    """Control: DNS(M, N) drawn three times a row with MDCNS's weights; one model, no peer.
+
+    As many loss terms and as much loss as MDCNS, from self alone: what is left of its gain here
+    does not come from the peer.  With M = 1 the three draws are one item, and the loss is that of
+    DNS times alpha + beta + gamma, a factor to which Adam is blind.
+
+    Cost: T N scores without gradient.
+    """
+
+    search_space = {"M": [1, 2, 3, 5, 10, 20], "gamma": [0.5, 1.0, 2.0, 3.0]}
+
+    def __init__(
+        self,
+        *,
+        N: int = 100,
+        M: int = 5,
+        alpha: float = 1.0,
+        beta: float = 1.0,
+        gamma: float = 3.0,
+    ) -> None:
+        """
+        Args:
+            N: size of the candidate pool.
+            M: how many of the best to draw from.
+            alpha: weight of the first draw.
+            beta: weight of the second.
+            gamma: weight of the third.
+        """
+        check_pool(N, M)
+        for name, value in (("alpha", alpha), ("beta", beta), ("gamma", gamma)):
+            require(value >= 0, f"{name}={value}: must not be negative")
+        require(alpha + beta + gamma > 0, "alpha=beta=gamma=0: nothing is left to train on")
+        self.N, self.M, self.weights = N, M, (alpha, beta, gamma)
+
+    def sample(self, views: list[View]) -> list[Negatives]:
+        negatives = []
+        for view in views:
+            pool = view.pool(self.N)
+            with torch.no_grad():
+                scores = view.score(pool)
+                columns = [one_of_top(scores, self.M, self.catalogue.generator) for _ in range(3)]
+            weights = torch.tensor(self.weights, device=pool.device)
+            negatives.append(
+                Negatives(ids=pool.gather(1, torch.cat(columns, dim=1)), weights=weights)
+            )
+        return negatives
