@@ -244,6 +244,12 @@ class SamplerContract:
             assert gradient.abs().max() > 0
             assert gradient[0].abs().max() == 0  # the padding row
 
+    def test_the_positive_keeps_its_gradient(self) -> None:
+        _, views, _ = self.sample()
+        for view in views:
+            (gradient,) = torch.autograd.grad(view.positive_scores.sum(), view.states)
+            assert gradient.abs().max() > 0
+
     def test_the_same_stream_gives_the_same_negatives(self) -> None:
         def drawn(seed: int) -> Tensor:
             _, views, negatives = self.sample(seed)
