@@ -15,7 +15,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.lines import Line2D
 
-from bench.tables import HEADLINE, METRICS, sampler_order
+from bench.tables import HEADLINE, sampler_order
 
 MARKERS = "osD^vPX*<>"
 """Backbones differ by marker as well as by colour."""
@@ -71,7 +71,8 @@ def dots(
         for known, dash in zip(references.values(), DASHES, strict=False):
             if dataset in known:
                 axis.axvline(known[dataset][HEADLINE], color="0.35", linestyle=dash, linewidth=1)
-        axis.set(title=dataset, xlabel=f"test {METRICS[HEADLINE]}", xlim=(0, None))
+        axis.set(title=dataset, xlabel="test NDCG@10", xlim=(0, None))
+        axis.locator_params(axis="x", nbins=4)
         axis.set_yticks(range(len(samplers)), samplers)
     axes[0, 0].set_ylim(len(samplers) - 0.5, -0.5)
     for axis in axes.flat[len(datasets) :]:
