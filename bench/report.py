@@ -229,7 +229,7 @@ def _markdown(comparison: Comparison, picture: str) -> str:
             f"For reference, not trained and not marked: {', '.join(comparison.references)}.",
             "",
         ]
-    lines += [f"![]({picture})", ""]
+    lines += [f"![test NDCG@10; bars span the seeds]({picture})", ""]
     for backbone, table in comparison.backbones():
         lines += [f"## {backbone}", ""]
         rows = _rows(comparison, table, "**{}**", "<u>{}</u>", "")
