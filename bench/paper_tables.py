@@ -83,8 +83,8 @@ class FilledTable:
         n_text = len(self.table.down) + 1
         escaped = [[*row[:n_text], *map(escape, row[n_text:])] for row in rows]
         caption = " ".join([f"{self.title}.", *self._summary()])
-        notes = [f"% {line}" for line in (*self._data_notes(), *self._paper_notes())]
-        return "\n".join([PREAMBLE, *notes, *latex_table(caption, header, escaped, n_text)])
+        notes = [*self._data_notes(), *self._paper_notes()]
+        return "\n".join([PREAMBLE, *latex_table(caption, header, escaped, n_text, notes)])
 
     def csv(self) -> str:
         return self.lines.assign(table=self.table.number).to_csv(index=False)

@@ -128,7 +128,11 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], n_text:
 
 
 def latex_table(
-    caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], n_text: int
+    caption: str,
+    header: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    n_text: int,
+    notes: Iterable[str] = (),
 ) -> list[str]:
     """Lines of a table for a document that loads booktabs and adjustbox.
 
@@ -138,6 +142,7 @@ def latex_table(
         rows: the first ``n_text`` columns plain text, not repeated while it stays the same; the
             others ready for LaTeX.
         n_text: how many columns are text; a rule stands where the first of them changes.
+        notes: plain text, printed below the table.
     """
     lines = ["\\begin{table}", "\\centering", "\\small", f"\\caption{{{escape(caption)}}}"]
     lines.append("\\begin{adjustbox}{max width=\\linewidth}")
@@ -154,7 +159,9 @@ def latex_table(
         shown = [""] * same + [escape(text) for text in texts[same:]]
         lines.append(" & ".join([*shown, *row[n_text:]]) + " \\\\")
         previous = texts
-    return [*lines, "\\bottomrule", "\\end{tabular}", "\\end{adjustbox}", "\\end{table}", ""]
+    lines += ["\\bottomrule", "\\end{tabular}", "\\end{adjustbox}"]
+    lines += [f"\\par\\raggedright\\footnotesize {escape(note)}" for note in notes]
+    return [*lines, "\\end{table}", ""]
 
 
 def escape(text: str) -> str:

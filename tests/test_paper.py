@@ -258,7 +258,7 @@ def test_notes_say_which_data_are_not_the_papers():
     notes = table.markdown().partition("## Notes on the data")[2]
     assert "KuaiRand: not the paper's KuaiRand" in notes
     assert "Health: Table 2 prints" in notes
-    assert "% KuaiRand: not the paper's" in table.latex()
+    assert r"\footnotesize KuaiRand: not the paper's" in table.latex()
 
 
 def test_a_study_writes_the_tables_it_has_cells_for(tmp_path):
