@@ -173,7 +173,7 @@ def _todo(plan: Plan, store: Store, force_stale: bool) -> list[Cell]:
 
 
 def _expected(plan: Plan, todo: list[Cell], options: argparse.Namespace) -> str:
-    seconds = estimate_seconds(plan, todo, options.device)
+    seconds = estimate_seconds(plan, todo, options.device, options.threads)
     total = sum(seconds.values()) / max(1, min(options.workers, len(todo)))
     lines = [f"  {duration(seconds[cell.key]):>16}  {cell.label}" for cell in todo]
     lines.append(
@@ -187,7 +187,7 @@ def _train(
     plan: Plan, todo: list[Cell], store: Store, options: argparse.Namespace
 ) -> list[Outcome]:
     """Train cells and store them as they come; returns the failures."""
-    estimates = estimate_seconds(plan, todo, options.device)
+    estimates = estimate_seconds(plan, todo, options.device, options.threads)
     workers = min(options.workers, len(todo))
     failures = []
     claims: dict[str, filelock.FileLock] = {}

@@ -177,12 +177,15 @@ def _servable(dataset: Dataset, sampler: Component, lenient: bool, skipped: list
     return True
 
 
-def estimate_seconds(plan: Plan, cells: Iterable[Cell], device: str) -> dict[str, float]:
+def estimate_seconds(
+    plan: Plan, cells: Iterable[Cell], device: str, threads: int
+) -> dict[str, float]:
     """Cell key to seconds it takes at most (early stopping can only shorten it).
 
     Measured, not remembered: a few training steps of each combination of models, sampler and
     objective are timed on this machine.
     """
+    torch.set_num_threads(threads)
     rates: dict[tuple[Any, ...], float] = {}
     seconds = {}
     for cell in cells:
@@ -203,11 +206,11 @@ def estimate_seconds(plan: Plan, cells: Iterable[Cell], device: str) -> dict[str
 def _seconds_per_target(cell: Cell, data: TrainingData, device: torch.device) -> float:
     trainer = Trainer(cell, data, device)
     rates = []
-    for batch in itertools.islice(trainer.batches.epoch(1, torch.Generator(device)), 3):
+    for batch in itertools.islice(trainer.batches.epoch(1, torch.Generator(device)), 4):
         started = time.perf_counter()
         float(trainer.step(batch))
         rates.append((time.perf_counter() - started) / len(batch.cells))
-    return float(np.median(rates))
+    return float(np.median(rates[1:] or rates))  # the first one warms up
 
 
 def _check_pool(dataset: Dataset, split: Split, sampler_components: Sequence[Component]) -> None:
