@@ -90,9 +90,10 @@ def run(options: argparse.Namespace) -> int:
     store.check_writable()
     failed = _train(plan, todo, store, options, rates)
     store.write_index()
-    for path in report.write(store.root, options.reports / store.root.name):
-        print(path)
     failures += [f"{outcome.cell.label}: {outcome.error}" for outcome in failed]
+    if not failures or tuning.as_reported(store):
+        for path in report.write(store.root, options.reports / store.root.name):
+            print(path)
     for failure in failures:
         print(f"failed: {failure}", file=sys.stderr)
     return 1 if failures else 0

@@ -22,6 +22,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 
+from bench import tuning, tuning_report
 from bench.errors import UserError
 from bench.store import Store
 
@@ -67,7 +68,7 @@ def comparisons(store: Store) -> list[Comparison]:
     Raises:
         UserError: the study has no finished cell.
     """
-    records = list(store.records())
+    records = tuning.as_reported(store)
     if not records:
         raise UserError(f"{store.root}: no finished cell; run python -m bench.grid first")
     groups: dict[tuple[bool, str, str], list[dict[str, Any]]] = {}
@@ -97,11 +98,14 @@ def comparisons(store: Store) -> list[Comparison]:
 
 
 def write(study: Path, folder: Path) -> list[Path]:
-    """Write tables (Markdown, CSV, LaTeX) and a plot of a study; returns the files.
+    """Write tables (Markdown, CSV, LaTeX) and a plot of a study, and how it was tuned, if it was.
 
     Args:
         study: ``results/<study>``.
         folder: where to write.
+
+    Returns:
+        The files.
 
     Raises:
         UserError: no finished cell, or the folder cannot be written.
@@ -121,6 +125,7 @@ def write(study: Path, folder: Path) -> list[Path]:
             path = folder / f"{comparison.name}.csv"
             comparison.cells.to_csv(path, index=False)
             written.append(path)
+        written += tuning_report.write(study, folder)
     except OSError as error:
         raise UserError(f"--reports: {folder} cannot be written ({error.strerror})") from error
     return written

@@ -6,12 +6,14 @@ space is what the three components declare as ``search_space``, less what the us
 that holds no test example, and the best on validation is trained anew, and tested, at all seeds.
 
 Trials are asked for in rounds of fixed size and told in the order asked, so that what is proposed
-depends on the dataset and the system's names alone: neither on how many workers there are, nor on
-whether a trial was trained just now or found in ``results/<study>/trials``.
+depends on the dataset, the system's names and what the trials gave: neither on how many workers
+there are, nor on whether a trial was trained just now or found in ``results/<study>/trials``.  A
+larger budget goes on where a smaller one ended.
 """
 
 from __future__ import annotations
 
+import importlib.metadata
 import itertools
 import json
 import math
@@ -80,6 +82,7 @@ class Tuned:
         trials: in the order in which they were proposed.
         chosen: values of the best trial; None when no trial succeeded.
         cells: keys of the final cells, one a seed.
+        optuna: the version that proposed the trials.
     """
 
     dataset: str
@@ -96,6 +99,7 @@ class Tuned:
     trials: list[Trial]
     chosen: Values | None
     cells: list[str]
+    optuna: str
 
     @property
     def system(self) -> tuple[str, ...]:
@@ -299,6 +303,7 @@ class _Search:
             trials=self._trials,
             chosen=None if winner is None else self._trials[winner].values,
             cells=[final.key for final in finals],
+            optuna=importlib.metadata.version("optuna"),
         )
 
     def _possible(self, values: Values) -> Cell | None:
@@ -341,8 +346,8 @@ def _study(seed: int) -> optuna.Study:
         import optuna
     except ImportError as error:
         raise UserError(
-            "--tune needs Optuna: pip install -c constraints.txt optuna "
-            "(or install this project with its extra: pip install -e '.[tune]')"
+            "--tune needs Optuna: pip install 'optuna>=4' (or this project with its extra, "
+            "pip install -e '.[tune]')"
         ) from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with warnings.catch_warnings():  # constant_liar is marked as experimental in some versions
@@ -392,6 +397,28 @@ def read(root: Path) -> list[Tuned] | None:
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: cannot be read ({error}); remove it and tune again") from error
+
+
+def as_reported(store: Store) -> list[dict[str, Any]]:
+    """A study's records; of a tuned one, what was chosen, under the plain names of its components.
+
+    In a tuned study the same sampler has other hyper-parameters on each dataset and backbone:
+    tables are about the tuned sampler, and what was chosen stands in ``tuning.json``.
+    """
+    tuned = read(store.root)
+    if tuned is None:
+        return list(store.records())
+    chosen = {key for one in tuned for key in one.cells}
+    return [
+        record | {"config": _plain(record["config"])}
+        for record in store.records()
+        if record["key"] in chosen
+    ]
+
+
+def _plain(config: dict[str, Any]) -> dict[str, Any]:
+    parts = {name: config[name] for name in ("backbone", "sampler", "peer", "objective")}
+    return config | {name: part and part | {"hyper": {}} for name, part in parts.items()}
 
 
 def check_study(store: Store, tuned: bool) -> None:
