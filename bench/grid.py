@@ -128,11 +128,15 @@ def _test_trials(
     tuned = tuning.finished(plan, options.tune, store)
     trials, tests = (Store(store.root / name) for name in (tuning.TRIALS, tuning.TESTS))
     done = [trial for one in tuned for trial in one.trials if trial.status == "done"]
-    labels = {trial.key: f"trial ({tuning.shown(trial.values)})" for trial in done}
-    todo = _todo([trials.cell(trial.key) for trial in done], tests, options.force_stale, "trials")
+    planned = [trials.cell(trial.key) for trial in done]
+    labels = {
+        trial.key: f"{cell.label} ({tuning.shown(trial.values)})"
+        for cell, trial in zip(planned, done, strict=True)
+    }
+    todo = _todo(planned, tests, options.force_stale, "trials")
     failed = _train(plan, todo, tests, options, rates, labels=labels)
     cells = [store.cell(key) for one in tuned for key in one.cells]
-    return cells, [f"{labels[o.cell.key]} of {o.cell.label}: {o.error}" for o in failed]
+    return cells, [f"{labels[outcome.cell.key]}: {outcome.error}" for outcome in failed]
 
 
 def listing() -> str:
