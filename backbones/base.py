@@ -57,6 +57,14 @@ class Backbone(nn.Module, ABC):
             ``[B, L, dim]`` states.
         """
 
+    def last(self, items: Tensor, lengths: Tensor) -> Tensor:
+        """``[B, dim]``: the state at each sequence's last item; arguments as :meth:`forward`.
+
+        All that prefix training and evaluation ask for.  Override it where the states before need
+        not be finished.
+        """
+        return last_states(self(items, lengths), lengths)
+
 
 def last_states(states: Tensor, lengths: Tensor) -> Tensor:
     """``[B, d]``: each sequence's state at its last real item, from ``[B, L, d]``."""

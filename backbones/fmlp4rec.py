@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from backbones.base import Backbone, register
+from backbones.base import Backbone, last_states, register
 from backbones.layers import (
     LAYER_NORM_EPS,
     Dropout,
@@ -54,10 +54,21 @@ class FMLP4Rec(Backbone):
 
     def forward(self, items: Tensor, lengths: Tensor) -> Tensor:
         """``[B, L] -> [B, L, dim]``; see `Backbone.forward`."""
+        x, real = self._below_the_top(items)
+        return self.feed_forward[-1](self.filters[-1](x, real))
+
+    def last(self, items: Tensor, lengths: Tensor) -> Tensor:
+        """``[B, L] -> [B, dim]``; the top filter is one product with the kernel."""
+        x, real = self._below_the_top(items)
+        top = self.filters[-1]
+        assert isinstance(top, Filter)
+        return self.feed_forward[-1](top.last(x, real, lengths))
+
+    def _below_the_top(self, items: Tensor) -> tuple[Tensor, Tensor]:
         x, real = self.input(self.items(items)), padding_mask(items)
-        for mix, feed in zip(self.filters, self.feed_forward, strict=True):
+        for mix, feed in zip(self.filters[:-1], self.feed_forward[:-1], strict=True):
             x = feed(mix(x, real))
-        return x
+        return x, real
 
 
 class Filter(nn.Module):
@@ -77,8 +88,18 @@ class Filter(nn.Module):
 
     def forward(self, x: Tensor, real: Tensor) -> Tensor:
         """``[B, L, dim] -> [B, L, dim]``; ``real [B, L, 1]`` is true at items."""
-        kernel = torch.fft.irfft(torch.view_as_complex(self.weight), n=self.window, dim=0)
         position = torch.arange(x.shape[1], device=x.device)
-        matrix = kernel[(position[:, None] - position) % self.window]  # [L, L, dim]
+        matrix = self._kernel()[(position[:, None] - position) % self.window]  # [L, L, dim]
         mixed = matrix.permute(2, 0, 1) @ (x * real).permute(2, 1, 0)  # [dim, L, B]
         return self.norm(x + self.dropout(mixed.permute(2, 1, 0)))
+
+    def last(self, x: Tensor, real: Tensor, lengths: Tensor) -> Tensor:
+        """``[B, L, dim] -> [B, dim]``: the output at each sequence's last item alone."""
+        position = torch.arange(x.shape[1], device=x.device)
+        weight = self._kernel()[(lengths[:, None] - 1 - position) % self.window]  # [B, L, dim]
+        mixed = (weight * (x * real)).sum(dim=1)
+        return self.norm(last_states(x, lengths) + self.dropout(mixed))
+
+    def _kernel(self) -> Tensor:
+        """``[window, dim]``: the filter as a convolution over the circle."""
+        return torch.fft.irfft(torch.view_as_complex(self.weight), n=self.window, dim=0)

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones.base import Backbone, register
+from backbones.base import Backbone, last_states, register
 from backbones.layers import (
     LAYER_NORM_EPS,
     Dropout,
@@ -64,31 +64,43 @@ class LinRec(Backbone):
 
     def forward(self, items: Tensor, lengths: Tensor) -> Tensor:
         """``[B, L] -> [B, L, dim]``; see `Backbone.forward`."""
+        x, real = self._below_the_top(items)
+        return self.feed_forward[-1](self.attention[-1](x, x, real))
+
+    def last(self, items: Tensor, lengths: Tensor) -> Tensor:
+        """``[B, L] -> [B, dim]``; in the top layer one position alone asks."""
+        x, real = self._below_the_top(items)
+        query = last_states(x, lengths).unsqueeze(1)
+        return self.feed_forward[-1](self.attention[-1](query, x, real)).squeeze(1)
+
+    def _below_the_top(self, items: Tensor) -> tuple[Tensor, Tensor]:
         x, real = self.input(self.items(items)), padding_mask(items)
-        for attend, feed in zip(self.attention, self.feed_forward, strict=True):
-            x = feed(attend(x, real))
-        return x
+        for attend, feed in zip(self.attention[:-1], self.feed_forward[:-1], strict=True):
+            x = feed(attend(x, x, real))
+        return x, real
 
 
 class LinearAttention(nn.Module):
-    """``LN(x + dropout(W·linear_attention(x)))``."""
+    """``LN(q + dropout(W·linear_attention(q, x)))``: positions ``q`` of ``x`` ask about ``x``."""
 
     def __init__(self, dim: int, *, heads: int, dropout: float) -> None:
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(dim, 3 * dim)
+        self.q = nn.Linear(dim, dim)
+        self.kv = nn.Linear(dim, 2 * dim)
         self.out = nn.Linear(dim, dim)
         self.dropout = Dropout(dropout)
         self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
 
-    def forward(self, x: Tensor, real: Tensor) -> Tensor:
-        """``[B, L, dim] -> [B, L, dim]``; ``real [B, L, 1]`` is true at items."""
+    def forward(self, queries: Tensor, x: Tensor, real: Tensor) -> Tensor:
+        """``[B, Q, dim], [B, L, dim] -> [B, Q, dim]``; ``real [B, L, 1]`` is true at items."""
         B, L, dim = x.shape
         dh = dim // self.heads
-        qkv = self.qkv(x).view(B, L, 3, self.heads, dh)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each [B, H, L, dh]
+        q = self.q(queries).view(B, -1, self.heads, dh).transpose(1, 2)  # [B, H, Q, dh]
+        k, v = self.kv(x).view(B, L, 2, self.heads, dh).permute(2, 0, 3, 1, 4)  # [B, H, L, dh]
         # normalize has the eps that the released code lacks: ELU(0) = 0 has no direction.
         q, k = F.normalize(F.elu(q), dim=-1), F.normalize(F.elu(k), dim=-1)
         k = k * real.unsqueeze(1)
         mixed = q @ (k.transpose(2, 3) @ v) * dh**-0.5
-        return self.norm(x + self.dropout(self.out(mixed.transpose(1, 2).reshape(B, L, dim))))
+        mixed = mixed.transpose(1, 2).reshape(B, -1, dim)
+        return self.norm(queries + self.dropout(self.out(mixed)))

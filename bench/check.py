@@ -14,7 +14,7 @@ CHECKS = (
     ("ruff", "check", "."),
     ("ruff", "format", "--check", "."),
     ("mypy",),
-    ("pytest",),
+    ("pytest", "-n", "auto"),
 )
 
 
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str]) -> int:
     root = Path(__file__).resolve().parent.parent
     failed = []
     for check in CHECKS:
-        command = [*check, *arguments] if check == ("pytest",) else list(check)
+        command = [*check, *arguments] if check[0] == "pytest" else list(check)
         line = " ".join(command)
         print(f"$ {line}", flush=True)
         if subprocess.run([sys.executable, "-m", *command], cwd=root).returncode != 0:

@@ -23,6 +23,8 @@ from samplers.base import Negatives, View
 EVERY = 16
 """Batches from one that is looked at to the next."""
 
+ROUNDING = 1e-5
+
 Truth = Callable[[int, npt.NDArray[np.int32]], npt.NDArray[np.float64]]
 """User and history to the true distribution of the next item; known for synthetic data only."""
 
@@ -146,8 +148,10 @@ class Diagnostics:
     def _hardness(self, view: View, negatives: Negatives, pool_scores: Tensor) -> Tensor:
         scores = negatives.scores(view).contiguous()
         ordered = pool_scores.sort(dim=1).values
-        below = torch.searchsorted(ordered, scores)
-        upto = torch.searchsorted(ordered, scores, right=True)
+        # One score computed in two ways differs by rounding and counts as a tie.
+        slack = ROUNDING * (1 + scores.abs())
+        below = torch.searchsorted(ordered, scores - slack)
+        upto = torch.searchsorted(ordered, scores + slack, right=True)
         share = (below + upto).float() / (2 * pool_scores.shape[1])
         legal = torch.isfinite(scores)
         return share[legal].mean() if legal.any() else torch.zeros((), device=self._device)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from backbones.base import Backbone, last_states
+from backbones.base import Backbone
 from bench.datasets.splits import Examples
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _encode(model: Backbone, items: Tensor, offsets: Tensor) -> Tensor:
         position = torch.arange(int(length.max()), device=items.device)
         index = ((offsets[users + 1] - length)[:, None] + position).clamp_(max=len(items) - 1)
         inputs = items[index] * (position < length[:, None])
-        states[users] = last_states(model(inputs, length), length)
+        states[users] = model.last(inputs, length)
     model.train(was_training)
     return states
 

@@ -20,7 +20,7 @@ import torch
 
 import backbones
 import samplers
-from bench import datasets, executors, objectives, report, tuning
+from bench import datasets, executors, objectives, paper, report, tuning
 from bench.cell import PRESETS, Cell, Protocol
 from bench.errors import UserError
 from bench.planning import (
@@ -50,6 +50,7 @@ HEADLINE = "ndcg@10"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     options = _parser().parse_args(arguments)
+    options.preset = options.preset or ("paper" if options.table else "quick")
     try:
         for plugin in options.plugin:
             load_plugin(plugin)
@@ -67,12 +68,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Plan, train what is missing, write the index and the report; returns the exit status."""
+    study = study_name(options)
     request = _request(options)
     plan = make_plan(request)
     for reason in plan.skipped:
         print(f"skipped: {reason}")
     tuned = options.tune is not None
-    store = Store(options.results / (options.study or f"{options.preset}{'-tuned' * tuned}"))
+    store = Store(options.results / study)
     tuning.check_study(store, tuned)
     if tuned and options.dry_run:
         print(_expected_trials(plan, options))
@@ -91,7 +93,7 @@ def run(options: argparse.Namespace) -> int:
     failed = _train(plan, todo, store, options, rates)
     store.write_index()
     failures += [f"{outcome.cell.label}: {outcome.error}" for outcome in failed]
-    if not failures or tuning.as_reported(store):
+    if not failures or tuning.reported(store):
         for path in report.write(store.root, options.reports / store.root.name):
             print(path)
     for failure in failures:
@@ -139,6 +141,26 @@ def _test_trials(
     return cells, [f"{labels[outcome.cell.key]}: {outcome.error}" for outcome in failed]
 
 
+def study_name(options: argparse.Namespace) -> str:
+    """The study's folder: ``--study``, else the preset's name, with ``-tuned`` for a tuned one.
+
+    Preset ``paper`` goes to ``paper-protocol``, because ``results/paper`` holds the published
+    figures; the tables of the paper share it, and with it the cells that they have in common.
+
+    Raises:
+        UserError: the folder of the published figures was asked for.
+    """
+    if options.study == paper.FOLDER.name:
+        raise UserError(
+            f"--study {options.study}: results/{options.study} holds the paper's published "
+            "figures; choose another name"
+        )
+    default = "paper-protocol" if options.preset == "paper" else options.preset
+    if options.tune is not None:
+        default = f"{options.preset}-tuned"
+    return str(options.study or default)
+
+
 def listing() -> str:
     """Everything registered: name, one line, hyper-parameters with their defaults."""
     lines = []
@@ -168,10 +190,10 @@ def _shown(default: object) -> str:
 
 def _request(options: argparse.Namespace) -> Request:
     chosen = {name: getattr(options, name) for name in REGISTRIES}
-    if not options.all and not any(chosen.values()):
+    if not options.all and not options.table and not any(chosen.values()):
         raise UserError(
-            "nothing is chosen: give --all, or some of --datasets --backbones --samplers "
-            "--objectives (--list shows the names)"
+            "nothing is chosen: give --all or --table, or some of --datasets --backbones "
+            "--samplers --objectives (--list shows the names)"
         )
     if options.device.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"--device {options.device}: this torch sees no GPU; use --device cpu")
@@ -182,6 +204,9 @@ def _request(options: argparse.Namespace) -> Request:
     settings = parse_settings(options.set)
     if options.split is not None:
         settings.append(("split", options.split))
+    if options.table is not None:
+        chosen = paper.TABLES[options.table].grid(chosen)
+        settings = chosen.pop("settings") + settings  # in order of precedence: the user's last
     return preset_request(
         PRESETS[options.preset],
         **chosen,
@@ -318,14 +343,21 @@ def _parser() -> argparse.ArgumentParser:
         "that was stopped or killed goes on where it was.",
     )
     add = parser.add_argument
-    add("--all", action="store_true", help="every sampler and backbone on the preset's datasets")
+    what = parser.add_mutually_exclusive_group().add_argument
+    what("--all", action="store_true", help="every sampler and backbone on the preset's datasets")
+    what(
+        "--table",
+        type=int,
+        choices=paper.TABLES,
+        help="the cells of a table of the paper, in place of what is not chosen otherwise",
+    )
     add("--list", action="store_true", help="print what is registered, with defaults, and stop")
     add("--datasets", nargs="+", metavar="NAME", help="registered names, or paths of your own logs")
     add("--backbones", nargs="+", metavar="NAME")
     add("--samplers", nargs="+", metavar="NAME")
     add("--objectives", nargs="+", metavar="NAME", help="default: bce")
     add("--seeds", type=_positive, metavar="COUNT", help="how many seeds, 0 .. COUNT-1")
-    add("--preset", choices=PRESETS, default="quick", help="default: quick")
+    add("--preset", choices=PRESETS, help="default: quick; with --table: paper")
     add(
         "--set",
         nargs="+",
@@ -343,7 +375,8 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--study",
         metavar="NAME",
-        help="folder under results and reports (default: the preset, or PRESET-tuned)",
+        help="folder under results and reports (default: the preset, paper-protocol for paper; "
+        "PRESET-tuned with --tune)",
     )
     add("--workers", type=_positive, default=os.cpu_count() or 1, help="cells at a time")
     add("--threads", type=_positive, default=1, help="of each cell")

@@ -74,6 +74,12 @@ class BackboneContract:
             torch.testing.assert_close(plain[row, :length], alone, atol=1e-5, rtol=0)
             torch.testing.assert_close(padded[row, :length], alone, atol=1e-5, rtol=0)
 
+    def test_the_last_state_is_that_of_the_whole_sequence(self) -> None:
+        model, lengths = self.build(), [3, self.window, 1]
+        items, counts = self.inputs(lengths)
+        whole = last_states(model(items, counts), counts)
+        torch.testing.assert_close(model.last(items, counts), whole, atol=1e-5, rtol=0)
+
     def test_evaluation_is_deterministic(self) -> None:
         model = self.build()
         assert torch.equal(model(*self.inputs([4, 2])), model(*self.inputs([4, 2])))
@@ -111,7 +117,7 @@ class BackboneContract:
     def test_every_parameter_learns_and_padding_does_not(self) -> None:
         model = self.build().train()
         items, lengths = self.inputs([self.window, 5])
-        states = last_states(model(items, lengths), lengths)
+        states = model.last(items, lengths)
         rng = torch.Generator().manual_seed(2)
         (states * torch.randn(states.shape, generator=rng)).sum().backward()
         for name, parameter in model.named_parameters():
@@ -243,6 +249,12 @@ class SamplerContract:
             (gradient,) = torch.autograd.grad(loss, view.table, retain_graph=True)
             assert gradient.abs().max() > 0
             assert gradient[0].abs().max() == 0  # the padding row
+
+    def test_the_positive_keeps_its_gradient(self) -> None:
+        _, views, _ = self.sample()
+        for view in views:
+            (gradient,) = torch.autograd.grad(view.positive_scores.sum(), view.states)
+            assert gradient.abs().max() > 0
 
     def test_the_same_stream_gives_the_same_negatives(self) -> None:
         def drawn(seed: int) -> Tensor:

@@ -105,7 +105,8 @@ class Trainer:
         parameters = [p for model in self.models for p in model.parameters()]
         self._optimiser = torch.optim.Adam(parameters, lr=protocol.lr, fused=True)
 
-        cut = one_pass_windows if all(m.causal for m in self.models) else prefix_windows
+        self._one_pass = all(m.causal for m in self.models)
+        cut = one_pass_windows if self._one_pass else prefix_windows
         self.batches = Batches(
             train,
             cut(np.diff(train.offsets), protocol.window),
@@ -150,7 +151,10 @@ class Trainer:
         views = []
         for model, seed in zip(self.models, self._dropout_seeds, strict=True):
             _seed_default(seed + self.step_count, self._device)
-            states = model(batch.items, batch.lengths).flatten(0, 1)[batch.cells]
+            if self._one_pass:
+                states = model(batch.items, batch.lengths).flatten(0, 1)[batch.cells]
+            else:
+                states = model.last(batch.items, batch.lengths)  # a window a target, in order
             views.append(View(states, model.items.weight, batch.targets))
         watch.mark("backbone")
         self._generator.manual_seed(self._negatives_seed + self.step_count)

@@ -399,21 +399,24 @@ def read(root: Path) -> list[Tuned] | None:
         raise UserError(f"{path}: cannot be read ({error}); remove it and tune again") from error
 
 
-def as_reported(store: Store) -> list[dict[str, Any]]:
-    """A study's records; of a tuned one, what was chosen, under the plain names of its components.
-
-    In a tuned study the same sampler has other hyper-parameters on each dataset and backbone:
-    tables are about the tuned sampler, and what was chosen stands in ``tuning.json``.
-    """
+def reported(store: Store) -> list[dict[str, Any]]:
+    """The records that a study's reports are about: all, or of a tuned one what was chosen."""
     tuned = read(store.root)
     if tuned is None:
         return list(store.records())
     chosen = {key for one in tuned for key in one.cells}
-    return [
-        record | {"config": _plain(record["config"])}
-        for record in store.records()
-        if record["key"] in chosen
-    ]
+    return [record for record in store.records() if record["key"] in chosen]
+
+
+def as_compared(store: Store) -> list[dict[str, Any]]:
+    """The same, those of a tuned study under the plain names of their components.
+
+    There the same sampler has other hyper-parameters on each dataset and backbone: comparisons
+    are about the tuned sampler, and what was chosen for it stands in ``tuning.json``.
+    """
+    if not (store.root / FILE).exists():
+        return reported(store)
+    return [record | {"config": _plain(record["config"])} for record in reported(store)]
 
 
 def _plain(config: dict[str, Any]) -> dict[str, Any]:

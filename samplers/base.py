@@ -150,8 +150,9 @@ class View:
 
     @cached_property
     def positive_scores(self) -> Tensor:
-        """``[T]`` scores of the positives; differentiable."""
-        return self.score(self.positives[:, None]).squeeze(1)
+        """``[T]`` scores of the positives; differentiable, wherever first asked for."""
+        with torch.enable_grad():
+            return self.score(self.positives[:, None]).squeeze(1)
 
 
 @dataclass

@@ -158,3 +158,15 @@ def test_buckets_by_popularity_hold_a_third_of_the_interactions_each():
     assert buckets["length:1-5"]["users"] == 2
     assert buckets["length:>50"]["users"] == 1
     assert "length:6-10" not in buckets
+
+
+def test_an_ensemble_ranks_by_the_sum_of_scores(made):
+    model, inputs, targets = made
+    models = [model, LastItem(N_ITEMS, dim=4)]
+    ranks = rank_users(models, examples_of(inputs, targets), CPU).ranks
+    for rank, history, target in zip(ranks, inputs, targets, strict=True):
+        one, two = (scores_by_hand(m, history) for m in models)
+        total = {item: one[item] + two[item] for item in one}
+        above = sum(score > total[target] for score in total.values())
+        tied = sum(score == total[target] for score in total.values()) - 1
+        assert rank == 1 + above + tied / 2

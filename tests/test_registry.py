@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Literal
 
 import pytest
+from test_grid import SMALL, clean_environment, command, records
 
 import backbones
 import samplers
@@ -142,3 +145,54 @@ def test_installed_packages_offer_components_by_entry_points(monkeypatch):
     monkeypatch.setattr("importlib.metadata.entry_points", entry_points)
     with pytest.warns(UserWarning, match="their_package:Theirs failed to load"):
         assert made.names() == ["theirs"]  # a broken plug-in does not stop the others
+
+
+def test_a_package_of_ones_own_is_installed_and_used_by_name(tmp_path):
+    """From outside the repository: pip install, then the sampler's name is enough."""
+    package = tmp_path / "theirs"
+    package.mkdir()
+    (package / "pyproject.toml").write_text(
+        "[build-system]\nrequires = ['setuptools']\nbuild-backend = 'setuptools.build_meta'\n"
+        "[project]\nname = 'their-samplers'\nversion = '1.0'\n"
+        "[project.entry-points.'negative_sampling_bench.samplers']\n"
+        "first = 'their_samplers'\n"
+        "[tool.setuptools]\npy-modules = ['their_samplers']\n"
+    )
+    (package / "their_samplers.py").write_text(
+        "import samplers\n\n\n"
+        "@samplers.register('their-uniform')\n"
+        "class TheirUniform(samplers.Sampler):\n"
+        '    """Theirs, from an installed package."""\n\n'
+        "    def sample(self, views):\n"
+        "        return [samplers.Negatives(ids=view.pool(1)) for view in views]\n"
+    )
+    site = tmp_path / "site"
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation",
+           "--no-index", "--target", str(site), str(package)]  # fmt: skip
+    installed = subprocess.run(pip, capture_output=True, text=True)
+    assert installed.returncode == 0, installed.stderr
+    environment = clean_environment()
+    environment["PYTHONPATH"] += f":{site}"
+    run = subprocess.run(
+        command(tmp_path, *SMALL, "--samplers", "their-uniform", "uniform", "--workers", 2),
+        cwd=tmp_path, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    scores = {r["config"]["sampler"]["name"]: r["metrics"] for r in records(tmp_path).values()}
+    assert scores["their-uniform"] == scores["uniform"]  # it does draw the same
+
+
+def test_a_variant_is_its_class_with_defaults_of_its_own():
+    released = samplers.registry.resolve("mdcns-released", {"tau": "5"})
+    plain = samplers.registry.resolve("mdcns", {})
+    assert samplers.registry.get("mdcns-released") is samplers.registry.get("mdcns")
+    assert {k for k in plain if released[k] != plain[k]} == {
+        "peer", "gamma", "mu", "tau", "teacher", "support", "reduction"
+    }  # fmt: skip
+    assert "mdcns-released" not in samplers.registry.names()
+    assert "mdcns-released" in samplers.registry.variants("mdcns")
+    with pytest.raises(UserError, match="did you mean mdcns-released"):
+        samplers.registry.get("mdcns-relased")
+    for name in samplers.registry.variants():
+        assert samplers.registry.description(name)
+        samplers.registry.build(name, samplers.registry.resolve(name, {}))

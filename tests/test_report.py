@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 from support import cell_of
 from test_store import result_of
 
+import samplers
 from bench import report
 from bench.errors import UserError
 from bench.store import Store
@@ -69,6 +71,73 @@ def test_settings_and_splits_that_differ_are_told_apart(tmp_path):
     cells = report.comparisons(store)[0].cells
     assert set(cells["sampler"]) == {"dns+ (M=1)", "dns+ (M=2)", "uniform"}
     assert cells["dataset"].nunique() == 2
+
+
+def test_samplers_with_a_loss_of_their_own_stand_in_every_table(tmp_path):
+    store = Store(tmp_path / "study")
+    for objective in ("bce", "bpr"):
+        store.save(result_of(cell_of("uniform", objective=objective)))
+    store.save(result_of(cell_of("gbce"), 0.7))
+    store.save(result_of(cell_of("in-batch", epochs=9)))
+    found = {c.name: c for c in report.comparisons(store)}
+    assert set(found) == {
+        "comparison-bce-synthetic", "comparison-bpr-synthetic", "comparison-own-synthetic",
+    }  # fmt: skip
+    for name in ("comparison-bce-synthetic", "comparison-bpr-synthetic"):
+        assert list(found[name].cells["sampler"]) == ["uniform", "gbce"]
+        assert found[name].own_loss == {"gbce": "gbce"}
+    report.write(store.root, tmp_path / "reports")
+    text = (tmp_path / "reports/comparison-bpr-synthetic.md").read_text()
+    assert "Trained with a loss of their own, whatever the title says: gbce: gbce." in text
+    assert "| made-up | NG@10 | 0.5000 | **0.7000** |" in text
+
+
+def test_a_sampler_that_is_not_registered_is_grouped_by_its_loss(tmp_path):
+    store = Store(tmp_path / "study")
+    gone = cell_of("dns", objective="gbce")
+    store.save(result_of(replace(gone, sampler=replace(gone.sampler, name="a-plug-in"))))
+    store.save(result_of(cell_of("uniform")))
+    names = {c.name for c in report.comparisons(store)}
+    assert names == {"comparison-bce-synthetic", "comparison-gbce-synthetic"}
+
+
+def test_references_stand_last_and_are_not_marked(tmp_path):
+    store = Store(tmp_path / "study")
+    for sampler, value in (("uniform", 0.1), ("dns", 0.3)):
+        result = result_of(cell_of(sampler), value)
+        result.data["references"] = {"popularity": {"ndcg@10": 0.05}, "oracle": {"ndcg@10": 0.8}}
+        store.save(result)
+    report.write(store.root, tmp_path / "reports")
+    text = (tmp_path / "reports/comparison-bce-synthetic.md").read_text()
+    assert "| dataset | metric | uniform | dns | popularity ranking | best reachable |" in text
+    assert "| made-up | NG@10 | 0.1000 | **0.3000** | 0.0500 | 0.8000 |" in text
+    latex = (tmp_path / "reports/comparison-bce-synthetic.tex").read_text()
+    assert r" & NG@10 & 0.1000 & \textbf{0.3000} & 0.0500 & 0.8000 \\" in latex
+
+
+def test_self_peer_and_ensemble_stand_side_by_side(tmp_path):
+    store = Store(tmp_path / "study")
+    store.save(result_of(cell_of("uniform"), 0.1))
+    paired = result_of(cell_of("mdcns"), 0.3)
+    paired.metrics.update(test_peer={"ndcg@10": 0.25}, test_ensemble={"ndcg@10": 0.35})
+    store.save(paired)
+    report.write(store.root, tmp_path / "reports")
+    text = (tmp_path / "reports/comparison-bce-synthetic.md").read_text()
+    section = text.partition("## Self, peer and ensemble")[2].partition("##")[0]
+    assert "| made-up | sasrec | mdcns | 0.3000 | 0.2500 | 0.3500 |" in section
+    assert "uniform" not in section
+
+
+def test_the_plot_holds_many_samplers(tmp_path):
+    store = Store(tmp_path / "study")
+    for backbone in ("sasrec", "gru4rec"):
+        for sampler in samplers.registry.names():
+            store.save(result_of(cell_of(sampler, backbone)))
+    report.write(store.root, tmp_path / "reports")
+    image = plt.imread(tmp_path / "reports/comparison-bce-synthetic.png")
+    height, width = image.shape[:2]
+    assert height > 30 * len(samplers.registry.names())
+    assert width < 2000
 
 
 def test_an_empty_study_says_what_to_do(tmp_path, capsys):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
-from scipy.stats import chisquare
+from scipy.stats import chisquare, kstest
 from support import random_sequences, sampler_for, targets_of, views_of
 
 import samplers
 from bench.errors import UserError
+from samplers.base import Exposed
 
 N_ITEMS = 40
 SEQUENCES = random_sequences(n_users=30, n_items=N_ITEMS, longest=15)
@@ -88,10 +91,102 @@ def test_mixgcf_mixes_each_candidate_and_takes_the_hardest():
     assert view.table.grad[view.positives].abs().sum() > 0  # gradient reaches the positive, too
 
 
+def test_mixgcf_plus_mixes_one_of_the_top_m_with_a_uniform_share():
+    M, N, draws = 3, 8, 3000
+    batch = targets_of(SEQUENCES, N_ITEMS, [0] * draws, [2] * draws)
+    (view,) = views_of(batch, N_ITEMS)
+    (negatives,) = sampler_for(batch, "mixgcf+", N=N, M=M, mix=0.6).sample([view])
+    pool = view.pool(N)
+    place = (scores_of(view, pool) > scores_of(view, negatives.made_of) + 1e-6).sum(1)
+    assert chisquare(np.bincount(place, minlength=M)).pvalue > 0.001
+    y, v = view.table[view.positives], view.table[negatives.made_of.squeeze(1)]
+    a = ((negatives.vectors.squeeze(1) - v) * (y - v)).sum(1) / ((y - v) ** 2).sum(1)
+    assert kstest(a.detach().numpy() / 0.6, "uniform").pvalue > 0.001
+
+
+def test_ahns_takes_the_candidate_nearest_to_the_hardness_aimed_at():
+    alpha, beta, p = 0.5, 0.4, -2.0
+    batch = targets()
+    (view,) = views_of(batch, N_ITEMS)
+    (negatives,) = sampler_for(batch, "ahns", N=10, alpha=alpha, beta=beta, p=p).sample([view])
+    pool = view.pool(10).tolist()
+    for t, candidates in enumerate(pool):
+        h, E = view.states[t].tolist(), view.table.tolist()
+
+        def score(item, h=h, E=E):
+            return sum(x * y for x, y in zip(h, E[item], strict=True))
+
+        positive = math.log1p(math.exp(score(int(view.positives[t]))))
+        aim = beta * (positive + alpha) ** (p + 1)
+        assert int(negatives.ids[t]) == min(candidates, key=lambda c: abs(score(c) - aim))
+
+
+def test_three_draws_of_dns_plus_have_the_weights_of_mdcns():
+    M, N, draws = 3, 8, 2000
+    batch = targets_of(SEQUENCES, N_ITEMS, [0] * draws, [2] * draws)
+    (view,) = views_of(batch, N_ITEMS)
+    (negatives,) = sampler_for(batch, "dns+3", N=N, M=M, gamma=2.5).sample([view])
+    assert negatives.weights.tolist() == [1.0, 1.0, 2.5]
+    scores = scores_of(view, view.pool(N))
+    places = (scores[:, None] > scores_of(view, negatives.ids)[..., None] + 1e-6).sum(2)
+    triples = places @ torch.tensor([9, 3, 1])  # three independent draws: all 27 alike
+    assert chisquare(np.bincount(triples, minlength=27)).pvalue > 0.001
+
+
+def shown(exposures, n_users=30):
+    """What each of the first users was shown: pairs of item and position."""
+    rows = [sorted(exposures.get(user, []), key=lambda pair: pair[1]) for user in range(n_users)]
+    flat = [pair for row in rows for pair in row]
+    return Exposed(
+        items=torch.tensor([item for item, _ in flat], dtype=torch.int64),
+        offsets=torch.tensor([0, *map(len, rows)]).cumsum(0),
+        positions=torch.tensor([position for _, position in flat], dtype=torch.int64),
+    )
+
+
+def test_exposure_draws_what_was_shown_before_and_not_taken():
+    history = SEQUENCES[1].tolist()
+    unseen = [i for i in range(1, N_ITEMS + 1) if i not in history]
+    a, b, c, d = unseen[:4]
+    # User 1, positive at position 2: a twice, b once, c too late, and one that was taken.
+    exposed = shown({1: [(a, 0), (a, 1), (b, 2), (c, 3), (history[0], 2)], 2: [(d, 0)]})
+    draws = 6000
+    batch = targets_of(SEQUENCES, N_ITEMS, [1] * draws, [2] * draws)
+    sampler = sampler_for(batch, "exposure", exposed=exposed)
+    drawn = sampler.sample(views_of(batch, N_ITEMS))[0].ids.flatten()
+    counts = np.bincount(drawn, minlength=N_ITEMS + 1)
+    assert counts[[a, b]].sum() == draws
+    assert chisquare(counts[[a, b]], [draws * 2 / 3, draws / 3]).pvalue > 0.001
+    assert sampler.diagnostics() == {"nothing_shown": 0.0}
+
+
+@pytest.mark.parametrize(("mix", "user"), [(0.0, 1), (1.0, 0)])
+def test_exposure_falls_back_to_uniform(mix, user):
+    """Without exposures by then, or with a share of zero for them."""
+    draws = 8000
+    batch = targets_of(SEQUENCES, N_ITEMS, [user] * draws, [2] * draws)
+    exposed = shown({1: [(SEQUENCES[1][5], 0)], 0: [(SEQUENCES[1][5], 4)]})
+    sampler = sampler_for(batch, "exposure", exposed=exposed, mix=mix)
+    drawn = sampler.sample(views_of(batch, N_ITEMS))[0].ids.flatten()
+    legal = [i for i in range(1, N_ITEMS + 1) if i not in SEQUENCES[user][:3]]
+    assert chisquare(np.bincount(drawn, minlength=N_ITEMS + 1)[legal]).pvalue > 0.001
+    assert sampler.diagnostics() == {"nothing_shown": float(user == 0)}
+
+
 @pytest.mark.parametrize(
     ("name", "hyper", "message"),
     [
         ("dns", {"N": 0}, "N=0"),
+        ("adasir", {"S": 0}, "S=0"),
+        ("adasir", {"T": 0}, "T=0"),
+        ("srns", {"S1": 101}, "S1=101: must lie between 1 and F=100"),
+        ("gnno", {"hard": 100}, "hard=100"),
+        ("gnno", {"c_max": 0}, "c_max=0"),
+        ("ahns", {"p": -1}, "p=-1"),
+        ("mixgcf", {"mix": 1.5}, "mix=1.5"),
+        ("mixed", {"N": 0}, "N=0"),
+        ("exposure", {"mix": -0.1}, "mix=-0.1"),
+        ("dns+3", {"alpha": 0, "beta": 0, "gamma": 0}, "nothing is left to train on"),
         ("dns+", {"N": 5, "M": 6}, "M=6: must lie between 1 and the pool size N=5"),
         ("mdcns", {"M": 101}, "M=101"),
         ("mdcns", {"tau": 0}, "tau=0"),

@@ -1,0 +1,282 @@
+"""The paper's tables filled in: the published value, ours, and the difference.
+
+Only real data count.  Cells of one protocol share a table; of one system run with several
+settings, each stands by itself.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+
+from bench import datasets
+from bench.cell import PRESETS
+from bench.datasets.official import OfficialSource
+from bench.paper import FOLDER, TABLES, Entry, PaperTable
+from bench.tables import (
+    METRICS,
+    PREAMBLE,
+    as_text,
+    content_of,
+    escape,
+    latex_table,
+    markdown_table,
+    seeds_line,
+    settings_of,
+    what_differs,
+)
+
+Record = Mapping[str, Any]
+
+STORED = {shown: stored for stored, shown in METRICS.items()}
+PROTOCOL = asdict(PRESETS["paper"].protocol)
+FIGURES = ("published", "ours", "difference")
+MISSING = "missing"
+FULL = "MDCNS"
+
+
+@dataclass(frozen=True)
+class FilledTable:
+    """A table of the paper with our results in it.
+
+    Attributes:
+        table: of the paper.
+        name: of its files.
+        protocol: under which our cells were trained.
+        lines: a row a number: dataset, backbone, method, setting, peer, metric, published, ours
+            (mean over seeds), sd and seeds (none where we have no cell), difference,
+            difference_pct.
+        settings: what our systems were run with, a line each.
+    """
+
+    table: PaperTable
+    name: str
+    protocol: dict[str, Any]
+    lines: pd.DataFrame
+    settings: list[str]
+
+    @property
+    def title(self) -> str:
+        return f"Table {self.table.number} of the MDCNS paper: {self.table.title}"
+
+    def markdown(self) -> str:
+        text = [f"# {self.title}", "", " ".join(self._summary()), ""]
+        header, rows = self._layout()
+        text += markdown_table(header, rows, n_text=len(self.table.down) + 1)
+        for heading, notes in (
+            ("Change", self._changes()),
+            ("Settings of ours", [f"- {line}" for line in self.settings]),
+            ("Notes on the data", [f"- {line}" for line in self._data_notes()]),
+            ("Notes on the published figures", [f"- {line}" for line in self._paper_notes()]),
+        ):
+            if notes:
+                text += ["", f"## {heading}", "", *notes]
+        return "\n".join(text) + "\n"
+
+    def latex(self) -> str:
+        header, rows = self._layout()
+        n_text = len(self.table.down) + 1
+        escaped = [[*row[:n_text], *map(escape, row[n_text:])] for row in rows]
+        caption = " ".join([f"{self.title}.", *self._summary()])
+        notes = [*self._data_notes(), *self._paper_notes()]
+        return "\n".join([PREAMBLE, *latex_table(caption, header, escaped, n_text, notes)])
+
+    def csv(self) -> str:
+        return self.lines.assign(table=self.table.number).to_csv(index=False)
+
+    def _summary(self) -> list[str]:
+        measured = self.lines.dropna(subset="ours")
+        systems = ["dataset", "backbone", "method"]
+        n_measured = len(measured[systems].drop_duplicates())
+        n_all = len(self.lines[systems].drop_duplicates())
+        differing = [
+            f"{name} {value} (paper: {PROTOCOL[name]})"
+            for name, value in self.protocol.items()
+            if value != PROTOCOL[name]
+        ]
+        return [
+            "Published value, ours, and ours less the published (also in per cent of it).",
+            f"{n_measured} of its {n_all} systems are measured.",
+            seeds_line(measured["seeds"].astype(int)),
+            f"NOT the paper's protocol: {', '.join(differing)}."
+            if differing
+            else "The paper's protocol.",
+        ]
+
+    def _layout(self) -> tuple[list[str], list[list[str]]]:
+        """Header and rows of text, in the paper's arrangement, three rows for each of its own."""
+        down, across = list(self.table.down), self.table.across
+        labels = [
+            f"{method} ({setting})" if setting else method
+            for method, setting in zip(self.lines["method"], self.lines["setting"], strict=True)
+        ]
+        lines = self.lines.assign(method=labels)
+        # Stable: the settings of a method stand beside each other, methods in the paper's order.
+        place = {name: i for i, name in enumerate(dict.fromkeys(self.lines[across]))}
+        pairs = dict.fromkeys(zip(self.lines[across], lines[across], strict=True))
+        columns = [shown for _, shown in sorted(pairs, key=lambda pair: place[pair[0]])]
+        rows = []
+        for key, group in lines.groupby(down, sort=False):
+            shown = {line[across]: _figures(line) for line in group.to_dict("records")}
+            for number, figure in enumerate(FIGURES):
+                texts = [shown[column][number] if column in shown else "" for column in columns]
+                rows.append([*map(str, key), figure, *texts])
+        return [*down, "figure", *columns], rows
+
+    def _changes(self) -> list[str]:
+        """The per cents that the paper's table prints too, from the values and so comparable."""
+        if self.table.change is None:
+            return []
+        rows = []
+        for (dataset, metric), lines in self.lines.groupby(["dataset", "metric"], sort=False):
+            # Of several settings none can be chosen here; all methods must be there to have a best.
+            values = lines.groupby("method", sort=False)[list(FIGURES[:2])].agg(_the_only)
+            full, others = values.loc[FULL], values.drop(index=FULL)
+            if self.table.change == "improvement":
+                found = {f"{FULL} over the best other": full / others.max(skipna=False) - 1}
+            else:
+                found = {f"drop, {name}": 1 - others.loc[name] / full for name in others.index}
+            where = [str(dataset), str(metric)]
+            rows += [[*where, what, *map(_per_cent, both)] for what, both in found.items()]
+        return markdown_table(["dataset", "metric", "change", *FIGURES[:2]], rows, n_text=3)
+
+    def _data_notes(self) -> Iterator[str]:
+        for name in dict.fromkeys(self.lines["dataset"]):
+            source = datasets.registry.get(name.lower())
+            assert issubclass(source, OfficialSource)
+            for note in source.notes:
+                yield f"{name}: {note}"
+
+    def _paper_notes(self) -> Iterator[str]:
+        yield from self.table.notes
+        yield (
+            "each published MDCNS row equals one log (one seed) of the authors' release, the best "
+            "of its grid of settings by the mean of its test metrics "
+            f"(see results/{FOLDER.name}/README.md)"
+        )
+
+
+def fill(records: Sequence[Record]) -> list[FilledTable]:
+    """Every table of the paper that some of the records belong to, one for each protocol."""
+    if not FOLDER.is_dir():  # installed without the repository
+        return []
+    filled = []
+    for table in TABLES.values():
+        groups: dict[str, list[Match]] = {}
+        for match in _matches(table, records):
+            groups.setdefault(as_text(match.config["protocol"]), []).append(match)
+        name = f"table{table.number}"
+        for protocol in sorted(groups, key=lambda text: (text != as_text(PROTOCOL), text)):
+            matches = groups[protocol]
+            lines, settings = _lines(table, matches), _settings(matches)
+            filled.append(FilledTable(table, name, json.loads(protocol), lines, settings))
+            name += "-other-protocol"
+    return filled
+
+
+@dataclass(frozen=True)
+class Match:
+    """A cell of ours and the system of the paper that it is."""
+
+    entry: Entry
+    config: Mapping[str, Any]
+    metrics: Mapping[str, float]
+
+    def settings(self) -> dict[str, Any]:
+        """Every hyper-parameter of it."""
+        backbone = self.config["backbone"]
+        own = {f"{backbone['name']}.{k}": v for k, v in backbone["hyper"].items()}
+        return {**settings_of(self.config), **own}
+
+
+def _matches(table: PaperTable, records: Sequence[Record]) -> Iterator[Match]:
+    entries = {entry.system: entry for entry in table.entries()}
+    for record in records:
+        config = record["config"]
+        system = (
+            config["dataset"],
+            config["backbone"]["name"],
+            config["sampler"]["name"],
+            config["peer"]["name"] if config["peer"] else None,
+        )
+        if (
+            system in entries
+            and not record["data"]["synthetic"]
+            and config["objective"]["name"] == table.objective
+            and config["protocol"]["split"] == PROTOCOL["split"]
+        ):
+            yield Match(entries[system], config, record["metrics"]["test"])
+
+
+def _lines(table: PaperTable, matches: Sequence[Match]) -> pd.DataFrame:
+    """See `FilledTable.lines`."""
+    names = [str(match.entry) for match in matches]
+    settings = what_differs(names, [{**m.settings(), **content_of(m.config)} for m in matches])
+    runs: dict[Entry, dict[str, list[Match]]] = {}
+    for setting, match in sorted(zip(settings, matches, strict=True), key=lambda pair: pair[0]):
+        runs.setdefault(match.entry, {}).setdefault(setting, []).append(match)
+    rows = []
+    for row in _in_order(table.published()).to_dict("records"):
+        entry = Entry(row["dataset"], row["backbone"], row["method"])
+        published = row["value"]
+        for setting, members in runs.get(entry, {"": []}).items():
+            ours = pd.Series([m.metrics[STORED[row["metric"]]] for m in members], dtype=float)
+            difference = ours.mean() - published
+            rows.append(
+                {
+                    **asdict(entry),
+                    "setting": setting,
+                    "peer": entry.peer or "",
+                    "metric": row["metric"],
+                    "published": published,
+                    "ours": ours.mean(),
+                    "difference": difference,
+                    "difference_pct": 100 * difference / published,
+                    "sd": ours.std(),
+                    "seeds": len(members),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _in_order(published: pd.DataFrame) -> pd.DataFrame:
+    """Sorted by dataset, backbone, method and metric, each in the order of its first occurrence."""
+    return published.sort_values(
+        ["dataset", "backbone", "method", "metric"],
+        key=lambda column: column.map({name: i for i, name in enumerate(column.unique())}),
+    )
+
+
+def _settings(matches: Sequence[Match]) -> list[str]:
+    """What was run as which method, a line each."""
+    found: dict[str, set[str]] = {}
+    for match in matches:
+        entry, options = match.entry, match.settings()
+        text = f"{entry.method} on {entry.backbone} is `{entry.sampler}`: " + ", ".join(
+            f"{option}={value}" for option, value in options.items()
+        )
+        found.setdefault(text, set()).add(entry.dataset)
+    return [f"{text} ({', '.join(sorted(names))})" for text, names in sorted(found.items())]
+
+
+def _figures(line: Mapping[Hashable, Any]) -> tuple[str, str, str]:
+    """A number's published value, ours, and the difference, as text."""
+    published = f"{line['published']:.4f}"
+    if math.isnan(line["ours"]):
+        return published, MISSING, ""
+    change = f"{line['difference']:+.4f} ({line['difference_pct']:+.1f} %)"
+    return published, f"{line['ours']:.4f}", change
+
+
+def _per_cent(share: float) -> str:
+    return MISSING if math.isnan(share) else f"{100 * share:.2f} %"
+
+
+def _the_only(values: pd.Series) -> float:
+    """The value that all agree on; of several settings none can be chosen."""
+    return float(values.iloc[0]) if values.nunique(dropna=False) == 1 else math.nan

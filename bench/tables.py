@@ -1,0 +1,171 @@
+"""What every report shares: cells as a frame, names told apart, tables as Markdown and LaTeX."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+METRICS = {
+    "recall@5": "RC@5",
+    "recall@10": "RC@10",
+    "recall@20": "RC@20",
+    "ndcg@5": "NG@5",
+    "ndcg@10": "NG@10",
+    "ndcg@20": "NG@20",
+}
+"""Stored metric to its name in the paper's Table 3."""
+
+HEADLINE = "ndcg@10"
+BASELINE = "uniform"
+PREAMBLE = "% needs \\usepackage{booktabs,adjustbox}"
+
+
+def as_text(value: Any) -> str:
+    """The same text for equal JSON values."""
+    return json.dumps(value, sort_keys=True)
+
+
+def cells_of(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """A row a cell; namesakes run with several settings are told apart by what differs."""
+    configs = [record["config"] for record in records]
+    names = {
+        "dataset": dataset_names(configs),
+        "backbone": told_apart(
+            [c["backbone"]["name"] for c in configs], [c["backbone"]["hyper"] for c in configs]
+        ),
+        "sampler": told_apart(
+            [c["sampler"]["name"] for c in configs], [settings_of(c) for c in configs]
+        ),
+        "objective": [c["objective"]["name"] for c in configs],
+        "seed": [c["seed"] for c in configs],
+    }
+    rows = [
+        {"synthetic": record["data"]["synthetic"], "test_users": record["data"]["test_users"]}
+        | record["metrics"]["test"]
+        | {
+            f"{part.removeprefix('test_')}_{name}": value
+            for part, metrics in record["metrics"].items()
+            if part != "test"
+            for name, value in metrics.items()
+        }
+        | record["timings"]
+        for record in records
+    ]
+    frame = pd.concat([pd.DataFrame(names), pd.DataFrame(rows)], axis=1)
+    return (
+        frame.assign(_others=frame["sampler"] != BASELINE)
+        .sort_values(["dataset", "backbone", "_others", "sampler", "seed"])
+        .drop(columns="_others")
+        .reset_index(drop=True)
+    )
+
+
+def sampler_order(cells: pd.DataFrame) -> list[str]:
+    """The samplers as tables and plots show them: the baseline first."""
+    return sorted(set(cells["sampler"]), key=lambda name: (name != BASELINE, name))
+
+
+def dataset_names(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The cells' datasets; several files or splits under one name are told apart."""
+    return told_apart([c["dataset"] for c in configs], [content_of(c) for c in configs])
+
+
+def content_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What data the cell was trained and tested on."""
+    return {"content": config["fingerprint"][:8], "split": config["split_digest"][:8]}
+
+
+def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The sampler's hyper-parameters, and those of its peer and its objective."""
+    parts = [part for part in (config["peer"], config["objective"]) if part is not None]
+    others = {f"{part['name']}.{k}": v for part in parts for k, v in part["hyper"].items()}
+    return {**config["sampler"]["hyper"], **others}
+
+
+def told_apart(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Each name, with the settings that tell it from its namesakes: ``dns+ (M=2)``."""
+    return [
+        f"{name} ({shown})" if shown else name
+        for name, shown in zip(names, what_differs(names, settings), strict=True)
+    ]
+
+
+def what_differs(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """For each name the settings that tell it from its namesakes, ``M=2``; empty if none do."""
+    namesakes: dict[str, list[Mapping[str, Any]]] = {}
+    for name, setting in zip(names, settings, strict=True):
+        namesakes.setdefault(name, []).append(setting)
+    differing = {
+        name: [
+            option
+            for option in sorted({option for setting in given for option in setting})
+            if len({as_text(setting.get(option)) for setting in given}) > 1
+        ]
+        for name, given in namesakes.items()
+    }
+    return [
+        ", ".join(f"{option}={setting[option]}" for option in differing[name] if option in setting)
+        for name, setting in zip(names, settings, strict=True)
+    ]
+
+
+def seeds_line(counts: Iterable[int]) -> str:
+    """How many seeds stand behind each number of a table."""
+    found = sorted(set(counts))
+    if found == [1]:
+        return "One seed: differences of the size of seed noise mean nothing."
+    return f"Means over {' to '.join(str(count) for count in found)} seeds."
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], n_text: int) -> list[str]:
+    """Lines of a table whose first ``n_text`` columns are text, the others numbers."""
+    lines = ["| " + " | ".join(header) + " |"]
+    lines.append("|" + "---|" * n_text + "--:|" * (len(header) - n_text))
+    return lines + ["| " + " | ".join(row) + " |" for row in rows]
+
+
+def latex_table(
+    caption: str,
+    header: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    n_text: int,
+    notes: Iterable[str] = (),
+) -> list[str]:
+    """Lines of a table for a document that loads booktabs and adjustbox.
+
+    Args:
+        caption: plain text.
+        header: plain text.
+        rows: the first ``n_text`` columns plain text, not repeated while it stays the same; the
+            others ready for LaTeX.
+        n_text: how many columns are text; a rule stands where the first of them changes.
+        notes: plain text, printed below the table.
+    """
+    lines = ["\\begin{table}", "\\centering", "\\small", f"\\caption{{{escape(caption)}}}"]
+    lines.append("\\begin{adjustbox}{max width=\\linewidth}")
+    lines.append(f"\\begin{{tabular}}{{{'l' * n_text}{'r' * (len(header) - n_text)}}}")
+    lines += ["\\toprule", " & ".join(map(escape, header)) + " \\\\"]
+    previous: list[str] = [""] * n_text
+    for row in rows:
+        if row[0] != previous[0]:
+            lines.append("\\midrule")
+        texts = list(row[:n_text])
+        same = 0
+        while same < n_text - 1 and texts[same] == previous[same]:
+            same += 1
+        shown = [""] * same + [escape(text) for text in texts[same:]]
+        lines.append(" & ".join([*shown, *row[n_text:]]) + " \\\\")
+        previous = texts
+    lines += ["\\bottomrule", "\\end{tabular}", "\\end{adjustbox}"]
+    lines += [f"\\par\\raggedright\\footnotesize {escape(note)}" for note in notes]
+    return [*lines, "\\end{table}", ""]
+
+
+def escape(text: str) -> str:
+    """Plain text for LaTeX."""
+    for character in "&%$#_{}":
+        text = text.replace(character, f"\\{character}")
+    return text
