@@ -21,7 +21,7 @@ from backbones.layers import (
 DT_RANGE = (1e-3, 0.1)
 """Native range of the initial step sizes, log-uniform (Gu & Dao, Mamba, 2023)."""
 
-TOKENS_AT_ONCE = 1024
+TOKENS_AT_ONCE = 2048
 """Sequences x positions scanned together on a CPU; more would leave its caches."""
 
 
@@ -202,7 +202,7 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, u: Tensor, dt: Tensor, B: Tensor, C: Tensor, A: Tensor) -> Tensor:
-        decay = torch.exp(dt.unsqueeze(-1) * A)  # [L, B, D, n]
+        decay = (dt.unsqueeze(-1) * A).exp_()  # [L, B, D, n]
         h = (dt * u).unsqueeze(-1) * B.unsqueeze(2)
         for t in range(1, len(h)):
             h[t].addcmul_(decay[t], h[t - 1])
@@ -213,18 +213,15 @@ class _Scan(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:
         u, dt, B, C, A, h = ctx.saved_tensors
         (dy,) = grads
-        decay = torch.exp(dt.unsqueeze(-1) * A)
+        decay = (dt.unsqueeze(-1) * A).exp_()
         g = dy.unsqueeze(-1) * C.unsqueeze(2)
         for t in range(len(g) - 2, -1, -1):
             g[t].addcmul_(decay[t + 1], g[t + 1])
         d_input = (g @ B.unsqueeze(-1)).squeeze(-1)  # of dt u
-        d_exponent = g.clone()  # of dt A
+        d_B = ((dt * u).unsqueeze(2) @ g).squeeze(2)
+        d_exponent = decay  # of dt A; in place, as fresh memory costs more than the arithmetic
         d_exponent[0] = 0
-        d_exponent[1:].mul_(decay[1:]).mul_(h[:-1])
-        return (
-            d_input * dt,
-            d_input * u + (d_exponent * A).sum(-1),
-            ((dt * u).unsqueeze(2) @ g).squeeze(2),
-            (dy.unsqueeze(2) @ h).squeeze(2),
-            (d_exponent * dt.unsqueeze(-1)).sum((0, 1)),
-        )
+        d_exponent[1:].mul_(g[1:]).mul_(h[:-1])
+        d_dt = d_input * u + torch.mul(d_exponent, A, out=g).sum(-1)
+        d_A = d_exponent.mul_(dt.unsqueeze(-1)).sum((0, 1))
+        return d_input * dt, d_dt, d_B, (dy.unsqueeze(2) @ h).squeeze(2), d_A

@@ -236,7 +236,7 @@ def _todo(
 
 
 def _expected(plan: Plan, todo: list[Cell], options: argparse.Namespace) -> str:
-    seconds = estimate_seconds(plan, todo, options.device)
+    seconds = estimate_seconds(plan, todo, options.device, options.threads)
     total = sum(seconds.values()) / max(1, min(options.workers, len(todo)))
     lines = [f"  {duration(seconds[cell.key]):>16}  {cell.label}" for cell in todo]
     lines.append(
@@ -251,7 +251,7 @@ def _expected_trials(plan: Plan, options: argparse.Namespace) -> str:
     fixed = parse_settings(options.set)
     sizes = [tuning.size_of(tuning.space_of(cell, fixed)) for cell in systems]
     counts = [min(options.tune, size) for size in sizes]
-    seconds = estimate_seconds(plan, plan.cells, options.device)
+    seconds = estimate_seconds(plan, plan.cells, options.device, options.threads)
     total = sum(seconds.values())
     total += sum(n * seconds[cell.key] for n, cell in zip(counts, systems, strict=True))
     lines = [
@@ -285,7 +285,7 @@ def _train(
     """
     if not todo:
         return []
-    estimates = estimate_seconds(plan, todo, options.device, rates)
+    estimates = estimate_seconds(plan, todo, options.device, options.threads, rates)
     workers = min(options.workers, len(todo))
     part, metric = ("test", HEADLINE) if test else ("valid", SELECT_ON)
     noun = "cells" if test and not labels else "trials"

@@ -204,7 +204,7 @@ def with_values(request: Request, plan: Plan, cell: Cell, values: Mapping[str, A
 
 
 def estimate_seconds(
-    plan: Plan, cells: Iterable[Cell], device: str, rates: Rates | None = None
+    plan: Plan, cells: Iterable[Cell], device: str, threads: int, rates: Rates | None = None
 ) -> dict[str, float]:
     """Cell key to seconds it takes at most (early stopping can only shorten it).
 
@@ -214,6 +214,7 @@ def estimate_seconds(
     Args:
         rates: what was measured before in this run; what is measured now is added.
     """
+    torch.set_num_threads(threads)
     rates = {} if rates is None else rates
     seconds = {}
     for cell in cells:
@@ -234,11 +235,11 @@ def estimate_seconds(
 def _seconds_per_target(cell: Cell, data: TrainingData, device: torch.device) -> float:
     trainer = Trainer(cell, data, device)
     rates = []
-    for batch in itertools.islice(trainer.batches.epoch(1, torch.Generator(device)), 3):
+    for batch in itertools.islice(trainer.batches.epoch(1, torch.Generator(device)), 4):
         started = time.perf_counter()
         float(trainer.step(batch))
         rates.append((time.perf_counter() - started) / len(batch.cells))
-    return float(np.median(rates))
+    return float(np.median(rates[1:] or rates))  # the first one warms up
 
 
 def _check_pool(dataset: Dataset, split: Split, sampler_components: Sequence[Component]) -> None:
