@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -27,11 +27,13 @@ class Backbone(nn.Module, ABC):
         causal: the state at position t depends on positions <= t alone, so that one pass over a
             sequence gives the state of each of its prefixes.  Backbones that are not causal are
             trained and evaluated on one prefix at a time, and only the last state is used.
+        search_space: hyper-parameter name to the values that tuning may try.
         items: the item table, ``[n_items + 1, dim]``; row 0 is padding, zero, never trained.
     """
 
     name: ClassVar[str]
     causal: ClassVar[bool]
+    search_space: ClassVar[dict[str, list[Any]]] = {}
 
     def __init__(self, n_items: int, dim: int, window: int) -> None:
         """

@@ -21,6 +21,7 @@ class GRU4Rec(Backbone):
     """
 
     causal: ClassVar[bool] = True
+    search_space = {"dropout": [0.2, 0.5]}
 
     def __init__(
         self, n_items: int, dim: int, window: int, *, layers: int = 2, dropout: float = 0.5

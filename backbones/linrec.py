@@ -32,6 +32,7 @@ class LinRec(Backbone):
     """
 
     causal: ClassVar[bool] = False
+    search_space = {"dropout": [0.2, 0.5]}
 
     def __init__(
         self,

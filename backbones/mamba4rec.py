@@ -38,6 +38,7 @@ class Mamba4Rec(Backbone):
     """
 
     causal: ClassVar[bool] = True
+    search_space = {"dropout": [0.2, 0.5]}
 
     def __init__(
         self,

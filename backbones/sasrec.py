@@ -32,6 +32,7 @@ class SASRec(Backbone):
     """
 
     causal: ClassVar[bool] = True
+    search_space = {"dropout": [0.2, 0.5]}
 
     def __init__(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +13,10 @@ import torch
 from torch import Tensor
 
 from backbones.base import Backbone
-from bench.datasets.base import Dataset
-from bench.datasets.splits import Examples, Split
+from bench.datasets.splits import Examples
+
+if TYPE_CHECKING:
+    from bench.training import TrainingData
 
 CUTOFFS = (5, 10, 20)
 TOP = 10
@@ -187,7 +190,7 @@ def by_bucket(
     }
 
 
-def references(dataset: Dataset, split: Split) -> dict[str, dict[str, float]]:
+def references(data: TrainingData, test: Examples) -> dict[str, dict[str, float]]:
     """What accuracy is to be measured against on the test users; trains nothing.
 
     Returns:
@@ -195,8 +198,7 @@ def references(dataset: Dataset, split: Split) -> dict[str, dict[str, float]]:
         not had.  ``oracle`` (synthetic data only): the ranking by the true distribution of the
         next item, and as its metrics their expectation: the best that any model can reach.
     """
-    test = split.test
-    counts = np.bincount(split.train.items, minlength=dataset.n_items + 1).astype(np.float64)
+    counts = np.bincount(data.train.items, minlength=data.n_items + 1).astype(np.float64)
     ranks = np.empty(len(test.targets))
     expected: list[dict[str, float]] = []
     for i, (target, user) in enumerate(zip(test.targets, test.users, strict=True)):
@@ -205,8 +207,8 @@ def references(dataset: Dataset, split: Split) -> dict[str, dict[str, float]]:
         scores[history] = -np.inf
         others = np.delete(scores, [0, target])
         ranks[i] = 1 + (others > scores[target]).sum() + (others == scores[target]).sum() / 2
-        if dataset.truth is not None:
-            p = np.sort(dataset.truth(int(user), history))[::-1]
+        if data.truth is not None:
+            p = np.sort(data.truth(int(user), history))[::-1]
             each = np.arange(1, len(p) + 1, dtype=np.float64)
             expected.append({name: float(p @ gains) for name, gains in _gains(each).items()})
     found = {"popularity": accuracy(ranks)}

@@ -10,8 +10,9 @@ import argparse
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import filelock
@@ -19,11 +20,13 @@ import torch
 
 import backbones
 import samplers
-from bench import datasets, executors, objectives, paper, report
+from bench import datasets, executors, objectives, paper, report, tuning
 from bench.cell import PRESETS, Cell, Protocol
 from bench.errors import UserError
 from bench.planning import (
     Plan,
+    Rates,
+    Request,
     estimate_seconds,
     make_plan,
     parse_settings,
@@ -32,7 +35,8 @@ from bench.planning import (
 from bench.progress import Progress, duration
 from bench.registry import Registry, load_plugin
 from bench.store import Store
-from bench.worker import Outcome, Task, code_digest
+from bench.training import SELECT_ON, TrainingData
+from bench.worker import Outcome, Task, about, code_digest
 
 REGISTRIES: dict[str, Registry[Any]] = {
     "samplers": samplers.registry,
@@ -65,26 +69,80 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(options: argparse.Namespace) -> int:
     """Plan, train what is missing, write the index and the report; returns the exit status."""
     study = study_name(options)
-    plan = _plan(options)
+    request = _request(options)
+    plan = make_plan(request)
     for reason in plan.skipped:
         print(f"skipped: {reason}")
+    tuned = options.tune is not None
     store = Store(options.results / study)
-    todo = _todo(plan, store, options.force_stale)
+    tuning.check_study(store, tuned)
+    if tuned and options.dry_run:
+        print(_expected_trials(plan, options))
+        return 0
+    rates: Rates = {}
+    cells, failures = plan.cells, list[str]()
+    if options.test_trials:
+        cells, failures = _test_trials(plan, store, options, rates)
+    elif tuned:
+        cells, failures = _tune(request, plan, store, options, rates)
+    todo = _todo(cells, store, options.force_stale)
     if options.dry_run:
         print(_expected(plan, todo, options))
         return 0
     store.check_writable()
-    failures = _train(plan, todo, store, options) if todo else []
+    failed = _train(plan, todo, store, options, rates)
     store.write_index()
-    for path in report.write(store.root, options.reports / store.root.name):
-        print(path)
-    for outcome in failures:
-        print(f"failed: {outcome.cell.label}: {outcome.error}", file=sys.stderr)
+    failures += [f"{outcome.cell.label}: {outcome.error}" for outcome in failed]
+    if not failures or tuning.reported(store):
+        for path in report.write(store.root, options.reports / store.root.name):
+            print(path)
+    for failure in failures:
+        print(f"failed: {failure}", file=sys.stderr)
     return 1 if failures else 0
 
 
+def _tune(
+    request: Request, plan: Plan, store: Store, options: argparse.Namespace, rates: Rates
+) -> tuple[list[Cell], list[str]]:
+    """Tune every system and keep the account; returns the chosen cells, and what failed."""
+    trials, failures = Store(store.root / tuning.TRIALS), dict[str, str]()
+
+    def train(proposals: Sequence[tuning.Proposal]) -> set[str]:
+        labels = {proposal.cell.key: proposal.label for proposal in proposals}
+        cells = [proposal.cell for proposal in proposals]
+        todo = _todo(cells, trials, options.force_stale, "trials")
+        failed = _train(plan, todo, trials, options, rates, test=False, labels=labels)
+        failures.update({o.cell.key: f"{labels[o.cell.key]}: {o.error}" for o in failed})
+        return {outcome.cell.key for outcome in failed}
+
+    fixed = parse_settings(options.set)
+    tuned, cells = tuning.tune(request, plan, options.tune, fixed, trials, train)
+    tuning.save(store.root, tuned)
+    for one in tuned:
+        print(tuning.summary(one))
+    return cells, list(failures.values())
+
+
+def _test_trials(
+    plan: Plan, store: Store, options: argparse.Namespace, rates: Rates
+) -> tuple[list[Cell], list[str]]:
+    """Test the trials of a finished study; returns its final cells, and what failed."""
+    tuned = tuning.finished(plan, options.tune, store)
+    trials, tests = (Store(store.root / name) for name in (tuning.TRIALS, tuning.TESTS))
+    done = [trial for one in tuned for trial in one.trials if trial.status == "done"]
+    planned = [trials.cell(trial.key) for trial in done]
+    labels = {
+        trial.key: f"{cell.label} ({tuning.shown(trial.values)})"
+        for cell, trial in zip(planned, done, strict=True)
+    }
+    todo = _todo(planned, tests, options.force_stale, "trials")
+    failed = _train(plan, todo, tests, options, rates, labels=labels)
+    cells = [store.cell(key) for one in tuned for key in one.cells]
+    return cells, [f"{labels[outcome.cell.key]}: {outcome.error}" for outcome in failed]
+
+
 def study_name(options: argparse.Namespace) -> str:
-    """The study's folder: ``--study``, else the preset's name.
+    """The study's folder: ``--study``, else the preset's name, with ``-tuned`` for a tuned one.
 
     Preset ``paper`` goes to ``paper-protocol``, because ``results/paper`` holds the published
     figures; the tables of the paper share it, and with it the cells that they have in common.
@@ -98,6 +156,8 @@ def study_name(options: argparse.Namespace) -> str:
             "figures; choose another name"
         )
     default = "paper-protocol" if options.preset == "paper" else options.preset
+    if options.tune is not None:
+        default = f"{options.preset}-tuned"
     return str(options.study or default)
 
 
@@ -128,7 +188,7 @@ def _shown(default: object) -> str:
     return "none" if default is None else str(default)
 
 
-def _plan(options: argparse.Namespace) -> Plan:
+def _request(options: argparse.Namespace) -> Request:
     chosen = {name: getattr(options, name) for name in REGISTRIES}
     if not options.all and not options.table and not any(chosen.values()):
         raise UserError(
@@ -139,13 +199,15 @@ def _plan(options: argparse.Namespace) -> Plan:
         raise UserError(f"--device {options.device}: this torch sees no GPU; use --device cpu")
     if options.split_file is not None and not options.split_file.is_file():
         raise UserError(f"--split-file {options.split_file}: no such file")
+    if options.test_trials and options.tune is None:
+        raise UserError("--test-trials: of which study? give its --tune COUNT too")
     settings = parse_settings(options.set)
     if options.split is not None:
         settings.append(("split", options.split))
     if options.table is not None:
         chosen = paper.TABLES[options.table].grid(chosen)
         settings = chosen.pop("settings") + settings  # in order of precedence: the user's last
-    request = preset_request(
+    return preset_request(
         PRESETS[options.preset],
         **chosen,
         seeds=options.seeds,
@@ -153,22 +215,23 @@ def _plan(options: argparse.Namespace) -> Plan:
         data_dir=datasets.data_directory(options.data_dir),
         split_file=options.split_file,
     )
-    return make_plan(request)
 
 
-def _todo(plan: Plan, store: Store, force_stale: bool) -> list[Cell]:
-    """The cells to be trained; prints how the plan stands."""
-    statuses = {cell.key: store.status(cell, code_digest(cell)) for cell in plan.cells}
+def _todo(
+    planned: Sequence[Cell], store: Store, force_stale: bool, noun: str = "cells"
+) -> list[Cell]:
+    """The cells to be trained; prints how they stand."""
+    statuses = {cell.key: store.status(cell, code_digest(cell)) for cell in planned}
     count = Counter(statuses.values())
     shown = ", ".join(f"{count[s]} {s}" for s in ("done", "stale", "broken", "missing") if count[s])
-    print(f"{len(statuses)} cells in study {store.root}: {shown}", flush=True)
+    print(f"{len(statuses)} {noun} in study {store.root}: {shown}", flush=True)
     if count["stale"] and not force_stale:
         print(
-            f"{count['stale']} finished cells were trained by other code of their sampler, "
+            f"{count['stale']} finished {noun} were trained by other code of their sampler, "
             "backbone or objective; they are kept (--force-stale redoes them)"
         )
     redo = {"missing", "broken"} | ({"stale"} if force_stale else set())
-    cells = {cell.key: cell for cell in plan.cells if statuses[cell.key] in redo}
+    cells = {cell.key: cell for cell in planned if statuses[cell.key] in redo}
     return list(cells.values())
 
 
@@ -183,31 +246,72 @@ def _expected(plan: Plan, todo: list[Cell], options: argparse.Namespace) -> str:
     return "\n".join(lines)
 
 
+def _expected_trials(plan: Plan, options: argparse.Namespace) -> str:
+    systems = tuning.systems(plan)
+    fixed = parse_settings(options.set)
+    sizes = [tuning.size_of(tuning.space_of(cell, fixed)) for cell in systems]
+    counts = [min(options.tune, size) for size in sizes]
+    seconds = estimate_seconds(plan, plan.cells, options.device, options.threads)
+    total = sum(seconds.values())
+    total += sum(n * seconds[cell.key] for n, cell in zip(counts, systems, strict=True))
+    lines = [
+        f"  {count:>3} of {size} configurations  {cell.label.rpartition('/')[0]}"
+        for count, size, cell in zip(counts, sizes, systems, strict=True)
+    ]
+    lines.append(
+        f"to train: at most {sum(counts)} trials and {len(seconds)} cells, about "
+        f"{duration(total / options.workers)} with {options.workers} workers of "
+        f"{options.threads} threads, if every one used all its epochs"
+    )
+    return "\n".join(lines)
+
+
 def _train(
-    plan: Plan, todo: list[Cell], store: Store, options: argparse.Namespace
+    plan: Plan,
+    todo: list[Cell],
+    store: Store,
+    options: argparse.Namespace,
+    rates: Rates,
+    *,
+    test: bool = True,
+    labels: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Outcome]:
-    """Train cells and store them as they come; returns the failures."""
-    estimates = estimate_seconds(plan, todo, options.device, options.threads)
+    """Train cells and store them as they come; returns the failures.
+
+    Args:
+        rates: measured speeds, for estimates.
+        test: whether tasks hold the test split.
+        labels: by key, what to call a cell in place of its own label.
+    """
+    if not todo:
+        return []
+    estimates = estimate_seconds(plan, todo, options.device, options.threads, rates)
     workers = min(options.workers, len(todo))
+    part, metric = ("test", HEADLINE) if test else ("valid", SELECT_ON)
+    noun = "cells" if test and not labels else "trials"
     failures = []
     claims: dict[str, filelock.FileLock] = {}
     with Progress(estimates, workers, store.root / ".progress") as progress:
         progress.say(
-            f"training {len(todo)} cells with {workers} workers of {options.threads} threads: "
-            f"at most {duration(sum(estimates.values()) / workers)}"
+            f"training {len(todo)} {noun} with {workers} workers of "
+            f"{options.threads} threads: at most {duration(sum(estimates.values()) / workers)}"
         )
 
         def tasks() -> Iterator[Task]:
             for cell in todo:
                 claim = store.claim(cell)
                 if claim is None:
-                    progress.finished(cell.key, f"skipped {cell.label}: another run is at it")
+                    label = labels.get(cell.key, cell.label)
+                    progress.finished(cell.key, f"skipped {label}: another run is at it")
                     continue
                 claims[cell.key] = claim
+                dataset, split = plan.datasets[cell.fingerprint], plan.splits[cell.fingerprint]
                 yield Task(
                     cell,
-                    plan.datasets[cell.fingerprint],
-                    plan.splits[cell.fingerprint],
+                    about(dataset),
+                    TrainingData.of(dataset, split),
+                    split.valid,
+                    split.test if test else None,
                     options.device,
                     options.threads,
                     tuple(options.plugin),
@@ -215,15 +319,16 @@ def _train(
                 )
 
         for outcome in executors.run(tasks(), workers, options.threads):
+            label = labels.get(outcome.cell.key, outcome.cell.label)
             if outcome.result is None:
                 path = store.save_failure(outcome.cell, outcome.traceback)
                 failures.append(outcome)
-                text = f"failed {outcome.cell.label}: {outcome.error} (traceback: {path})"
+                text = f"failed {label}: {outcome.error} (traceback: {path})"
             else:
                 store.save(outcome.result)
                 text = (
-                    f"done {outcome.cell.label}: test {HEADLINE} "
-                    f"{outcome.result.metrics['test'][HEADLINE]:.4f}, best epoch "
+                    f"done {label}: {part} {metric} "
+                    f"{outcome.result.metrics[part][metric]:.4f}, best epoch "
                     f"{outcome.result.best_epoch}, {outcome.result.timings['wall_s']:.1f} s"
                 )
             claims.pop(outcome.cell.key).release()
@@ -270,12 +375,25 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--study",
         metavar="NAME",
-        help="folder under results and reports (default: the preset; paper-protocol for paper)",
+        help="folder under results and reports (default: the preset, paper-protocol for paper; "
+        "PRESET-tuned with --tune)",
     )
     add("--workers", type=_positive, default=os.cpu_count() or 1, help="cells at a time")
     add("--threads", type=_positive, default=1, help="of each cell")
     add("--device", default="cpu", help="cpu (default) or cuda")
     add("--plugin", action="append", default=[], metavar="FILE|MODULE", help="your own components")
+    add(
+        "--tune",
+        type=_positive,
+        metavar="COUNT",
+        help="first give every sampler, with its backbone and objective, so many trials, and go on "
+        "with the best on validation",
+    )
+    add(
+        "--test-trials",
+        action="store_true",
+        help="of a study that --tune has finished: test every trial, for the report alone",
+    )
     add("--force-stale", action="store_true", help="redo cells trained by other code")
     add("--dry-run", action="store_true", help="show the plan and its estimate, train nothing")
     return parser

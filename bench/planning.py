@@ -37,7 +37,8 @@ class Request:
         datasets: registered names or paths.
         objectives: for samplers that go with any; others are trained with their own.
         seeds: how many; they are 0, 1, 2, ...
-        settings: ``("mdcns.gamma", "1.5")`` and the like, in order of precedence.
+        settings: ``("mdcns.gamma", "1.5")`` and the like, in order of precedence; typed values
+            do as well as text.
         split_file: assignment of users, for split ``user``.
         pairs: the (backbone, sampler) pairs to keep of the product; None keeps all.
         lenient: leave out what a dataset cannot serve, and say so, in place of an error.
@@ -49,7 +50,7 @@ class Request:
     objectives: Sequence[str]
     seeds: int
     protocol: Protocol
-    settings: Sequence[tuple[str, str]]
+    settings: Sequence[tuple[str, Any]]
     data_dir: Path | None = None
     split_file: Path | None = None
     pairs: frozenset[tuple[str, str]] | None = None
@@ -177,16 +178,44 @@ def _servable(dataset: Dataset, sampler: Component, lenient: bool, skipped: list
     return True
 
 
+Rates = dict[tuple[str, ...], float]
+"""Names of models, sampler and objective to seconds per training target."""
+
+
+def with_values(request: Request, plan: Plan, cell: Cell, values: Mapping[str, Any]) -> Cell:
+    """A cell of the plan as ``--set`` of these values, on top of the request's, would make it.
+
+    Args:
+        values: ``{"dns+.M": 5, "sasrec.dropout": 0.2}`` and the like.
+
+    Raises:
+        UserError: the values do not go together, or not with the dataset.
+    """
+    settings = _Settings([*request.settings, *values.items()])
+    protocol, fingerprint = cell.protocol, cell.fingerprint
+    (backbone,) = settings.components(backbones.registry, [cell.backbone.name])
+    backbones.registry.build(backbone.name, backbone.hyper, 1, protocol.dim, protocol.window)
+    (sampler,) = settings.components(
+        samplers.registry, [cell.sampler.name], defaults={"N": protocol.N}
+    )
+    _check_pool(plan.datasets[fingerprint], plan.splits[fingerprint], [sampler])
+    (system,) = _systems(settings, backbone, sampler, [cell.objective.name])
+    return replace(cell, **system)
+
+
 def estimate_seconds(
-    plan: Plan, cells: Iterable[Cell], device: str, threads: int
+    plan: Plan, cells: Iterable[Cell], device: str, threads: int, rates: Rates | None = None
 ) -> dict[str, float]:
     """Cell key to seconds it takes at most (early stopping can only shorten it).
 
-    Measured, not remembered: a few training steps of each combination of models, sampler and
-    objective are timed on this machine.
+    Measured: a few training steps of each combination of models, sampler and objective are timed
+    on this machine.
+
+    Args:
+        rates: what was measured before in this run; what is measured now is added.
     """
     torch.set_num_threads(threads)
-    rates: dict[tuple[Any, ...], float] = {}
+    rates = {} if rates is None else rates
     seconds = {}
     for cell in cells:
         split = plan.splits[cell.fingerprint]
@@ -232,7 +261,7 @@ def _check_pool(dataset: Dataset, split: Split, sampler_components: Sequence[Com
 class _Settings:
     """``--set`` options: where each applies, and whether all were of use."""
 
-    def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, pairs: Sequence[tuple[str, Any]]) -> None:
         self._pairs, self._used = pairs, set[str]()
 
     def protocol(self, base: Protocol) -> Protocol:

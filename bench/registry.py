@@ -163,6 +163,23 @@ class Registry(Generic[T]):
             if p.kind is inspect.Parameter.KEYWORD_ONLY
         }
 
+    def search_space(self, name: str) -> dict[str, list[Any]]:
+        """What tuning may vary: the class's ``search_space``, less what makes a variant one.
+
+        Raises:
+            UserError: the class names an option that it has not.
+        """
+        known = self.hyper_parameters(name)
+        own = self._variants[name].defaults if name in self._variants else {}
+        space: dict[str, list[Any]] = getattr(self.get(name), "search_space", {})
+        for option in space:
+            if option not in known:
+                raise UserError(
+                    f"{self.kind} {name!r}: its search_space names {option!r}, which is not a "
+                    f"hyper-parameter{suggest(option, list(known))}"
+                )
+        return {option: values for option, values in space.items() if option not in own}
+
     def resolve(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
         """All hyper-parameters of ``name``: those ``given``, typed, and defaults for the rest.
 

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 import samplers
-from bench import paper_tables, plots
+from bench import paper_tables, plots, tuning, tuning_report
 from bench.errors import UserError
 from bench.store import Store
 from bench.tables import (
@@ -93,7 +93,7 @@ def comparisons(store: Store) -> list[Comparison]:
     Raises:
         UserError: the study has no finished cell.
     """
-    records = list(store.records())
+    records = tuning.as_compared(store)
     if not records:
         raise UserError(f"{store.root}: no finished cell; run python -m bench.grid first")
     result: list[Comparison] = []
@@ -160,11 +160,14 @@ def _references(records: Sequence[Record]) -> dict[str, dict[str, dict[str, floa
 
 
 def write(study: Path, folder: Path) -> list[Path]:
-    """Write tables (Markdown, CSV, LaTeX) and plots of a study; returns the files.
+    """Write tables (Markdown, CSV, LaTeX) and plots of a study, and how it was tuned, if it was.
 
     Args:
         study: ``results/<study>``.
         folder: where to write.
+
+    Returns:
+        The files.
 
     Raises:
         UserError: no finished cell, or the folder cannot be written.
@@ -186,10 +189,11 @@ def write(study: Path, folder: Path) -> list[Path]:
             put(f"{comparison.name}.md", _markdown(comparison, picture.name))
             put(f"{comparison.name}.tex", _latex(comparison))
             put(f"{comparison.name}.csv", comparison.cells.to_csv(index=False))
-        for table in paper_tables.fill(list(store.records())):
+        for table in paper_tables.fill(tuning.reported(store)):
             put(f"{table.name}.md", table.markdown())
             put(f"{table.name}.tex", table.latex())
             put(f"{table.name}.csv", table.csv())
+        written += tuning_report.write(study, folder)
     except OSError as error:
         raise UserError(f"--reports: {folder} cannot be written ({error.strerror})") from error
     return written

@@ -6,6 +6,7 @@
                     ranks.npz    per test user: rank, user, target, input length, target count
         failures/<key>.txt       traceback of the last failure of an unfinished cell
         index.csv                one row a finished cell; rebuilt from the cells at any time
+        trials/, trials-test/    the same again for the trials of tuning (see `bench.tuning`)
 
 A cell is written under a temporary name and renamed when complete, so a reader never meets half
 of one.  Everything is JSON, CSV or NPZ without pickles: results from elsewhere are data, never
@@ -44,13 +45,13 @@ class CellResult:
         cell: what was trained.
         code: digest of the source of its sampler, backbones and objective.
         data: the dataset's sizes, whether it is synthetic, its footnotes.
-        metrics: ``{"valid": {...}, "test": {...}}`` at the best epoch.
-        buckets: NDCG@10 on test by item popularity and input length.
+        metrics: ``{"valid": {...}, "test": {...}}`` at the best epoch; no test in a tuning trial.
+        buckets: NDCG@10 on test by item popularity and input length; empty in a tuning trial.
         best_epoch: from 1.
         timings: seconds, and peak memory of the process in MB.
         environment: what it ran on.
         epochs: one row an epoch.
-        arrays: per test user, for ``ranks.npz``.
+        arrays: per test user (in a tuning trial: per validation user), for ``ranks.npz``.
     """
 
     cell: Cell
@@ -156,6 +157,14 @@ class Store:
                 f"{path.parent}: broken cell ({error}); run the grid again to redo it"
             ) from error
         return record
+
+    def cell(self, key: str) -> Cell:
+        """What a finished cell is the result of.
+
+        Raises:
+            UserError: the cell is broken.
+        """
+        return Cell.from_config(self.load(key)["config"])
 
     def arrays(self, key: str) -> Arrays:
         """The per-user arrays of a finished cell."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ import samplers
 from bench import environment, objectives
 from bench.cell import Cell
 from bench.datasets.base import Dataset
-from bench.datasets.splits import Split
+from bench.datasets.splits import Examples
 from bench.evaluation import (
     TOP,
     accuracy,
@@ -31,7 +32,7 @@ from bench.evaluation import (
     references,
 )
 from bench.registry import load_plugin
-from bench.store import CellResult
+from bench.store import Arrays, CellResult
 from bench.training import Epoch, Fitted, TrainingData, fit
 
 
@@ -40,17 +41,34 @@ class Task:
     """A cell with all that a process needs to run it.
 
     Attributes:
+        about: the dataset's sizes, whether it is synthetic, its footnotes.
+        data: what to train on.
+        valid: held-out predictions to stop and select by.
+        test: held-out predictions to test on; None in a trial of tuning, which must not see them.
         progress: a file to keep the state of the latest epoch in, or None.
         plugins: to be loaded first; a fresh process has not seen them.
     """
 
     cell: Cell
-    dataset: Dataset
-    split: Split
+    about: dict[str, Any]
+    data: TrainingData
+    valid: Examples
+    test: Examples | None
     device: str
     threads: int
     plugins: tuple[str, ...]
     progress: Path | None
+
+
+def about(dataset: Dataset) -> dict[str, Any]:
+    """What a result says of its dataset."""
+    return {
+        "users": dataset.n_users,
+        "items": dataset.n_items,
+        "interactions": dataset.n_interactions,
+        "synthetic": dataset.synthetic,
+        "notes": list(dataset.notes),
+    }
 
 
 @dataclass(frozen=True)
@@ -77,46 +95,28 @@ def run_task(task: Task) -> Outcome:
 
 
 def run_cell(task: Task) -> CellResult:
-    """Train a cell, then read the test split once."""
+    """Train a cell, then read the test split once, if the task has it."""
     started, cpu_started = time.perf_counter(), time.process_time()
     torch.set_num_threads(task.threads)
-    cell, split, device = task.cell, task.split, torch.device(task.device)
-    n_items = task.dataset.n_items
-    data = TrainingData.of(task.dataset, split)
-    fitted = fit(cell, data, split.valid, device, _progress_writer(task))
-
-    ranking = rank_users(fitted.models[:1], split.test, device, top=TOP)
-    counts = np.bincount(split.train.items, minlength=n_items + 1)
-    lengths = np.diff(split.test.offsets)
-    others = {}
-    if len(fitted.models) == 2:
-        for name, models in (
-            ("test_peer", fitted.models[1:]),
-            ("test_ensemble", fitted.models),
-        ):
-            others[name] = rank_users(models, split.test, device).ranks
+    cell, train, device = task.cell, task.data.train, torch.device(task.device)
+    fitted = fit(cell, task.data, task.valid, device, _progress_writer(task))
+    if task.test is None:
+        found = _validated(task.valid, fitted, device)
+    else:
+        found = _tested(task.data, task.test, fitted, device)
     train_s = sum(row["train_s"] for row in fitted.epochs)
-    n_targets = int((np.diff(split.train.offsets) - 1).sum())
+    n_targets = int((np.diff(train.offsets) - 1).sum())
     return CellResult(
         cell=cell,
         code=code_digest(cell),
         data={
-            "users": task.dataset.n_users,
-            "items": n_items,
-            "interactions": task.dataset.n_interactions,
+            **task.about,
             "train_targets": n_targets,
-            "valid_users": len(split.valid.targets),
-            "test_users": len(split.test.targets),
-            "references": references(task.dataset, split),
-            "synthetic": task.dataset.synthetic,
-            "notes": list(task.dataset.notes),
+            "valid_users": len(task.valid.targets),
+            **found.data,
         },
-        metrics={
-            "valid": selected_on(fitted),
-            "test": accuracy(ranking.ranks) | beyond_accuracy(ranking.top, counts),
-            **{name: accuracy(ranks) for name, ranks in others.items()},
-        },
-        buckets=by_bucket(ranking.ranks, split.test.targets, lengths, counts),
+        metrics={"valid": selected_on(fitted), **found.metrics},
+        buckets=found.buckets,
         best_epoch=fitted.best_epoch,
         timings={
             "epochs": len(fitted.epochs),
@@ -130,15 +130,54 @@ def run_cell(task: Task) -> CellResult:
         },
         environment=environment.describe(device, task.threads),
         epochs=fitted.epochs,
+        arrays=found.arrays,
+    )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a result holds beyond training: parts of its data, metrics, buckets and arrays."""
+
+    data: dict[str, Any]
+    metrics: dict[str, dict[str, float]]
+    buckets: dict[str, dict[str, float]]
+    arrays: Arrays
+
+
+def _tested(data: TrainingData, test: Examples, fitted: Fitted, device: torch.device) -> _Found:
+    ranking = rank_users(fitted.models[:1], test, device, top=TOP)
+    counts = np.bincount(data.train.items, minlength=data.n_items + 1)
+    lengths = np.diff(test.offsets)
+    others = {}
+    if len(fitted.models) == 2:
+        for name, models in (
+            ("test_peer", fitted.models[1:]),
+            ("test_ensemble", fitted.models),
+        ):
+            others[name] = rank_users(models, test, device).ranks
+    return _Found(
+        data={"test_users": len(test.targets), "references": references(data, test)},
+        metrics={
+            "test": accuracy(ranking.ranks) | beyond_accuracy(ranking.top, counts),
+            **{name: accuracy(ranks) for name, ranks in others.items()},
+        },
+        buckets=by_bucket(ranking.ranks, test.targets, lengths, counts),
         arrays={
             "rank": ranking.ranks,
             **{name.replace("test", "rank"): ranks for name, ranks in others.items()},
-            "user": split.test.users,
-            "target": split.test.targets,
+            "user": test.users,
+            "target": test.targets,
             "length": lengths,
-            "target_count": counts[split.test.targets],
+            "target_count": counts[test.targets],
         },
     )
+
+
+def _validated(valid: Examples, fitted: Fitted, device: torch.device) -> _Found:
+    """A trial of tuning ends with what it was selected on."""
+    ranks = rank_users(fitted.models[:1], valid, device).ranks
+    arrays: Arrays = {"rank": ranks, "user": valid.users, "target": valid.targets}
+    return _Found({}, {}, {}, arrays)
 
 
 def selected_on(fitted: Fitted) -> dict[str, float]:
