@@ -250,7 +250,8 @@ def _check_pool(dataset: Dataset, split: Split, sampler_components: Sequence[Com
     name = max(sizes, key=lambda name: sizes[name])
     longest = int(np.diff(split.train.offsets).max())
     if sizes[name] > dataset.n_items - longest:
-        option = "N" if "N" in samplers.registry.hyper_parameters(name) else "K"
+        known = samplers.registry.hyper_parameters(name)
+        option = next((option for option in ("N", "K", "C") if option in known), "N")
         raise UserError(
             f"dataset {dataset.name!r}: {dataset.n_items} items less the longest history "
             f"({longest}) are fewer than the {sizes[name]} candidates of {name!r}; lower it with "

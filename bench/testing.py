@@ -160,7 +160,9 @@ class SamplerContract:
     def build(self, targets: Targets) -> Sampler:
         """The sampler, prepared."""
         known = samplers.registry.hyper_parameters(self.sampler)
-        small = {k: v for k, v in {"N": 10, "hard": 4, "F": 30, "S1": 8}.items() if k in known}
+        small = {
+            k: v for k, v in {"N": 10, "C": 10, "hard": 4, "F": 30, "S1": 8}.items() if k in known
+        }
         hyper = samplers.registry.resolve(self.sampler, small | self.hyper)
         made = samplers.registry.build(self.sampler, hyper)
         items, offsets = self.sequences()

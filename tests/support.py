@@ -93,7 +93,7 @@ def sampler_for(targets, name, sequences=None, exposed=None, **hyper):
 def cell_of(sampler="uniform", backbone="sasrec", objective="bce", seed=0, hyper=None, **protocol):
     """A small cell on a dataset that is not looked at."""
     settings = {"dim": 8, "window": 8, "batch_targets": 64, "N": 5, "epochs": 2, "patience": 2}
-    small = {"N": 5, "hard": 2, "M": 3, "F": 12, "S1": 4, "S": 20, "P": 4}
+    small = {"N": 5, "C": 5, "hard": 2, "M": 3, "F": 12, "S1": 4, "S": 20, "P": 4}
     known = samplers.registry.resolve(sampler, {})
     given = {k: v for k, v in small.items() if known.get(k) and v < known[k]} | (hyper or {})
     made = samplers.registry.resolve(sampler, given)

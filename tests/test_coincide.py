@@ -92,7 +92,7 @@ def test_hostile_histories_work_or_are_refused_before_training(sampler, tmp_path
         with pytest.raises(UserError, match="fewer than the 2 candidates of 'gnno'"):
             plan(N=2, M=1, hard=1)  # it cannot do with one candidate
         return
-    made = plan(N=1, M=1, F=20, S1=5)  # the longest history leaves one legal item
+    made = plan(N=1, M=1, C=1, F=20, S1=5)  # the longest history leaves one legal item
     (cell,) = made.cells
     split = made.splits[cell.fingerprint]
     fitted = fit(cell, TrainingData.of(dataset, split), split.valid, CPU, ignore)

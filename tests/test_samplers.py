@@ -108,7 +108,7 @@ def test_ahns_takes_the_candidate_nearest_to_the_hardness_aimed_at():
     alpha, beta, p = 0.5, 0.4, -2.0
     batch = targets()
     (view,) = views_of(batch, N_ITEMS)
-    (negatives,) = sampler_for(batch, "ahns", N=10, alpha=alpha, beta=beta, p=p).sample([view])
+    (negatives,) = sampler_for(batch, "ahns", C=10, alpha=alpha, beta=beta, p=p).sample([view])
     pool = view.pool(10).tolist()
     for t, candidates in enumerate(pool):
         h, E = view.states[t].tolist(), view.table.tolist()
@@ -183,6 +183,7 @@ def test_exposure_falls_back_to_uniform(mix, user):
         ("gnno", {"hard": 100}, "hard=100"),
         ("gnno", {"c_max": 0}, "c_max=0"),
         ("ahns", {"p": -1}, "p=-1"),
+        ("ahns", {"C": 0}, "C=0"),
         ("mixgcf", {"mix": 1.5}, "mix=1.5"),
         ("mixed", {"N": 0}, "N=0"),
         ("exposure", {"mix": -0.1}, "mix=-0.1"),
