@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
-from support import CPU, cell_of, dataset_of, exposures_of, ignore, random_sequences
+from scipy.stats import chisquare
+from support import (
+    CPU,
+    cell_of,
+    dataset_of,
+    exposures_of,
+    ignore,
+    random_sequences,
+    sampler_for,
+    targets_of,
+    views_of,
+)
 
 import samplers
 from bench import planning
@@ -97,3 +109,17 @@ def test_hostile_histories_work_or_are_refused_before_training(sampler, tmp_path
     split = made.splits[cell.fingerprint]
     fitted = fit(cell, TrainingData.of(dataset, split), split.valid, CPU, ignore)
     assert len(fitted.epochs) == 2
+
+
+@pytest.mark.parametrize(
+    ("sampler", "hyper"), [("dns+", {"N": 6, "M": 6}), ("popularity", {"power": 0.0})]
+)
+def test_these_are_uniform_in_distribution(sampler, hyper):
+    sequences = random_sequences(n_users=3, n_items=20, shortest=5, longest=5)
+    draws = 8000
+    batch = targets_of(sequences, 20, [1] * draws, [2] * draws)
+    (negatives,) = sampler_for(batch, sampler, **hyper).sample(views_of(batch, 20))
+    legal = [i for i in range(1, 21) if i not in sequences[1][:3]]
+    counts = np.bincount(negatives.ids.flatten(), minlength=21)
+    assert counts[legal].sum() == draws
+    assert chisquare(counts[legal]).pvalue > 0.001
