@@ -44,7 +44,7 @@ class Diagnostics:
     * ``negative_gradient``: length of the part of the loss's gradient with respect to a state that
       comes from the negatives, mean over targets.
     * ``backbone_s``, ``sampling_s`` (with the scoring of candidates), ``scoring_s`` (of positives
-      and negatives, and the loss), ``backward_s``, ``optimiser_s``: seconds.
+      and negatives, and the loss), ``backward_s``, ``optimiser_s``, ``diagnostics_s``: seconds.
     """
 
     def __init__(

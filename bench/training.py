@@ -76,6 +76,14 @@ class Trainer:
     after the dataset, the seed and the model's role, and the sampler has a stream of its own, so
     cells that differ in the sampler alone meet the same of everything else.  Streams are reseeded
     every step, so a step's randomness depends on its number and not on what was drawn before.
+
+    Attributes:
+        models: the backbone under test, then its peer if there is one.
+        sampler: prepared for the training data.
+        batches: the training data, cut.
+        generator: the sampler's random stream.
+        diagnostics: of the epoch in progress.
+        device: where training happens.
     """
 
     def __init__(self, cell: Cell, data: TrainingData, device: torch.device) -> None:
@@ -87,7 +95,7 @@ class Trainer:
         """
         train, n_items = data.train, data.n_items
         protocol = cell.protocol
-        self._protocol, self._device, self.step_count = protocol, device, 0
+        self._protocol, self.device, self.step_count = protocol, device, 0
         self._names = (cell.fingerprint, cell.seed)
         self._negatives_seed = seed_for(*self._names, "negatives")
         self.models = []
@@ -101,7 +109,7 @@ class Trainer:
             self._dropout_seeds.append(seed_for(*self._names, "dropout", role))
         self.objective = objectives.registry.build(cell.objective.name, cell.objective.hyper)
         self.sampler = samplers.registry.build(cell.sampler.name, cell.sampler.hyper)
-        self._generator = torch.Generator(device).manual_seed(self._negatives_seed)
+        self.generator = torch.Generator(device).manual_seed(self._negatives_seed)
         parameters = [p for model in self.models for p in model.parameters()]
         self._optimiser = torch.optim.Adam(parameters, lr=protocol.lr, fused=True)
 
@@ -120,12 +128,12 @@ class Trainer:
                 n_items,
                 self.batches.items,
                 self.batches.offsets,
-                self._generator,
+                self.generator,
                 None if data.exposures is None else _exposed(data.exposures, device),
             )
         )
         pool = max(1, min(protocol.N, n_items - int(np.diff(train.offsets).max())))
-        self._diagnostics = Diagnostics(train, n_items, pool, device, data.truth)
+        self.diagnostics = Diagnostics(train, n_items, pool, device, data.truth)
 
     def epoch(self, epoch: int) -> Epoch:
         """Train on every example once; the mean loss per target, and diagnostics.
@@ -133,34 +141,34 @@ class Trainer:
         Raises:
             FloatingPointError: the loss is not finite.
         """
-        self._diagnostics.start_epoch()
-        total = torch.zeros((), device=self._device)
-        for batch in self.batches.epoch(epoch, self._generator):
+        self.diagnostics.start_epoch()
+        total = torch.zeros((), device=self.device)
+        for batch in self.batches.epoch(epoch, self.generator):
             total += self.step(batch) * len(batch.cells)
         mean = float(total) / self.batches.n_targets  # the epoch's one wait for the device
         if not np.isfinite(mean):
             raise FloatingPointError(f"the loss of epoch {epoch} is {mean}: training diverged")
         own = {f"sampler_{name}": value for name, value in self.sampler.diagnostics().items()}
-        return {"epoch": epoch, "loss": mean} | self._diagnostics.row() | own
+        return {"epoch": epoch, "loss": mean} | self.diagnostics.row() | own
 
     def step(self, batch: Batch) -> Tensor:
         """One optimiser step; the batch's loss, a scalar left on the device."""
         self.step_count += 1
-        watch = self._diagnostics
+        watch = self.diagnostics
         watch.mark()
         views = []
         for model, seed in zip(self.models, self._dropout_seeds, strict=True):
-            _seed_default(seed + self.step_count, self._device)
+            _seed_default(seed + self.step_count, self.device)
             if self._one_pass:
                 states = model(batch.items, batch.lengths).flatten(0, 1)[batch.cells]
             else:
                 states = model.last(batch.items, batch.lengths)  # a window a target, in order
             views.append(View(states, model.items.weight, batch.targets))
         watch.mark("backbone")
-        self._generator.manual_seed(self._negatives_seed + self.step_count)
+        self.generator.manual_seed(self._negatives_seed + self.step_count)
         drawn = self.sampler.sample(views)
         watch.mark("sampling")
-        loss = torch.zeros((), device=self._device)
+        loss = torch.zeros((), device=self.device)
         for view, negatives in zip(views, drawn, strict=True):
             loss = loss + self.objective.loss(view, negatives)
             if negatives.auxiliary is not None:
@@ -175,6 +183,7 @@ class Trainer:
         self.sampler.after_step(views)
         watch.mark("sampling")
         watch.record(views, drawn[0])
+        watch.mark("diagnostics")
         watch.next_batch()
         return loss.detach()
 

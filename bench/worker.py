@@ -126,7 +126,7 @@ def run_cell(task: Task) -> CellResult:
             "targets_per_s": n_targets * len(fitted.epochs) / train_s,
             "wall_s": time.perf_counter() - started,
             "cpu_s": time.process_time() - cpu_started,
-            "peak_mb": _peak_memory_mb(),
+            "peak_mb": peak_memory_mb(),
         },
         environment=environment.describe(device, task.threads),
         epochs=fitted.epochs,
@@ -225,7 +225,7 @@ def _progress_writer(task: Task) -> Callable[[Epoch], None]:
     return write
 
 
-def _peak_memory_mb() -> float:
+def peak_memory_mb() -> float:
     """Peak resident memory of this process, in MB (a worker runs many cells: an upper bound)."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

@@ -1,0 +1,353 @@
+"""python -m bench.speed: what each sampler costs, as ratios within one run on one machine.
+
+All systems take turns, round by round, so that whatever else the machine does hits them alike;
+a figure is the median over rounds.  Three yardsticks stand beside the systems:
+
+* floor: the same loop with one uniform negative a target drawn ahead of time, which is what the
+  backbone alone costs;
+* plain: the loop of most published code, one padded prefix a row, candidates gathered and
+  multiplied, with the same backbone and one uniform negative;
+* for evaluation: the bare product of states and item table with its top 20.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import multiprocessing
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import samplers
+from bench import datasets, environment
+from bench.batches import prefix_windows
+from bench.cell import PRESETS, Cell, Component
+from bench.datasets.splits import Examples
+from bench.errors import UserError
+from bench.evaluation import rank_users
+from bench.planning import Plan, make_plan, parse_settings, preset_request
+from bench.pools import Targets
+from bench.training import Trainer, TrainingData
+from bench.worker import peak_memory_mb
+from samplers import Catalogue, Negatives, Sampler, View
+
+PHASES = ("backbone", "sampling", "scoring", "backward", "optimiser", "diagnostics")
+PLAIN_ROWS = 1024
+"""Prefixes in a batch of the plain loop."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a system costs.
+
+    Attributes:
+        system: dataset/backbone/sampler/objective, or a yardstick's name in the sampler's place.
+        epoch_s: seconds an epoch of training takes.
+        targets_per_s: (prefix -> next item) pairs trained per second.
+        shares: of an epoch's time, by phase; empty for the plain loop.
+        to_floor: ratio to the floor's epoch.
+        to_plain: how many times faster than the plain loop.
+        peak_mb: peak memory of a process that does nothing else; None where not measured.
+    """
+
+    system: str
+    epoch_s: float
+    targets_per_s: float
+    shares: dict[str, float]
+    to_floor: float
+    to_plain: float
+    peak_mb: float | None
+
+
+class DrawnAhead(Sampler):
+    """One uniform legal negative for each training target, drawn before training: the floor."""
+
+    def prepare(self, catalogue: Catalogue) -> None:
+        super().prepare(catalogue)
+        self._negatives: torch.Tensor | None = None
+
+    def draw(self, trainer: Trainer) -> None:
+        """Draw for every interaction of the training sequences."""
+        batches, device = trainer.batches, self.catalogue.device
+        lengths = batches.offsets.diff()
+        sequences = torch.repeat_interleave(torch.arange(len(lengths), device=device), lengths)
+        positions = torch.arange(len(batches.items), device=device) - batches.offsets[sequences]
+        targets = Targets(
+            batches.items, sequences, sequences, positions, batches.history,
+            self.catalogue.generator,
+        )  # fmt: skip
+        self._negatives = targets.pool(1)
+
+    def sample(self, views: list[View]) -> list[Negatives]:
+        assert self._negatives is not None
+        slots = self.catalogue.offsets[views[0].sequences] + views[0].positions
+        return [Negatives(ids=self._negatives[slots]) for _ in views]
+
+
+class Loop:
+    """A system in training, a stretch of batches at a time."""
+
+    def __init__(self, name: str, trainer: Trainer) -> None:
+        self.name, self._trainer = name, trainer
+        self.rates: list[float] = []
+        self._phases: list[dict[str, float]] = []
+
+    def run(self, round_: int, batches: int) -> None:
+        """Train; keep the seconds a target took."""
+        trainer = self._trainer
+        todo = list(itertools.islice(trainer.batches.epoch(1 + round_, trainer.generator), batches))
+        trainer.diagnostics.start_epoch()
+        started = time.perf_counter()
+        for batch in todo:
+            trainer.step(batch)
+        _wait(trainer.device)
+        seconds = time.perf_counter() - started
+        self.rates.append(seconds / sum(len(batch.cells) for batch in todo))
+        row = trainer.diagnostics.row()
+        self._phases.append({phase: row[f"{phase}_s"] / seconds for phase in PHASES})
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Median share of each phase."""
+        return {p: statistics.median(row[p] for row in self._phases) for p in PHASES}
+
+
+class PlainLoop:
+    """One padded prefix a row, ids gathered and multiplied, as in most published code."""
+
+    shares: dict[str, float] = {}
+
+    def __init__(self, name: str, trainer: Trainer, window: int) -> None:
+        self.name, self._trainer, self._window = name, trainer, window
+        self._model = trainer.models[0]
+        self._optimiser = torch.optim.Adam(self._model.parameters(), lr=1e-3)
+        self._windows = prefix_windows(trainer.batches.offsets.diff().cpu().numpy(), window)
+        self.rates: list[float] = []
+
+    def run(self, round_: int, batches: int) -> None:
+        """Train on a few random batches; keep the seconds a target took."""
+        rng = np.random.default_rng(round_)
+        rows = [rng.integers(len(self._windows.length), size=PLAIN_ROWS) for _ in range(batches)]
+        started = time.perf_counter()
+        for chosen in rows:
+            self.step(chosen)
+        _wait(self._trainer.device)
+        self.rates.append((time.perf_counter() - started) / (batches * PLAIN_ROWS))
+
+    def step(self, rows: np.ndarray) -> torch.Tensor:
+        """One optimiser step on these prefixes; the loss."""
+        table, data, device = self._windows, self._trainer.batches, self._trainer.device
+        length = torch.as_tensor(table.length[rows], device=device)
+        begin = data.offsets[torch.as_tensor(table.sequence[rows], device=device)]
+        begin = begin + torch.as_tensor(table.start[rows], device=device)
+        offset = torch.arange(self._window, device=device)
+        index = (begin[:, None] + offset).clamp(max=len(data.items) - 1)
+        inputs = data.items[index] * (offset < length[:, None])
+        positives = data.items[begin + length]
+        negatives = torch.randint(1, data.history.n_items + 1, positives.shape, device=device)
+        states = self._model(inputs, length)[torch.arange(len(rows), device=device), length - 1]
+        candidates = self._model.items(torch.stack([positives, negatives], dim=1))
+        scores = torch.bmm(candidates, states.unsqueeze(2)).squeeze(2)
+        loss = (F.softplus(-scores[:, 0]) + F.softplus(scores[:, 1])).mean()
+        self._optimiser.zero_grad()
+        loss.backward()
+        self._optimiser.step()
+        return loss.detach()
+
+
+def measure(
+    plan: Plan, rounds: int, batches: int, device: torch.device, memory: bool
+) -> list[Cost]:
+    """The costs of a plan's systems and of the yardsticks, in turns.
+
+    Args:
+        plan: what to measure; its cells' seeds are of no account.
+        rounds: turns that each system gets; the first warms up and does not count.
+        batches: of each turn.
+        device: where.
+        memory: whether to measure peak memory too, in a process for each system.
+    """
+    costs: list[Cost] = []
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in plan.cells:
+        groups.setdefault((cell.dataset, cell.backbone.name), []).append(cell)
+    for (dataset, backbone), cells in groups.items():
+        data = TrainingData.of(
+            plan.datasets[cells[0].fingerprint], plan.splits[cells[0].fingerprint]
+        )
+        floor = Trainer(cells[0], data, device)
+        floor_loop = Loop(f"{dataset}/{backbone}/floor", _with_floor(cells[0], data, device))
+        plain = PlainLoop(f"{dataset}/{backbone}/plain", floor, cells[0].protocol.window)
+        loops: list[Loop | PlainLoop] = [floor_loop, plain]
+        loops += [Loop(_system(cell), Trainer(cell, data, device)) for cell in cells]
+        for round_ in range(rounds + 1):
+            for loop in loops:
+                loop.run(round_, max(1, batches // 5) if loop is plain else batches)
+                print(f"\rround {round_}/{rounds} {loop.name:<60}", end="", file=sys.stderr)
+        print(file=sys.stderr)
+        n_targets = floor.batches.n_targets
+        rates = {loop.name: statistics.median(loop.rates[1:]) for loop in loops}
+        peaks = {_system(cell): _peak_mb(cell, data, device) for cell in cells} if memory else {}
+        costs += [
+            Cost(
+                system=loop.name,
+                epoch_s=rates[loop.name] * n_targets,
+                targets_per_s=1 / rates[loop.name],
+                shares=loop.shares,
+                to_floor=rates[loop.name] / rates[floor_loop.name],
+                to_plain=rates[plain.name] / rates[loop.name],
+                peak_mb=peaks.get(loop.name),
+            )
+            for loop in loops
+        ]
+    return costs
+
+
+def measure_evaluation(
+    cell: Cell, data: TrainingData, examples: Examples, rounds: int, device: torch.device
+) -> float:
+    """Seconds of ranking all examples over those of the bare product with its top 20."""
+    model = Trainer(cell, data, device).models[0].eval()
+    table = model.items.weight.detach()
+    states = torch.randn((len(examples.targets), model.dim), device=device)
+    ratios = []
+    for _ in range(rounds + 1):
+        started = time.perf_counter()
+        rank_users([model], examples, device)
+        ranked = time.perf_counter()
+        for part in states.split(512):
+            (part @ table.t()).topk(min(20, len(table)), dim=1)
+        _wait(device)
+        ratios.append((ranked - started) / (time.perf_counter() - ranked))
+    return statistics.median(ratios[1:])
+
+
+def table(costs: Sequence[Cost]) -> str:
+    """The costs as a Markdown table."""
+    lines = [
+        "| system | s/epoch | targets/s | × floor | faster than plain | "
+        + " | ".join(PHASES)
+        + " | peak MB |",
+        "|---|" + "--:|" * (5 + len(PHASES)),
+    ]
+    for cost in costs:
+        shares = [f"{100 * cost.shares[p]:.0f} %" if cost.shares else "" for p in PHASES]
+        peak = "" if cost.peak_mb is None else f"{cost.peak_mb:.0f}"
+        lines.append(
+            f"| {cost.system} | {cost.epoch_s:.2f} | {cost.targets_per_s:,.0f} | "
+            f"{cost.to_floor:.2f} | {cost.to_plain:.1f} | {' | '.join(shares)} | {peak} |"
+        )
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status (2 for bad input)."""
+    options = _parser().parse_args(arguments)
+    try:
+        device = torch.device(options.device)
+        torch.set_num_threads(options.threads)
+        plan = make_plan(
+            preset_request(
+                PRESETS[options.preset],
+                datasets=options.datasets,
+                backbones=options.backbones,
+                samplers=options.samplers,
+                seeds=1,
+                settings=parse_settings(options.set),
+                data_dir=datasets.data_directory(options.data_dir),
+            )
+        )
+        costs = measure(plan, options.rounds, options.batches, device, options.memory)
+        print(table(costs))
+        ratios = {}
+        for cell in {(c.dataset, c.backbone.name): c for c in plan.cells}.values():
+            dataset, split = plan.datasets[cell.fingerprint], plan.splits[cell.fingerprint]
+            ratio = measure_evaluation(
+                cell, TrainingData.of(dataset, split), split.valid, options.rounds, device
+            )
+            ratios[f"{cell.dataset}/{cell.backbone.name}"] = ratio
+            print(
+                f"evaluation of {len(split.valid.targets)} users, {cell.dataset}/"
+                f"{cell.backbone.name}: {ratio:.2f} × the bare product with its top 20"
+            )
+        if options.json is not None:
+            record: dict[str, Any] = {
+                "environment": environment.describe(device, options.threads),
+                "costs": [asdict(cost) for cost in costs],
+                "evaluation_ratio": ratios,
+            }
+            options.json.write_text(json.dumps(record, indent=1) + "\n")
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _with_floor(cell: Cell, data: TrainingData, device: torch.device) -> Trainer:
+    """A trainer of the cell's backbone alone whose negatives are drawn ahead."""
+    alone = replace(
+        cell,
+        sampler=Component("uniform", samplers.registry.resolve("uniform", {})),
+        objective=Component("bce"),
+        peer=None,
+    )
+    trainer = Trainer(alone, data, device)
+    floor = DrawnAhead()
+    floor.prepare(trainer.sampler.catalogue)
+    floor.draw(trainer)
+    trainer.sampler = floor
+    return trainer
+
+
+def _system(cell: Cell) -> str:
+    return cell.label.rpartition("/")[0]
+
+
+def _peak_mb(cell: Cell, data: TrainingData, device: torch.device) -> float:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as pool:
+        return pool.submit(_peak_of_one_epoch, cell, data, device).result()
+
+
+def _peak_of_one_epoch(cell: Cell, data: TrainingData, device: torch.device) -> float:
+    torch.set_num_threads(1)
+    Trainer(cell, data, device).epoch(1)
+    return peak_memory_mb()
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.speed", description=__doc__)
+    add = parser.add_argument
+    add("--datasets", nargs="+", metavar="NAME", help="default: those of the preset")
+    add("--backbones", nargs="+", metavar="NAME", default=["sasrec"], help="default: sasrec")
+    add("--samplers", nargs="+", metavar="NAME", help="default: all")
+    add("--preset", choices=PRESETS, default="paper", help="default: paper")
+    add("--set", nargs="+", action="extend", default=[], metavar="OPTION=VALUE")
+    add("--data-dir", metavar="DIR", help="where real datasets lie (default: $BENCH_DATA)")
+    add("--rounds", type=int, default=5, help="turns of each system (default: 5)")
+    add("--batches", type=int, default=20, help="of each turn (default: 20)")
+    add("--threads", type=int, default=1)
+    add("--device", default="cpu", help="cpu (default) or cuda")
+    add("--memory", action="store_true", help="peak memory too: an epoch each, in its own process")
+    add("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""The speed script measures what it says; no figure is asserted."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from support import CPU, cell_of, dataset_of, random_sequences
+
+from bench import speed
+from bench.datasets.splits import make_split
+from bench.training import Trainer, TrainingData
+
+DATASET = dataset_of(random_sequences(n_users=60, n_items=40, longest=14))
+DATA = TrainingData.of(DATASET, make_split(DATASET, "user", 0))
+
+
+def test_every_system_and_yardstick_gets_a_row(tmp_path, capsys):
+    path = tmp_path / "speed.json"
+    arguments = ["--preset", "smoke", "--samplers", "uniform", "mdcns", "--rounds", "1",
+                 "--batches", "2", "--json", str(path)]  # fmt: skip
+    assert speed.main(arguments) == 0
+    record = json.loads(path.read_text())
+    systems = [cost["system"].removeprefix("beauty-twin/sasrec/") for cost in record["costs"]]
+    assert systems == ["floor", "plain", "mdcns/bce", "uniform/bce"] or systems == [
+        "floor", "plain", "uniform/bce", "mdcns/bce"
+    ]  # fmt: skip
+    floor, plain, *rest = record["costs"]
+    assert floor["to_floor"] == plain["to_plain"] == 1
+    for cost in rest:
+        assert cost["to_floor"] == pytest.approx(cost["epoch_s"] / floor["epoch_s"])
+        assert 0.8 < sum(cost["shares"].values()) <= 1
+    assert "| beauty-twin/sasrec/plain |" in capsys.readouterr().out
+    assert speed.main(["--samplers", "unifrom", "--preset", "smoke"]) == 2
+
+
+def test_the_floor_draws_legal_negatives_ahead():
+    trainer = speed._with_floor(cell_of("mdcns"), DATA, CPU)
+    assert len(trainer.models) == 1
+    for batch in trainer.batches.epoch(1, trainer.generator):
+        views = [type("View", (), {"sequences": batch.targets.sequences,
+                                   "positions": batch.targets.positions})]  # fmt: skip
+        (negatives,) = trainer.sampler.sample(views)
+        assert not batch.targets.illegal(negatives.ids).any()
+
+
+def test_the_plain_loop_trains_the_same_pairs_to_the_same_loss():
+    """Its loss is that of the last states of left-aligned padded prefixes, by hand."""
+    trainer = Trainer(cell_of("uniform"), DATA, CPU)
+    plain = speed.PlainLoop("plain", trainer, window=8)
+    plain._model.eval()  # no dropout
+    windows, model = plain._windows, plain._model
+    torch.manual_seed(3)
+    rows = [0, 5, 17]
+    expected = 0.0
+    negatives = torch.randint(1, 41, (3,))
+    for row, negative in zip(rows, negatives, strict=True):
+        start = DATA.train.offsets[windows.sequence[row]] + windows.start[row]
+        items = torch.as_tensor(DATA.train.items[start : start + windows.length[row] + 1]).long()
+        state = model.last(items[None, :-1], torch.tensor([len(items) - 1]))[0]
+        s = model.items.weight @ state
+        expected += float((torch.nn.functional.softplus(-s[items[-1]])
+                           + torch.nn.functional.softplus(s[negative])).detach()) / 3  # fmt: skip
+    torch.manual_seed(3)
+    torch.testing.assert_close(plain.step(rows), torch.tensor(expected))
