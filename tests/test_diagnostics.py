@@ -156,7 +156,7 @@ def test_hard_samplers_draw_harder_items_than_uniform():
 def test_popularity_ranking_equals_a_count_by_hand():
     dataset = dataset_of([[1, 2, 3], [1, 2, 4], [1, 5, 2, 6], [2, 1, 7], [3, 2, 1]])
     split = make_split(dataset, "leave-one-out", 0)
-    found = references(dataset, split)
+    found = references(TrainingData.of(dataset, split), split.test)
     counts = np.bincount(split.train.items, minlength=8)
     ndcg = []
     for target, start, end in zip(
@@ -175,7 +175,7 @@ def test_no_ranking_beats_the_oracle_in_expectation():
     """Targets drawn anew from the truth: the oracle's own mean is what was promised."""
     twin = resolve_dataset("beauty-twin", None)
     split = make_split(twin, "user", 0)
-    promised = references(twin, split)["oracle"]["ndcg@10"]
+    promised = references(TrainingData.of(twin, split), split.test)["oracle"]["ndcg@10"]
     rng = np.random.default_rng(0)
     gains = []
     for user, start, end in zip(
