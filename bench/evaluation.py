@@ -198,15 +198,20 @@ def references(data: TrainingData, test: Examples) -> dict[str, dict[str, float]
         not had.  ``oracle`` (synthetic data only): the ranking by the true distribution of the
         next item, and as its metrics their expectation: the best that any model can reach.
     """
-    counts = np.bincount(data.train.items, minlength=data.n_items + 1).astype(np.float64)
+    counts = np.bincount(data.train.items, minlength=data.n_items + 1)
+    ordered = np.sort(counts[1:])
     ranks = np.empty(len(test.targets))
     expected: list[dict[str, float]] = []
     for i, (target, user) in enumerate(zip(test.targets, test.users, strict=True)):
         history = test.items[test.offsets[i] : test.offsets[i + 1]]
-        scores = counts.copy()
-        scores[history] = -np.inf
-        others = np.delete(scores, [0, target])
-        ranks[i] = 1 + (others > scores[target]).sum() + (others == scores[target]).sum() / 2
+        seen, count = np.unique(history), counts[target]
+        if target in seen:  # masked, and level with all else that is
+            above, tied = data.n_items - len(seen), len(seen) - 1
+        else:
+            below, upto = np.searchsorted(ordered, [count, count + 1])
+            above = data.n_items - upto - (counts[seen] > count).sum()
+            tied = upto - below - 1 - (counts[seen] == count).sum()
+        ranks[i] = 1 + above + tied / 2
         if data.truth is not None:
             p = np.sort(data.truth(int(user), history))[::-1]
             each = np.arange(1, len(p) + 1, dtype=np.float64)
