@@ -121,6 +121,11 @@ class Batches:
         """(prefix -> next item) pairs in an epoch."""
         return int(self._windows.n_targets.sum())
 
+    @property
+    def n_batches(self) -> int:
+        """Batches in an epoch, about: windows are not cut to fill them."""
+        return max(1, round(self.n_targets / self._batch_targets))
+
     def epoch(self, epoch: int, generator: torch.Generator) -> Iterator[Batch]:
         """The batches of one epoch; their make-up and order depend on seed and epoch alone.
 

@@ -1,8 +1,8 @@
 """What a sampler actually draws, and what a step's time goes to: a row an epoch.
 
-Draws are looked at in every ``EVERY``-th batch, so that knowing costs little.  All of it is about
-the model under test; nothing here changes what is trained: the sampler's random stream is reseeded
-at the next step, so drawing from it after the sampler has is without effect.
+Draws are looked at in about ``LOOKS`` batches an epoch, evenly spaced, so that knowing costs
+little.  All of it is about the model under test, as it was when the negatives were drawn, and
+nothing here changes what is trained.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ from torch import Tensor
 from bench.datasets.splits import Sequences
 from samplers.base import Negatives, View
 
-EVERY = 16
-"""Batches from one that is looked at to the next."""
+LOOKS = 8
+"""Batches an epoch that are looked at."""
+
+TRUTHS = 32
+"""Targets of such a batch whose true distribution is worked out (synthetic data)."""
 
 ROUNDING = 1e-5
 
@@ -32,17 +35,19 @@ Truth = Callable[[int, npt.NDArray[np.int32]], npt.NDArray[np.float64]]
 class Diagnostics:
     """Collects an epoch's figures.
 
-    Columns, as far as they apply to the sampler:
+    A target's negatives count by their weights; figures are means over targets.  Columns, as far
+    as they apply to the sampler:
 
     * ``false_negatives``: share of the draws that the user takes later in the training sequence.
     * ``true_false_negatives`` (synthetic data): mean true probability that the draw is what the
       user takes next.
-    * ``entropy``: of the draws' distribution over items, as a share of that of the uniform one.
-    * ``coverage``: share of the catalogue drawn at least once.
-    * ``hardness``: share of a uniform pool that scores below the draw, ties counting half.
+    * ``entropy``: of one draw a target, as a share of the most that so many draws can have.
+    * ``coverage``: share of the catalogue that one draw a target reaches.
+    * ``hardness``: share of a uniform pool that scores below the draw (of a synthetic negative,
+      the item it was made of), ties counting half.
     * ``agreement``: share of targets for which self and peer find the same candidate hardest.
     * ``negative_gradient``: length of the part of the loss's gradient with respect to a state that
-      comes from the negatives, mean over targets.
+      comes from the negatives.
     * ``backbone_s``, ``sampling_s`` (with the scoring of candidates), ``scoring_s`` (of positives
       and negatives, and the loss), ``backward_s``, ``optimiser_s``, ``diagnostics_s``: seconds.
     """
@@ -60,12 +65,14 @@ class Diagnostics:
         """
         self._train, self._n_items, self._device, self._truth = train, n_items, device, truth
         self._N = N
-        self.start_epoch()
+        self.start_epoch(1)
 
-    def start_epoch(self) -> None:
-        """Forget what was collected."""
-        self._batch = self._seen = 0
+    def start_epoch(self, n_batches: int) -> None:
+        """Forget what was collected; ``n_batches`` are to come, about."""
+        self._every = max(1, n_batches // LOOKS)
+        self._batch = self._looked = 0
         self._sums: dict[str, Tensor | float] = {}
+        self._targets: dict[str, int] = {}
         self._counts = torch.zeros(self._n_items + 1, dtype=torch.int64, device=self._device)
         self._seconds: dict[str, float] = {}
         self._last = 0.0
@@ -73,11 +80,11 @@ class Diagnostics:
     @property
     def looking(self) -> bool:
         """Whether the present batch is one that is looked at."""
-        return self._batch % EVERY == 0
+        return self._batch % self._every == 0
 
     def next_batch(self) -> None:
         """A batch is done."""
-        self._seen += self.looking
+        self._looked += self.looking
         self._batch += 1
 
     def mark(self, phase: str | None = None) -> None:
@@ -98,35 +105,41 @@ class Diagnostics:
 
     @torch.no_grad()
     def record(self, views: list[View], negatives: Negatives) -> None:
-        """Look at a batch's negatives (the first view's), after the backward pass."""
+        """Look at a batch's negatives (the first view's), between backward pass and step."""
         if not self.looking or negatives.empty:
             return
         view = views[0]
         if negatives.scored:
             self._record_gradient(view, negatives)
-        pool = view.pool(self._N)
-        pool_scores = view.score(pool)
-        self._add("hardness", self._hardness(view, negatives, pool_scores))
-        if len(views) == 2:
-            same = pool_scores.argmax(dim=1) == views[1].score(pool).argmax(dim=1)
-            self._add("agreement", same.float().mean())
+        weights = _weights(negatives, len(view.states))
+        if self._N > 0:
+            pool = view.targets.peek(self._N)
+            pool_scores = view.score(pool)
+            hardness = self._hardness(view, negatives, pool_scores)
+            self._add("hardness", (hardness * weights).sum(), len(weights))
+            if len(views) == 2:
+                same = pool_scores.argmax(dim=1) == views[1].score(pool).argmax(dim=1)
+                self._add("agreement", same.sum(), len(same))
         if negatives.items is not None:
-            self._record_items(view, negatives, negatives.items)
+            self._record_items(view, negatives.items, weights)
 
     def row(self) -> dict[str, float]:
         """The epoch's figures."""
-        row = {name: float(total) / self._seen for name, total in self._sums.items()}
+        row = {name: float(total) / self._targets[name] for name, total in self._sums.items()}
         counts = self._counts[1:].double()
-        if counts.sum() > 0:
-            p = counts[counts > 0] / counts.sum()
-            row["entropy"] = float(-(p * p.log()).sum()) / math.log(max(2, self._n_items))
+        draws = int(counts.sum())
+        if draws > 0:
+            p = counts[counts > 0] / draws
+            most = math.log(max(2, min(self._n_items, draws)))
+            row["entropy"] = float(-(p * p.log()).sum()) / most
             row["coverage"] = float((counts > 0).double().mean())
         # On a GPU only the batches looked at were timed.
-        scale = self._batch / max(1, self._seen) if self._device.type == "cuda" else 1.0
+        scale = self._batch / max(1, self._looked) if self._device.type == "cuda" else 1.0
         return row | {f"{phase}_s": scale * s for phase, s in self._seconds.items()}
 
-    def _add(self, name: str, value: Tensor | float) -> None:
-        self._sums[name] = self._sums.get(name, 0.0) + value
+    def _add(self, name: str, total: Tensor | float, targets: int) -> None:
+        self._sums[name] = self._sums.get(name, 0.0) + total
+        self._targets[name] = self._targets.get(name, 0) + targets
 
     def _record_gradient(self, view: View, negatives: Negatives) -> None:
         gradient = negatives.scores(view).grad
@@ -143,44 +156,64 @@ class Diagnostics:
                 pull = gradient @ vectors
             else:
                 pull = torch.einsum("tk,tkd->td", gradient, vectors)
-        self._add("negative_gradient", pull.norm(dim=1).mean())
+        self._add("negative_gradient", pull.norm(dim=1).sum(), len(pull))
 
     def _hardness(self, view: View, negatives: Negatives, pool_scores: Tensor) -> Tensor:
-        scores = negatives.scores(view).contiguous()
+        """``[T, K]``; of what does not count, whatever comes out."""
+        made_of = negatives.made_of
+        scores = negatives.scores(view) if made_of is None else view.score(made_of)
         ordered = pool_scores.sort(dim=1).values
         # One score computed in two ways differs by rounding and counts as a tie.
-        slack = ROUNDING * (1 + scores.abs())
-        below = torch.searchsorted(ordered, scores - slack)
-        upto = torch.searchsorted(ordered, scores + slack, right=True)
-        share = (below + upto).float() / (2 * pool_scores.shape[1])
-        legal = torch.isfinite(scores)
-        return share[legal].mean() if legal.any() else torch.zeros((), device=self._device)
+        slack = ROUNDING * (1 + scores.nan_to_num(neginf=0.0).abs())
+        below = torch.searchsorted(ordered, (scores - slack).contiguous())
+        upto = torch.searchsorted(ordered, (scores + slack).contiguous(), right=True)
+        return (below + upto).float() / (2 * pool_scores.shape[1])
 
-    def _record_items(self, view: View, negatives: Negatives, ids: Tensor) -> None:
-        targets = view.targets
+    def _record_items(self, view: View, ids: Tensor, weights: Tensor) -> None:
+        history = view.targets.history
         end = torch.full_like(view.positions, torch.iinfo(torch.int64).max)
         if ids.dim() == 1:
-            later = targets.history.met_among(view.sequences, end, ids)
-            shown = ids.expand(len(later), -1)
+            later = history.met_among(view.sequences, end, ids)
+            ids = ids.expand(len(later), -1)
         else:
-            later = targets.history.met(view.sequences, end, ids)
-            shown = ids
-        legal = torch.ones_like(later) if negatives.legal is None else negatives.legal
-        drawn = legal.sum().clamp(min=1)
-        self._add("false_negatives", (later & legal).sum() / drawn)
-        self._counts += torch.bincount(shown[legal], minlength=len(self._counts))
+            later = history.met(view.sequences, end, ids)
+        self._add("false_negatives", (later * weights).sum(), len(later))
+        # One draw a target, whatever K, so that samplers are compared at equally many draws: the
+        # t-th of those that count, in turn.
+        counting = weights > 0
+        turn = torch.arange(len(ids), device=ids.device) % counting.sum(dim=1).clamp(min=1)
+        first = (counting.cumsum(dim=1) == turn[:, None] + 1) & counting
+        self._counts += torch.bincount(ids[first], minlength=len(self._counts))
         if self._truth is not None:
-            p = self._true_probabilities(view).gather(1, shown)
-            self._add("true_false_negatives", (p * legal).sum() / drawn)
+            rows = torch.arange(0, len(ids), max(1, len(ids) // TRUTHS), device=ids.device)
+            p = self._true_probabilities(view, rows).gather(1, ids[rows])
+            self._add("true_false_negatives", (p * weights[rows]).sum(), len(rows))
 
-    def _true_probabilities(self, view: View) -> Tensor:
-        """``[T, n_items + 1]`` true distribution of each target."""
+    def _true_probabilities(self, view: View, rows: Tensor) -> Tensor:
+        """``[R, n_items + 1]`` true distribution of these targets."""
         assert self._truth is not None
-        rows = zip(
-            view.users.tolist(), view.sequences.tolist(), view.positions.tolist(), strict=True
-        )
         table = []
-        for user, sequence, position in rows:
+        for user, sequence, position in zip(
+            view.users[rows].tolist(),
+            view.sequences[rows].tolist(),
+            view.positions[rows].tolist(),
+            strict=True,
+        ):
             start = self._train.offsets[sequence]
             table.append(self._truth(user, self._train.items[start : start + position]))
         return torch.as_tensor(np.stack(table), dtype=torch.float32, device=self._device)
+
+
+def _weights(negatives: Negatives, T: int) -> Tensor:
+    """``[T, K]`` share of each negative in its target's; 0 for what does not count."""
+    items = negatives.items
+    like = negatives.vectors if items is None else items
+    assert like is not None
+    K = like.shape[1] if like.dim() > 1 else len(like)
+    weights = torch.ones((T, K), device=like.device)
+    if negatives.weights is not None:
+        weights = weights * negatives.weights
+    if negatives.legal is not None:
+        weights = weights * negatives.legal
+    total = weights.sum(dim=1, keepdim=True)
+    return weights / torch.where(total > 0, total, 1.0)

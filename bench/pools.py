@@ -8,12 +8,16 @@ cannot know the future, and the share of such false negatives is a thing to be m
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-MAX_ROUNDS = 200
+MAX_ROUNDS = 50
+"""Redraws before what is left is drawn from an explicit list of legal items."""
+
+ENTRIES_AT_ONCE = 2**22
+"""Targets x items of such lists in one go."""
 
 Proposal = Callable[[Tensor, int], Tensor]
 """Rows of the batch ``[R]`` and K to item ids ``[R, K]``: independent draws from a proposal q."""
@@ -46,6 +50,11 @@ class History:
             self._keys.div(n_items + 1, rounding_mode="floor"), minlength=len(lengths)
         )
 
+    @property
+    def longest(self) -> int:
+        """Most distinct items in a sequence."""
+        return int(self._distinct.max())
+
     def met(self, sequences: Tensor, until: Tensor, ids: Tensor) -> Tensor:
         """
         Args:
@@ -72,10 +81,12 @@ class History:
             ``[T, K]`` bool.
         """
         T, device = len(sequences), ids.device
+        count = self._distinct[sequences]
+        if int(count.sum()) > T * len(ids):  # few items, long histories
+            return self.met(sequences, until, ids.expand(T, -1))
         distinct, column = ids.unique(return_inverse=True)
         column_of = torch.full((self.n_items + 1,), -1, device=device)
         column_of[distinct] = torch.arange(len(distinct), device=device)
-        count = self._distinct[sequences]
         row = torch.repeat_interleave(torch.arange(T, device=device), count)
         start = (self._distinct.cumsum(0) - self._distinct)[sequences]
         entry = start[row] + torch.arange(len(row), device=device) - (count.cumsum(0) - count)[row]
@@ -128,17 +139,41 @@ class Targets:
         if N not in self._pools:
             # Redrawing is wasteful where a pool takes most of a small catalogue.
             dense = self.history.n_items < 4 * N
-            self._pools[N] = self._pool_by_keys(N) if dense else self._pool_by_redrawing(N)
+            if dense:
+                rows = torch.arange(len(self.positives), device=self.positives.device)
+                parts = [self._pool_by_keys(some, N) for some in self._pieces(rows)]
+                self._pools[N] = torch.cat(parts)
+            else:
+                self._pools[N] = self._pool_by_redrawing(N)
         return self._pools[N]
+
+    def peek(self, N: int) -> Tensor:
+        """As :meth:`pool`, but the random stream and later calls are as if it had not been."""
+        if N in self._pools:
+            return self._pools[N]
+        state = self.generator.get_state()
+        pool = replace(self, _pools={}).pool(N)
+        self.generator.set_state(state)
+        return pool
 
     def draw(self, K: int, propose: Proposal, rounds: int = MAX_ROUNDS) -> Tensor:
         """``[T, K]`` independent legal draws: proposals, with the illegal ones redrawn.
 
         A row whose proposals are illegal still after ``rounds`` rounds (most of the mass of q lies
         on its history) falls back to uniform draws.
+
+        Raises:
+            RuntimeError: a target has no legal item.
         """
         ids = propose(torch.arange(len(self.positives), device=self.positives.device), K)
-        return self._redraw(ids, self.illegal, propose, rounds)
+        wrong, rows = self._redraw(ids, self.illegal, propose, rounds)
+        for some in self._pieces(rows):
+            legal = self._legal(some)
+            if not legal.any(dim=1).all():
+                raise RuntimeError(self._too_small(1))
+            fresh = torch.multinomial(legal.float(), K, replacement=True, generator=self.generator)
+            ids[some] = torch.where(wrong[some], fresh, ids[some])
+        return ids
 
     def uniform(self, rows: Tensor, K: int) -> Tensor:
         """``[R, K]`` item ids drawn uniformly from the whole catalogue, for any ``rows [R]``."""
@@ -156,14 +191,41 @@ class Targets:
         def bad(ids: Tensor, rows: Tensor | slice = slice(None)) -> Tensor:
             return self.illegal(ids, rows) | _repeats(ids)
 
-        return self._redraw(self.uniform(self.positives, N), bad, self.uniform, MAX_ROUNDS)
+        ids = self.uniform(self.positives, N)
+        _, rows = self._redraw(ids, bad, self.uniform, MAX_ROUNDS)
+        for some in self._pieces(rows):
+            ids[some] = self._pool_by_keys(some, N)
+        return ids
 
-    def _pool_by_keys(self, N: int) -> Tensor:
-        T, n_items, device = len(self.positives), self.history.n_items, self.positives.device
-        keys = torch.rand((T, n_items), generator=self.generator, device=device)
-        catalogue = torch.arange(1, n_items + 1, device=device).expand(T, n_items)
-        keys.masked_fill_(self.illegal(catalogue), -1.0)
-        return keys.topk(N, dim=1).indices + 1
+    def _pool_by_keys(self, rows: Tensor, N: int) -> Tensor:
+        """``[R, N]`` pools of these rows: the legal items with the N largest random keys."""
+        legal = self._legal(rows)[:, 1:]
+        keys = torch.rand(legal.shape, generator=self.generator, device=rows.device)
+        keys.masked_fill_(~legal, -1.0)
+        if self.history.n_items < N:
+            raise RuntimeError(self._too_small(N))
+        best, item = keys.topk(N, dim=1)
+        if (best < 0).any():
+            raise RuntimeError(self._too_small(N))
+        return item + 1
+
+    def _legal(self, rows: Tensor) -> Tensor:
+        """``[R, n_items + 1]`` bool: which items are legal for these rows; padding is not."""
+        n_items = self.history.n_items
+        catalogue = torch.arange(n_items + 1, device=rows.device).expand(len(rows), -1)
+        legal = ~self.illegal(catalogue, rows)
+        legal[:, 0] = False
+        return legal
+
+    def _pieces(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """Rows, so many at a time that lists of their legal items fit into memory."""
+        return rows.split(max(1, ENTRIES_AT_ONCE // (self.history.n_items + 1)))
+
+    def _too_small(self, wanted: int) -> str:
+        return (
+            f"a target has fewer than {wanted} legal items: the catalogue of "
+            f"{self.history.n_items} items is too small for these histories"
+        )
 
     def _redraw(
         self,
@@ -171,22 +233,23 @@ class Targets:
         bad: Callable[..., Tensor],
         propose: Proposal,
         rounds: int,
-    ) -> Tensor:
-        """``ids`` with its bad entries redrawn until none is left."""
+    ) -> tuple[Tensor, Tensor]:
+        """Redraw bad entries of ``ids [T, K]``, in place, for so many rounds.
+
+        Returns:
+            ``[T, K]`` bool, which entries are bad still, and the rows ``[R]`` that have any.
+        """
         wrong = bad(ids)
-        for round_ in range(rounds + MAX_ROUNDS):
-            rows = wrong.any(dim=1).nonzero().squeeze(1)
+        rows = wrong.any(dim=1).nonzero().squeeze(1)
+        for _ in range(rounds):
             if not len(rows):
-                return ids
-            source = propose if round_ < rounds else self.uniform
-            redrawn = torch.where(wrong[rows], source(rows, ids.shape[1]), ids[rows])
+                break
+            redrawn = torch.where(wrong[rows], propose(rows, ids.shape[1]), ids[rows])
             ids[rows] = redrawn
             wrong.zero_()
             wrong[rows] = bad(redrawn, rows)
-        raise RuntimeError(
-            f"{len(rows)} rows still hold illegal negatives after {MAX_ROUNDS} rounds: the "
-            f"catalogue of {self.history.n_items} items is too small for these histories"
-        )
+            rows = rows[wrong[rows].any(dim=1)]
+        return wrong, rows
 
 
 def _repeats(ids: Tensor) -> Tensor:

@@ -107,7 +107,7 @@ class Loop:
         """Train; keep the seconds a target took."""
         trainer = self._trainer
         todo = list(itertools.islice(trainer.batches.epoch(1 + round_, trainer.generator), batches))
-        trainer.diagnostics.start_epoch()
+        trainer.diagnostics.start_epoch(trainer.batches.n_batches)
         started = time.perf_counter()
         for batch in todo:
             trainer.step(batch)

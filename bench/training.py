@@ -132,7 +132,7 @@ class Trainer:
                 None if data.exposures is None else _exposed(data.exposures, device),
             )
         )
-        pool = max(1, min(protocol.N, n_items - int(np.diff(train.offsets).max())))
+        pool = min(protocol.N, n_items - self.batches.history.longest)
         self.diagnostics = Diagnostics(train, n_items, pool, device, data.truth)
 
     def epoch(self, epoch: int) -> Epoch:
@@ -141,7 +141,7 @@ class Trainer:
         Raises:
             FloatingPointError: the loss is not finite.
         """
-        self.diagnostics.start_epoch()
+        self.diagnostics.start_epoch(self.batches.n_batches)
         total = torch.zeros((), device=self.device)
         for batch in self.batches.epoch(epoch, self.generator):
             total += self.step(batch) * len(batch.cells)
@@ -178,12 +178,12 @@ class Trainer:
         self._optimiser.zero_grad()
         loss.backward()
         watch.mark("backward")
+        watch.record(views, drawn[0])
+        watch.mark("diagnostics")
         self._optimiser.step()
         watch.mark("optimiser")
         self.sampler.after_step(views)
         watch.mark("sampling")
-        watch.record(views, drawn[0])
-        watch.mark("diagnostics")
         watch.next_batch()
         return loss.detach()
 

@@ -65,11 +65,28 @@ def unmet(row):
     return next(i for i in range(1, N_ITEMS + 1) if i not in SEQUENCES[row])
 
 
-def test_entropy_and_coverage_count_draws():
+def test_entropy_and_coverage_count_one_draw_a_target():
     row, _, _ = collect(lambda view: Negatives(ids=torch.tensor([[1], [1], [2], [3]])))
     H = -(0.5 * math.log(0.5) + 2 * 0.25 * math.log(0.25))
-    assert row["entropy"] == pytest.approx(H / math.log(N_ITEMS))
+    assert row["entropy"] == pytest.approx(H / math.log(4))
     assert row["coverage"] == pytest.approx(3 / N_ITEMS)
+    # Of several the first, second, first, second: 1, 6, 2, 8; of those that count: 1, 7, 2, 9.
+    ids = torch.tensor([[1, 5, 9], [5, 6, 7], [2, 5, 5], [5, 8, 9]])
+    row, _, _ = collect(lambda view: Negatives(ids=ids[:, :2]))
+    assert row["coverage"] == pytest.approx(4 / N_ITEMS)
+    assert row["entropy"] == pytest.approx(1.0)
+    counts = torch.tensor([1.0, 0.0, 2.0])
+    row, _, _ = collect(lambda view: Negatives(ids=ids, weights=counts))
+    assert row["coverage"] == pytest.approx(4 / N_ITEMS)
+
+
+def test_negatives_count_by_their_weights():
+    ids = torch.tensor([[later(r, p)[0], unmet(r)] for r, p in zip(ROWS, POSITIONS, strict=True)])
+    row, _, _ = collect(lambda view: Negatives(ids=ids, weights=torch.tensor([1.0, 3.0])))
+    assert row["false_negatives"] == pytest.approx(0.25)
+    legal = torch.tensor([[True, False]] * 4)
+    row, _, _ = collect(lambda view: Negatives(ids=ids, legal=legal))
+    assert row["false_negatives"] == pytest.approx(1.0)
 
 
 def test_hardness_is_the_share_of_the_pool_below():
@@ -126,8 +143,8 @@ def test_on_synthetic_data_the_probability_of_a_false_negative_is_exact():
 @pytest.mark.parametrize("sampler", ["uniform", "mixgcf", "srns", "mdcns"])
 def test_looking_changes_nothing(sampler, monkeypatch):
     losses = []
-    for every in (1, 10**9):
-        monkeypatch.setattr(diagnostics, "EVERY", every)
+    for looks in (1, 10**9):
+        monkeypatch.setattr(diagnostics, "LOOKS", looks)
         data = TrainingData(DATA.train, 60)
         fitted = fit(cell_of(sampler), data, DATA.valid, CPU, ignore)
         losses.append([row["loss"] for row in fitted.epochs])
@@ -147,10 +164,13 @@ def test_an_epoch_has_the_figures_that_apply():
 
 def test_hard_samplers_draw_harder_items_than_uniform():
     hardness = {}
-    for name in ("uniform", "dns+", "dns"):
+    for name in ("uniform", "dns+", "dns", "mixgcf", "side-by-side"):
         trainer = Trainer(cell_of(name), TrainingData(DATA.train, 60), CPU)
         hardness[name] = [trainer.epoch(e)["hardness"] for e in (1, 2)][-1]
     assert 0.4 < hardness["uniform"] < 0.6 < hardness["dns+"] < hardness["dns"]
+    # The hardest of the very pool of 5, scored by the very model: above four, level with itself.
+    for name in ("dns", "mixgcf", "side-by-side"):
+        assert hardness[name] == pytest.approx(0.9, abs=1e-3)
 
 
 def test_popularity_ranking_equals_a_count_by_hand():

@@ -95,6 +95,17 @@ def test_a_proposal_that_only_hits_the_history_falls_back_to_uniform():
     assert set(draws.flatten().tolist()) <= set(range(4, 11))
 
 
+def test_the_last_legal_item_is_always_found():
+    """49 of 50 items met, and 988 of 1,000 in all but dozens: exact where redrawing gives up."""
+    targets = targets_of([range(1, 50)], 50, [0] * 3000, [48] * 3000)
+    assert (targets.pool(1) == 50).all()
+    assert (targets.draw(2, targets.uniform) == 50).all()
+    long = targets_of([range(1, 991)], 1000, [0] * 200, [988] * 200)
+    assert (long.pool(11).sort(dim=1).values == torch.arange(990, 1001)).all()
+    drawn = targets_of([range(1, 991)], 1000, [0] * 4000, [988] * 4000).pool(3)
+    assert chisquare(np.bincount(drawn.flatten(), minlength=1001)[990:]).pvalue > 0.001
+
+
 def test_a_catalogue_with_nothing_legal_is_an_error_not_a_hang():
     targets = targets_of([[1, 2, 3]], 3, [0], [2])
     with pytest.raises(RuntimeError, match="too small for these histories"):

@@ -20,6 +20,7 @@ class Objective(ABC):
     """A loss over T targets with K negatives each; hyper-parameters are keyword-only arguments."""
 
     name: ClassVar[str]
+    needs_negatives: ClassVar[bool] = True
     search_space: ClassVar[dict[str, list[Any]]] = {}
 
     @abstractmethod
@@ -36,8 +37,14 @@ class Objective(ABC):
         """
 
 
-def weighted_terms(terms: Tensor, weights: Tensor | None) -> Tensor:
-    """Scalar: the sum of ``terms [T, K]`` over K, weighted (1/K each by default), mean over T."""
+def weighted_terms(terms: Tensor, negatives: Negatives) -> Tensor:
+    """Scalar: the weighted sum of ``terms [T, K]`` over the negatives that count, mean over T.
+
+    Without weights, the negatives of a target count equally and sum to one.
+    """
+    legal, weights = negatives.legal, negatives.weights
+    if legal is None:
+        return terms.mean() if weights is None else (terms * weights).sum(dim=1).mean()
     if weights is None:
-        return terms.mean()
-    return (terms * weights).sum(dim=1).mean()
+        weights = 1 / legal.sum(dim=1, keepdim=True).clamp(min=1)
+    return (terms * weights * legal).sum(dim=1).mean()

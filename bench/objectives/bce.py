@@ -18,4 +18,4 @@ class BinaryCrossEntropy(Objective):
 
     def loss(self, view: View, negatives: Negatives) -> Tensor:
         terms = F.softplus(-view.positive_scores)[:, None] + F.softplus(negatives.scores(view))
-        return weighted_terms(terms, negatives.weights)
+        return weighted_terms(terms, negatives)

@@ -16,4 +16,4 @@ class BayesianPersonalisedRanking(Objective):
 
     def loss(self, view: View, negatives: Negatives) -> Tensor:
         difference = negatives.scores(view) - view.positive_scores[:, None]
-        return weighted_terms(F.softplus(difference), negatives.weights)
+        return weighted_terms(F.softplus(difference), negatives)

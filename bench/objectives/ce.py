@@ -9,7 +9,9 @@ from bench.objectives.base import Objective, register
 from samplers.base import Negatives, View
 
 LOGITS_AT_ONCE = {"cpu": 2**21, "cuda": 2**26}
-"""Targets x items whose logits exist at a time: memory does not grow with either."""
+FEWEST_ROWS = 32
+"""Targets x items whose logits exist at a time, but no fewer targets, as each piece goes over the
+whole item table: memory does not grow with the number of targets."""
 
 
 @register("ce")
@@ -24,6 +26,8 @@ class CrossEntropy(Objective):
     Cost: three products of T x I x d.
     """
 
+    needs_negatives = False
+
     def loss(self, view: View, negatives: Negatives) -> Tensor:
         loss: Tensor = _ChunkedCrossEntropy.apply(view.states, view.table, view.positives)
         return loss
@@ -35,7 +39,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         T = len(states)
         loss = states.new_zeros(())
         grad_states, grad_table = torch.empty_like(states), torch.zeros_like(table)
-        at_once = max(1, LOGITS_AT_ONCE[states.device.type] // len(table))
+        at_once = max(FEWEST_ROWS, LOGITS_AT_ONCE[states.device.type] // len(table))
         for rows in torch.arange(T, device=states.device).split(at_once):
             logits = states[rows] @ table.t()
             logits[:, 0] = -torch.inf  # padding is no item
