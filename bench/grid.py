@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -195,7 +196,9 @@ def _request(options: argparse.Namespace) -> Request:
             "nothing is chosen: give --all or --table, or some of --datasets --backbones "
             "--samplers --objectives (--list shows the names)"
         )
-    if options.device.startswith("cuda") and not torch.cuda.is_available():
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", options.device):
+        raise UserError(f"--device {options.device}: expected cpu, cuda or cuda:NUMBER")
+    if options.device != "cpu" and not torch.cuda.is_available():
         raise UserError(f"--device {options.device}: this torch sees no GPU; use --device cpu")
     if options.split_file is not None and not options.split_file.is_file():
         raise UserError(f"--split-file {options.split_file}: no such file")

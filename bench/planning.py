@@ -150,6 +150,11 @@ def _systems(
     names = chosen if built.objective is None else [built.objective]
     losses = settings.components(objectives.registry, names)
     for loss in losses:
+        if built.objective is None and not objectives.registry.get(loss.name).needs_negatives:
+            raise UserError(
+                f"objective {loss.name!r} looks at no negatives, so sampler {sampler.name!r} would "
+                "be without effect; choose the sampler full-softmax, which is trained with it"
+            )
         objectives.registry.build(loss.name, loss.hyper)
     return [
         {"backbone": backbone, "sampler": sampler, "peer": peer, "objective": loss}
@@ -248,14 +253,19 @@ def _check_pool(dataset: Dataset, split: Split, sampler_components: Sequence[Com
         for component in sampler_components
     }
     name = max(sizes, key=lambda name: sizes[name])
-    longest = int(np.diff(split.train.offsets).max())
+    if not sizes[name]:
+        return
+    train = split.train
+    sequence = np.repeat(np.arange(len(train.users)), np.diff(train.offsets))
+    pairs = np.unique(sequence * (dataset.n_items + 1) + train.items)
+    longest = int(np.bincount(pairs // (dataset.n_items + 1)).max())
     if sizes[name] > dataset.n_items - longest:
         known = samplers.registry.hyper_parameters(name)
         option = next((option for option in ("N", "K", "C") if option in known), "N")
         raise UserError(
             f"dataset {dataset.name!r}: {dataset.n_items} items less the longest history "
-            f"({longest}) are fewer than the {sizes[name]} candidates of {name!r}; lower it with "
-            f"--set '*.{option}=...', or leave out the users with the longest histories"
+            f"({longest} of them) are fewer than the {sizes[name]} candidates of {name!r}; lower "
+            f"it with --set '*.{option}=...', or leave out the users with the longest histories"
         )
 
 

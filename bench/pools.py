@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-MAX_ROUNDS = 50
+MAX_ROUNDS = 200
 """Redraws before what is left is drawn from an explicit list of legal items."""
 
 ENTRIES_AT_ONCE = 2**22

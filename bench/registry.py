@@ -13,6 +13,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import inspect
+import math
 import pkgutil
 import sys
 import types
@@ -227,19 +228,27 @@ def load_plugin(path_or_module: str) -> None:
     """Import a plug-in, a ``.py`` file or a module name, so that its decorators run.
 
     Raises:
-        UserError: no such file or module.
+        UserError: no such file or module, or it cannot be imported.
     """
     path = Path(path_or_module)
-    if path.suffix != ".py":
-        try:
-            importlib.import_module(path_or_module)
-        except ModuleNotFoundError as error:
-            raise UserError(
-                f"--plugin {path_or_module}: {error}; give a .py file or an importable module"
-            ) from error
-        return
-    if not path.is_file():
+    if path.suffix == ".py" and not path.is_file():
         raise UserError(f"--plugin {path_or_module}: no such file")
+    try:
+        if path.suffix == ".py":
+            _import_file(path)
+        else:
+            importlib.import_module(path_or_module)
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"--plugin {path_or_module}: {error}; give a .py file or an importable module"
+        ) from error
+    except Exception as error:  # whatever the plug-in does wrong, it is input
+        raise UserError(
+            f"--plugin {path_or_module}: it failed with {type(error).__name__}: {error}"
+        ) from error
+
+
+def _import_file(path: Path) -> None:
     name = f"plugin_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path.resolve())
     assert spec is not None and spec.loader is not None
@@ -277,6 +286,8 @@ def _convert(kind: Any, value: Any) -> Any:
         truth = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
         return truth[str(value).lower()] if str(value).lower() in truth else int("not a bool")
     if kind is int and isinstance(value, float) and not value.is_integer():
+        raise ValueError
+    if kind is float and not math.isfinite(float(value)):
         raise ValueError
     return kind(value)
 

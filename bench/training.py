@@ -51,7 +51,14 @@ class TrainingData:
     @classmethod
     def of(cls, dataset: Dataset, split: Split) -> TrainingData:
         """What may be seen of a dataset that is split so."""
-        return cls(split.train, dataset.n_items, dataset.exposures, dataset.truth)
+        exposures = dataset.exposures
+        if exposures is not None:
+            # What was shown before the training users' last training item.
+            until = np.zeros(dataset.n_users, dtype=np.int64)
+            until[split.train.users] = np.diff(split.train.offsets)
+            user = np.repeat(np.arange(dataset.n_users), np.diff(exposures.offsets))
+            exposures = exposures.only(exposures.positions < until[user])
+        return cls(split.train, dataset.n_items, exposures, dataset.truth)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,10 @@ class FullSoftmax(Sampler):
 
     objective = "ce"
 
+    @property
+    def pool_size(self) -> int:
+        return 0
+
     def sample(self, views: list[View]) -> list[Negatives]:
         none = torch.empty(0, dtype=torch.int64, device=self.catalogue.device)
         return [Negatives(ids=none) for _ in views]

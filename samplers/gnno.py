@@ -13,7 +13,7 @@ from samplers.dns import check_pool, one_of_top
 DISTANCE = 3
 """Items so far apart in a sequence, or nearer, are neighbours."""
 KEPT = 500
-"""Most overlapping items kept for each item."""
+"""Overlapping items kept for each item, a random choice of those that it may ever draw."""
 ROWS_AT_ONCE = 1024
 ROUNDS = 10
 """Redraws before a hard candidate that stays illegal is replaced by a uniform one."""
@@ -31,7 +31,8 @@ class GNNO(Sampler):
 
     The released code of the MDCNS comparison draws in proportion to softmax(J) over the whole
     catalogue, of which almost every J is 0: nearly uniform, so that its GNNO is nearly DNS(M, N).
-    Here the overlap itself is the weight.  The 500 most overlapping items of each are kept.
+    Here the overlap itself is the weight.  Of an item that overlaps with many by at most c_max, a
+    random 500 are kept.  ``epochs.csv`` has the share of targets without a hard candidate.
 
     Source: Fan et al., Neighborhood-based hard negative mining for sequential recommendation,
     SIGIR 2023; the curriculum and constants as in the MDCNS comparison.
@@ -73,9 +74,11 @@ class GNNO(Sampler):
 
     def prepare(self, catalogue: Catalogue) -> None:
         super().prepare(catalogue)
-        items, offsets = catalogue.items.cpu().numpy(), catalogue.offsets.cpu().numpy()
-        overlap = neighbourhood_overlap(items, offsets, catalogue.n_items)
         device = catalogue.device
+        items, offsets = catalogue.items.cpu().numpy(), catalogue.offsets.cpu().numpy()
+        seed = int(torch.randint(2**31, (1,), generator=catalogue.generator, device=device))
+        rng = np.random.default_rng(seed)
+        overlap = neighbourhood_overlap(items, offsets, catalogue.n_items, self.c_max, rng)
         self._first = torch.as_tensor(overlap.indptr.astype(np.int64), device=device)
         self._ids = torch.as_tensor(overlap.indices.astype(np.int64), device=device)
         self._overlap = torch.as_tensor(overlap.data, device=device)
@@ -83,10 +86,14 @@ class GNNO(Sampler):
         total = np.concatenate([[0.0], np.cumsum(overlap.data, dtype=np.float64)])
         self._running = torch.as_tensor(total, device=device)
         self._epoch, self._end = 0, self._first[:-1]
+        self._targets, self._without = 0, torch.zeros((), device=device)
 
     def sample(self, views: list[View]) -> list[Negatives]:
         generator = self.catalogue.generator
         self._allow(views[0].epoch)
+        y = views[0].positives
+        self._targets += len(y)
+        self._without += (self._end[y] == self._first[y]).sum()
         negatives = []
         hard = views[0].draw(self.hard, partial(self._propose, views[0]), ROUNDS)
         for view in views:
@@ -95,6 +102,12 @@ class GNNO(Sampler):
                 chosen = one_of_top(view.score(candidates), self.M, generator)
             negatives.append(Negatives(ids=candidates.gather(1, chosen)))
         return negatives
+
+    def diagnostics(self) -> dict[str, float]:
+        share = float(self._without) / max(1, self._targets)
+        self._targets = 0
+        self._without.zero_()
+        return {"no_hard_candidate": share}
 
     def _allow(self, epoch: int) -> None:
         """Find, for each item, where its allowed overlaps end (they are in rising order)."""
@@ -122,9 +135,11 @@ class GNNO(Sampler):
         return torch.where((self._end[y] > self._first[y])[:, None], self._ids[index], uniform)
 
 
-def neighbourhood_overlap(items: np.ndarray, offsets: np.ndarray, n_items: int) -> sp.csr_array:
-    """J between items: ``[n_items + 1, n_items + 1]``, its diagonal and zeros left out, the
-    ``KEPT`` largest of a row in rising order."""
+def neighbourhood_overlap(
+    items: np.ndarray, offsets: np.ndarray, n_items: int, c_max: float, rng: np.random.Generator
+) -> sp.csr_array:
+    """J between items: ``[n_items + 1, n_items + 1]``, of each row a random ``KEPT`` of the entries
+    in (0, c_max] off the diagonal, in rising order."""
     sequence = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     pairs = []
     for k in range(1, DISTANCE + 1):
@@ -143,10 +158,12 @@ def neighbourhood_overlap(items: np.ndarray, offsets: np.ndarray, n_items: int) 
         for row in range(common.shape[0]):
             stretch = slice(common.indptr[row], common.indptr[row + 1])
             columns, shared = common.indices[stretch], common.data[stretch]
-            other = columns != begin + row
-            columns, shared = columns[other], shared[other]
             J = shared / (degree[begin + row] + degree[columns] - shared)
-            order = np.lexsort((columns, J))[-KEPT:]  # ties in the order of ids
+            usable = np.flatnonzero((columns != begin + row) & (c_max >= J))
+            if len(usable) > KEPT:
+                usable = np.sort(rng.choice(usable, KEPT, replace=False))
+            columns, J = columns[usable], J[usable]
+            order = np.lexsort((columns, J))  # ties in the order of ids
             indices.append(columns[order])
             data.append(J[order].astype(np.float32))
             indptr.append(indptr[-1] + len(order))

@@ -17,6 +17,10 @@ class InBatch(Sampler):
 
     objective = "softmax"
 
+    @property
+    def pool_size(self) -> int:
+        return 0
+
     def sample(self, views: list[View]) -> list[Negatives]:
         ids = views[0].positives
         log_q = (len(ids) * self.catalogue.target_shares[ids]).log()

@@ -28,6 +28,9 @@ class MDCNS(Sampler):
        gets mu tau^2 KL(P || softmax(s_m / tau)), averaged over targets (``reduction="mean"``, the
        text, with mu = 1) or summed over them (``"sum"``, the released code, with mu = 0.01).
 
+    A peer that is not causal makes both models train prefix by prefix, in other batches than the
+    backbone alone would.
+
     Each part can be switched off: ``peer=none`` (what remains is DNS(M, N) itself),
     ``omega=0`` (no divergence re-ranking), ``mu=0`` (no distillation).  The named settings below
     are the ablations of the paper's Table 6, the released code's variant, and controls that the

@@ -11,7 +11,8 @@ class Popularity(Sampler):
     """PNS: K legal items in proportion to count^power (popularity negative sampling).
 
     q(i) = c_i^b / sum_j c_j^b over the legal items, c_i the item's training interactions, each
-    counted once.  Items that never occur in training are never drawn.
+    counted once.  Items that never occur in training are not drawn, except for a user who has met
+    nearly all that occur: after many illegal draws the choice is uniform.
 
     Source: the unigram^0.75 proposal of word2vec (Mikolov et al., NeurIPS 2013).
     Cost: O(T K log I), no scores.
@@ -32,7 +33,8 @@ class Popularity(Sampler):
     def prepare(self, catalogue: Catalogue) -> None:
         super().prepare(catalogue)
         counts = catalogue.counts.double()
-        self._cumulative = torch.where(counts > 0, counts**self.power, 0.0).cumsum(0)
+        relative = counts / counts.max()  # at most 1, so that no power overflows
+        self._cumulative = torch.where(counts > 0, relative**self.power, 0.0).cumsum(0)
 
     def sample(self, views: list[View]) -> list[Negatives]:
         ids = views[0].draw(self.K, self._propose)

@@ -20,7 +20,8 @@ class SRNS(Sampler):
     kept epochs (0 with fewer than two) and low for true negatives' rivals, the false ones.
     Renewal: S1 fresh candidates join the memory, and S1 of the union stay, drawn without
     replacement with probability softmax(σ(s) / T).  Scores and memory are renewed by the state of
-    the sequence's last target in the batch.
+    the sequence's last target in the batch: in one-pass training once an epoch, in prefix training
+    (a backbone that is not causal) once for each batch that holds one of its prefixes.
 
     In the released code of the MDCNS comparison memory and history hold positions in a candidate
     list that is drawn anew at every access, so they refer to other items each time, and raw

@@ -11,8 +11,10 @@ from support import dataset_of
 from bench.cell import PRESETS
 from bench.datasets import resolve_dataset
 from bench.datasets.readers import read_exposures
+from bench.datasets.splits import make_split
 from bench.errors import UserError
 from bench.planning import make_plan, preset_request
+from bench.training import TrainingData
 
 DATASET = dataset_of([[1, 2, 3], [4, 5]], n_items=9)
 
@@ -78,3 +80,27 @@ def test_all_samplers_leave_it_out_where_it_cannot_be_and_say_so():
     assert [r for r in plan.skipped if "exposure" in r and "beauty-twin" in r]
     found = {cell.dataset for cell in plan.cells if cell.sampler.name == "exposure"}
     assert found == {"kuairand-twin"}
+
+
+@pytest.mark.parametrize("name", ["user", "leave-one-out"])
+def test_training_gets_no_exposure_of_a_held_out_user_or_time(name):
+    twin = resolve_dataset("kuairand-twin", None)
+    split = make_split(twin, name, 0)
+    seen, train = TrainingData.of(twin, split).exposures, split.train
+    length = dict(zip(train.users.tolist(), np.diff(train.offsets).tolist(), strict=True))
+    expected = [
+        (user, int(item), int(position))
+        for user in range(twin.n_users)
+        for item, position in zip(
+            twin.exposures.items[twin.exposures.offsets[user] : twin.exposures.offsets[user + 1]],
+            twin.exposures.positions[
+                twin.exposures.offsets[user] : twin.exposures.offsets[user + 1]
+            ],
+            strict=True,
+        )
+        if position < length.get(user, 0)
+    ]
+    users = np.repeat(np.arange(twin.n_users), np.diff(seen.offsets)).tolist()
+    found = list(zip(users, seen.items.tolist(), seen.positions.tolist(), strict=True))
+    assert found == expected
+    assert 0 < len(found) < len(twin.exposures.items)

@@ -318,3 +318,47 @@ def test_nothing_chosen_is_an_error_that_says_what_there_is(tmp_path):
     status, errors = in_process(tmp_path)
     assert status == 2
     assert "give --all" in errors
+
+
+def test_ce_is_refused_for_samplers_that_it_would_ignore(tmp_path):
+    status, errors = in_process(
+        tmp_path, "--datasets", "beauty-twin", "--samplers", "uniform", "--objectives", "ce"
+    )
+    assert status == 2
+    assert "choose the sampler full-softmax" in errors
+
+
+@pytest.mark.parametrize("device", ["gpu", "mps", "cuda:x"])
+def test_a_device_it_does_not_know_is_refused(tmp_path, device):
+    status, errors = in_process(tmp_path, "--all", "--device", device)
+    assert status == 2
+    assert "expected cpu, cuda or cuda:NUMBER" in errors
+
+
+@pytest.mark.parametrize("setting", ["lr=nan", "lr=inf", "mdcns.gamma=inf"])
+def test_a_number_that_is_none_is_refused(tmp_path, setting):
+    status, errors = in_process(tmp_path, "--all", "--set", setting)
+    assert status == 2
+    assert "expected float" in errors
+
+
+def test_a_plug_in_that_fails_is_one_error(tmp_path):
+    (tmp_path / "bad.py").write_text("import samplers\nthis is no python\n")
+    status, errors = in_process(tmp_path, "--all", "--plugin", str(tmp_path / "bad.py"))
+    assert status == 2
+    assert "it failed with SyntaxError" in errors
+
+
+def test_a_history_with_repeats_counts_its_distinct_items(tmp_path):
+    """80 events over 8 of 44 items leave 36 candidates."""
+    log = tmp_path / "music.txt"
+    rows = [
+        [1 + i % 8 for i in range(80)],
+        *([1 + (u + i) % 50 for i in range(5)] for u in range(40)),
+    ]
+    log.write_text("".join(f"{u + 1} {' '.join(map(str, r))}\n" for u, r in enumerate(rows)))
+    status, errors = in_process(
+        tmp_path, "--datasets", str(log), "--samplers", "dns", "--set", "dns.N=36", "--dry-run",
+        "--split", "leave-one-out",
+    )  # fmt: skip
+    assert status == 0, errors

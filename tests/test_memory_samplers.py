@@ -12,6 +12,7 @@ import torch
 from scipy.stats import chisquare
 from support import random_sequences, sampler_for, targets_of, views_of
 
+from samplers import gnno
 from samplers.adasir import categorical
 from samplers.gnno import neighbourhood_overlap
 from samplers.srns import EPOCHS_KEPT, last_of_each, standard_deviation
@@ -193,11 +194,32 @@ def overlap_by_hand(sequences, n_items):
 def test_gnno_overlap_equals_sets():
     sequences = [s.tolist() for s in SEQUENCES[:12]]
     offsets = np.cumsum([0, *map(len, sequences)])
-    J = neighbourhood_overlap(np.concatenate(sequences), offsets, N_ITEMS).tocoo()
-    found = {(int(i), int(j)): v for i, j, v in zip(J.row, J.col, J.data, strict=True)}
     expected = overlap_by_hand(sequences, N_ITEMS)
-    assert found.keys() == expected.keys()
-    assert all(found[pair] == pytest.approx(expected[pair]) for pair in expected)
+    for c_max in (1.0, 0.3):
+        J = neighbourhood_overlap(
+            np.concatenate(sequences), offsets, N_ITEMS, c_max, np.random.default_rng(0)
+        ).tocoo()
+        found = {(int(i), int(j)): v for i, j, v in zip(J.row, J.col, J.data, strict=True)}
+        assert found.keys() == {pair for pair, v in expected.items() if v <= c_max + 1e-9}
+        assert all(found[pair] == pytest.approx(expected[pair]) for pair in found)
+
+
+def test_gnno_keeps_a_random_choice_of_overlaps_small_ones_too(monkeypatch):
+    monkeypatch.setattr(gnno, "KEPT", 5)
+    sequences = [s.tolist() for s in SEQUENCES]
+    offsets = np.cumsum([0, *map(len, sequences)])
+    everything = overlap_by_hand(sequences, N_ITEMS)
+    kept = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        J = neighbourhood_overlap(np.concatenate(sequences), offsets, N_ITEMS, 1.0, rng)
+        row = slice(J.indptr[7], J.indptr[8])
+        assert (np.diff(J.data[row]) >= 0).all()
+        kept += J.indices[row].tolist()
+    neighbours = [j for i, j in everything if i == 7]
+    counts = Counter(kept)
+    assert len(kept) == 200
+    assert chisquare([counts[j] for j in neighbours]).pvalue > 0.001
 
 
 @pytest.mark.parametrize("epoch", [1, 3, 50])
@@ -236,7 +258,7 @@ def test_gnno_takes_the_hardest_of_hard_and_uniform_candidates(monkeypatch):
     (negatives,) = sampler.sample([view])
     for t in range(10):
         candidates = drawn[0][t].tolist() + view.pool(5)[t].tolist()
-        scores = {c: float(view.states[t] @ view.table[c]) for c in candidates}
+        scores = {c: (view.states[t] @ view.table[c]).item() for c in candidates}
         assert int(negatives.ids[t]) == max(scores, key=scores.get)
 
 

@@ -54,6 +54,24 @@ def test_dns_takes_the_hardest_of_the_pool():
     assert torch.equal(negatives.ids, expected)
 
 
+def test_dns_draws_an_item_of_rank_r_as_often_as_a_pool_s_best_has_that_rank():
+    N, draws = 4, 6000
+    batch = targets_of(SEQUENCES, N_ITEMS, [0] * draws, [2] * draws)
+    (one,) = views_of(targets_of(SEQUENCES, N_ITEMS, [0], [2]), N_ITEMS)
+    view = type(one)(one.states.expand(draws, -1), one.table, batch)
+    ids = sampler_for(batch, "dns", N=N).sample([view])[0].ids.flatten()
+    legal = [i for i in range(1, N_ITEMS + 1) if i not in SEQUENCES[0][:3]]
+    ranked = sorted(legal, key=lambda i: -float((one.states[0] @ one.table[i]).detach()))
+    counts = np.bincount(ids, minlength=N_ITEMS + 1)[ranked]
+    L = len(legal)
+    # The others of the pool all rank below r: C(L - r, N - 1) of C(L, N) pools.
+    p = [math.comb(L - r, N - 1) / math.comb(L, N) for r in range(1, L - N + 2)]
+    assert sum(counts[len(p) :]) == 0
+    head = 15  # beyond, too few are expected for the test
+    observed = [*counts[:head], counts[head:].sum()]
+    assert chisquare(observed, [draws * x for x in [*p[:head], sum(p[head:])]]).pvalue > 0.001
+
+
 def test_dns_plus_is_uniform_over_the_top_m():
     M, N, draws = 3, 8, 3000
     batch = targets_of(SEQUENCES, N_ITEMS, [0] * draws, [2] * draws)

@@ -33,6 +33,11 @@ class Exposures:
     offsets: npt.NDArray[np.int64]
     positions: npt.NDArray[np.int32]
 
+    def only(self, kept: npt.NDArray[np.bool_]) -> Exposures:
+        """Those of ``kept [m]``."""
+        before = np.concatenate([[0], np.cumsum(kept)])
+        return Exposures(self.items[kept], before[self.offsets], self.positions[kept])
+
 
 @dataclass(frozen=True)
 class Dataset:
