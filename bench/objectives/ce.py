@@ -44,8 +44,11 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             logits = states[rows] @ table.t()
             logits[:, 0] = -torch.inf  # padding is no item
             column = positives[rows, None]
-            loss += (logits.logsumexp(dim=1) - logits.gather(1, column).squeeze(1)).sum()
-            gradient = logits.softmax(dim=1)  # of the loss with respect to the logits
+            own, largest = logits.gather(1, column), logits.amax(dim=1, keepdim=True)
+            shares = logits.sub_(largest).exp_()  # in place: the logits are what takes memory
+            total = shares.sum(dim=1, keepdim=True)
+            loss += (total.log() + largest - own).sum()
+            gradient = shares.div_(total)  # of the loss with respect to the logits
             gradient.scatter_add_(1, column, -torch.ones_like(column, dtype=gradient.dtype))
             grad_states[rows] = gradient @ table
             grad_table.addmm_(gradient.t(), states[rows])
