@@ -49,7 +49,7 @@ def test_in_batch_loss_equals_a_count_by_hand(correct):
         others = [logit(t, y) for y in positives if y not in met]
         own = logit(t, positives[t])
         loss -= own - math.log(math.exp(own) + sum(map(math.exp, others)))
-    assert float(objective.loss(view, negatives)) == pytest.approx(loss / T, rel=1e-5)
+    assert objective.loss(view, negatives).item() == pytest.approx(loss / T, rel=1e-5)
 
 
 def test_in_batch_items_come_as_often_as_log_q_says():
