@@ -1,8 +1,8 @@
 """What a sampler actually draws, and what a step's time goes to: a row an epoch.
 
-Draws are looked at in about ``LOOKS`` batches an epoch, evenly spaced, so that knowing costs
-little.  All of it is about the model under test, as it was when the negatives were drawn, and
-nothing here changes what is trained.
+Draws are looked at for some targets of some batches, evenly spaced, so that knowing costs little.
+All of it is about the model under test, as it was when the negatives were drawn, and nothing here
+changes what is trained.
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.datasets.splits import Sequences
+from bench.scoring import score_candidates
 from samplers.base import Negatives, View
 
-LOOKS = 8
-"""Batches an epoch that are looked at."""
-
-TRUTHS = 32
-"""Targets of such a batch whose true distribution is worked out (synthetic data)."""
+LOOKS, TARGETS, TRUTHS = 8, 128, 32
+"""Batches an epoch that are looked at, about; targets of such a batch; those of them whose true
+distribution is worked out (synthetic data)."""
 
 ROUNDING = 1e-5
 
@@ -108,20 +107,22 @@ class Diagnostics:
         """Look at a batch's negatives (the first view's), between backward pass and step."""
         if not self.looking or negatives.empty:
             return
-        view = views[0]
+        view, T = views[0], len(views[0].states)
+        rows = torch.arange(0, T, -(-T // TARGETS), device=self._device)
         if negatives.scored:
-            self._record_gradient(view, negatives)
-        weights = _weights(negatives, len(view.states))
+            self._record_gradient(view, negatives, rows)
+        weights = _weights(negatives, rows)
         if self._N > 0:
-            pool = view.targets.peek(self._N)
-            pool_scores = view.score(pool)
-            hardness = self._hardness(view, negatives, pool_scores)
-            self._add("hardness", (hardness * weights).sum(), len(weights))
+            pool = view.targets.peek(self._N, rows)
+            pool_scores = _scores(view, rows, pool)
+            hardness = _hardness(view, negatives, rows, pool_scores)
+            self._add("hardness", (hardness * weights).sum(), len(rows))
             if len(views) == 2:
-                same = pool_scores.argmax(dim=1) == views[1].score(pool).argmax(dim=1)
-                self._add("agreement", same.sum(), len(same))
+                peer_scores = _scores(views[1], rows, pool)
+                same = pool_scores.argmax(dim=1) == peer_scores.argmax(dim=1)
+                self._add("agreement", same.sum(), len(rows))
         if negatives.items is not None:
-            self._record_items(view, negatives.items, weights)
+            self._record_items(view, negatives.items, rows, weights)
 
     def row(self) -> dict[str, float]:
         """The epoch's figures."""
@@ -141,43 +142,33 @@ class Diagnostics:
         self._sums[name] = self._sums.get(name, 0.0) + total
         self._targets[name] = self._targets.get(name, 0) + targets
 
-    def _record_gradient(self, view: View, negatives: Negatives) -> None:
+    def _record_gradient(self, view: View, negatives: Negatives, rows: Tensor) -> None:
         gradient = negatives.scores(view).grad
         if gradient is None:
             return
         # The loss is a mean over targets; a target's own share of it is T times that.
-        gradient = gradient * len(view.states)
+        gradient = gradient[rows] * len(view.states)
         if negatives.vectors is not None:
-            pull = torch.einsum("tk,tkd->td", gradient, negatives.vectors)
+            pull = torch.einsum("tk,tkd->td", gradient, negatives.vectors[rows])
         else:
             assert negatives.ids is not None
-            vectors = F.embedding(negatives.ids, view.table)
             if negatives.ids.dim() == 1:
-                pull = gradient @ vectors
+                pull = gradient @ F.embedding(negatives.ids, view.table)
             else:
+                vectors = F.embedding(negatives.ids[rows], view.table)
                 pull = torch.einsum("tk,tkd->td", gradient, vectors)
-        self._add("negative_gradient", pull.norm(dim=1).sum(), len(pull))
+        self._add("negative_gradient", pull.norm(dim=1).sum(), len(rows))
 
-    def _hardness(self, view: View, negatives: Negatives, pool_scores: Tensor) -> Tensor:
-        """``[T, K]``; of what does not count, whatever comes out."""
-        made_of = negatives.made_of
-        scores = negatives.scores(view) if made_of is None else view.score(made_of)
-        ordered = pool_scores.sort(dim=1).values
-        # One score computed in two ways differs by rounding and counts as a tie.
-        slack = ROUNDING * (1 + scores.nan_to_num(neginf=0.0).abs())
-        below = torch.searchsorted(ordered, (scores - slack).contiguous())
-        upto = torch.searchsorted(ordered, (scores + slack).contiguous(), right=True)
-        return (below + upto).float() / (2 * pool_scores.shape[1])
-
-    def _record_items(self, view: View, ids: Tensor, weights: Tensor) -> None:
-        history = view.targets.history
-        end = torch.full_like(view.positions, torch.iinfo(torch.int64).max)
-        if ids.dim() == 1:
-            later = history.met_among(view.sequences, end, ids)
-            ids = ids.expand(len(later), -1)
+    def _record_items(self, view: View, items: Tensor, rows: Tensor, weights: Tensor) -> None:
+        history, sequences = view.targets.history, view.sequences[rows]
+        end = torch.full_like(rows, torch.iinfo(torch.int64).max)
+        if items.dim() == 1:
+            later = history.met_among(sequences, end, items)
+            ids = items.expand(len(rows), -1)
         else:
-            later = history.met(view.sequences, end, ids)
-        self._add("false_negatives", (later * weights).sum(), len(later))
+            ids = items[rows]
+            later = history.met(sequences, end, ids)
+        self._add("false_negatives", (later * weights).sum(), len(rows))
         # One draw a target, whatever K, so that samplers are compared at equally many draws: the
         # t-th of those that count, in turn.
         counting = weights > 0
@@ -185,9 +176,9 @@ class Diagnostics:
         first = (counting.cumsum(dim=1) == turn[:, None] + 1) & counting
         self._counts += torch.bincount(ids[first], minlength=len(self._counts))
         if self._truth is not None:
-            rows = torch.arange(0, len(ids), max(1, len(ids) // TRUTHS), device=ids.device)
-            p = self._true_probabilities(view, rows).gather(1, ids[rows])
-            self._add("true_false_negatives", (p * weights[rows]).sum(), len(rows))
+            some = torch.arange(0, len(rows), -(-len(rows) // TRUTHS), device=ids.device)
+            p = self._true_probabilities(view, rows[some]).gather(1, ids[some])
+            self._add("true_false_negatives", (p * weights[some]).sum(), len(some))
 
     def _true_probabilities(self, view: View, rows: Tensor) -> Tensor:
         """``[R, n_items + 1]`` true distribution of these targets."""
@@ -204,16 +195,35 @@ class Diagnostics:
         return torch.as_tensor(np.stack(table), dtype=torch.float32, device=self._device)
 
 
-def _weights(negatives: Negatives, T: int) -> Tensor:
-    """``[T, K]`` share of each negative in its target's; 0 for what does not count."""
-    items = negatives.items
-    like = negatives.vectors if items is None else items
+def _scores(view: View, rows: Tensor, ids: Tensor) -> Tensor:
+    """``[R, K]`` scores of ``ids [R, K]`` for these targets."""
+    return score_candidates(view.states[rows], view.table, ids)
+
+
+def _hardness(view: View, negatives: Negatives, rows: Tensor, pool_scores: Tensor) -> Tensor:
+    """``[R, K]`` share of the pool below each negative; of what does not count, anything."""
+    if negatives.made_of is None:
+        scores = negatives.scores(view)[rows]
+    else:
+        scores = _scores(view, rows, negatives.made_of[rows])
+    ordered = pool_scores.sort(dim=1).values
+    # One score computed in two ways differs by rounding and counts as a tie.
+    slack = ROUNDING * (1 + scores.nan_to_num(neginf=0.0).abs())
+    below = torch.searchsorted(ordered, (scores - slack).contiguous())
+    upto = torch.searchsorted(ordered, (scores + slack).contiguous(), right=True)
+    return (below + upto).float() / (2 * pool_scores.shape[1])
+
+
+def _weights(negatives: Negatives, rows: Tensor) -> Tensor:
+    """``[R, K]`` share of each negative in its target's; 0 for what does not count."""
+    like = negatives.vectors if negatives.ids is None else negatives.ids
     assert like is not None
     K = like.shape[1] if like.dim() > 1 else len(like)
-    weights = torch.ones((T, K), device=like.device)
+    weights = torch.ones((len(rows), K), device=like.device)
     if negatives.weights is not None:
-        weights = weights * negatives.weights
+        given = negatives.weights
+        weights = weights * (given if given.dim() == 1 else given[rows])
     if negatives.legal is not None:
-        weights = weights * negatives.legal
+        weights = weights * negatives.legal[rows]
     total = weights.sum(dim=1, keepdim=True)
     return weights / torch.where(total > 0, total, 1.0)

@@ -8,13 +8,16 @@ cannot know the future, and the share of such false negatives is a thing to be m
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 MAX_ROUNDS = 200
 """Redraws before what is left is drawn from an explicit list of legal items."""
+
+DENSE_BELOW = 16
+"""With fewer items for each place in a pool, the pool is drawn from the whole catalogue by keys."""
 
 ENTRIES_AT_ONCE = 2**22
 """Targets x items of such lists in one go."""
@@ -137,8 +140,8 @@ class Targets:
     def pool(self, N: int) -> Tensor:
         """``[T, N]`` distinct legal items, every N-subset equally likely; drawn once a batch."""
         if N not in self._pools:
-            # Redrawing is wasteful where a pool takes most of a small catalogue.
-            dense = self.history.n_items < 4 * N
+            # Redrawing is wasteful where a pool takes much of a small catalogue.
+            dense = self.history.n_items < DENSE_BELOW * N
             if dense:
                 rows = torch.arange(len(self.positives), device=self.positives.device)
                 parts = [self._pool_by_keys(some, N) for some in self._pieces(rows)]
@@ -147,12 +150,23 @@ class Targets:
                 self._pools[N] = self._pool_by_redrawing(N)
         return self._pools[N]
 
-    def peek(self, N: int) -> Tensor:
-        """As :meth:`pool`, but the random stream and later calls are as if it had not been."""
+    def peek(self, N: int, rows: Tensor) -> Tensor:
+        """``[R, N]`` pools of these rows, the batch's own where it has some of that size.
+
+        The random stream and later calls are as if it had not been.
+        """
         if N in self._pools:
-            return self._pools[N]
+            return self._pools[N][rows]
         state = self.generator.get_state()
-        pool = replace(self, _pools={}).pool(N)
+        some = Targets(
+            self.positives[rows],
+            self.users[rows],
+            self.sequences[rows],
+            self.positions[rows],
+            self.history,
+            self.generator,
+        )
+        pool = some.pool(N)
         self.generator.set_state(state)
         return pool
 
@@ -211,11 +225,10 @@ class Targets:
 
     def _legal(self, rows: Tensor) -> Tensor:
         """``[R, n_items + 1]`` bool: which items are legal for these rows; padding is not."""
-        n_items = self.history.n_items
-        catalogue = torch.arange(n_items + 1, device=rows.device).expand(len(rows), -1)
-        legal = ~self.illegal(catalogue, rows)
-        legal[:, 0] = False
-        return legal
+        catalogue = torch.arange(self.history.n_items + 1, device=rows.device)
+        met = self.history.met_among(self.sequences[rows], self.positions[rows], catalogue)
+        met[:, 0] = True
+        return ~met
 
     def _pieces(self, rows: Tensor) -> tuple[Tensor, ...]:
         """Rows, so many at a time that lists of their legal items fit into memory."""
