@@ -21,7 +21,7 @@ from bench.datasets.splits import Sequences
 from bench.scoring import score_candidates
 from samplers.base import Negatives, View
 
-LOOKS, TARGETS, TRUTHS = 8, 128, 32
+LOOKS, TARGETS, TRUTHS = 5, 128, 32
 """Batches an epoch that are looked at, about; targets of such a batch; those of them whose true
 distribution is worked out (synthetic data)."""
 

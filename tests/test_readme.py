@@ -38,7 +38,7 @@ def test_the_worked_example_runs_as_printed(tmp_path):
     assert run.returncode == 0, run.stderr
     used = {r["config"]["sampler"]["name"]: r for r in records(tmp_path, "quick").values()}
     assert set(used) == {"uniform", "dns", "softdns"}
-    assert used["softdns"]["config"]["sampler"]["hyper"] == {"N": 50, "T": 0.5}
+    assert used["softdns"]["config"]["sampler"]["hyper"] == {"N": 20, "T": 0.5}
     assert "| softdns |" in (tmp_path / "reports/quick/comparison-bce-synthetic.md").read_text()
 
 

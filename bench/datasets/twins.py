@@ -176,35 +176,35 @@ class Twin(DatasetSource):
 class BeautyTwin(Twin):
     """Synthetic, shaped on Amazon Beauty."""
 
-    shape = Shape("beauty", n_users=1100, n_items=500, n_interests=25, mean_length=8.9, longest=60)
+    shape = Shape("beauty", n_users=820, n_items=500, n_interests=25, mean_length=8.9, longest=60)
 
 
 @register("toys-twin")
 class ToysTwin(Twin):
     """Synthetic, shaped on Amazon Toys and Games."""
 
-    shape = Shape("toys", n_users=1050, n_items=520, n_interests=26, mean_length=8.6, longest=60)
+    shape = Shape("toys", n_users=800, n_items=520, n_interests=26, mean_length=8.6, longest=60)
 
 
 @register("sports-twin")
 class SportsTwin(Twin):
     """Synthetic, shaped on Amazon Sports and Outdoors."""
 
-    shape = Shape("sports", n_users=1200, n_items=540, n_interests=18, mean_length=8.3, longest=60)
+    shape = Shape("sports", n_users=880, n_items=540, n_interests=18, mean_length=8.3, longest=60)
 
 
 @register("health-twin")
 class HealthTwin(Twin):
     """Synthetic, shaped on Amazon Health and Personal Care."""
 
-    shape = Shape("health", n_users=1200, n_items=500, n_interests=20, mean_length=9.0, longest=60)
+    shape = Shape("health", n_users=880, n_items=500, n_interests=20, mean_length=9.0, longest=60)
 
 
 @register("lastfm-twin")
 class LastFMTwin(Twin):
     """Synthetic, shaped on Last.fm 2k, with shorter sequences."""
 
-    shape = Shape("lastfm", n_users=560, n_items=640, n_interests=32, mean_length=20, longest=100)
+    shape = Shape("lastfm", n_users=420, n_items=640, n_interests=32, mean_length=20, longest=100)
 
 
 @register("kuairand-twin")
@@ -213,7 +213,7 @@ class KuaiRandTwin(Twin):
 
     shape = Shape(
         "kuairand",
-        n_users=700,
+        n_users=520,
         n_items=450,
         n_interests=12,
         mean_length=15,
