@@ -146,7 +146,7 @@ class Preset:
 REAL = ("beauty", "toys", "sports", "health", "lastfm", "kuairand")
 TWINS = tuple(f"{name}-twin" for name in REAL)
 
-_quick = Protocol(dim=32, window=20, batch_targets=512, lr=5e-3, N=20, epochs=8, patience=8)
+_quick = Protocol(dim=32, window=20, batch_targets=512, lr=8e-3, N=20, epochs=6, patience=6)
 
 PRESETS = {
     "smoke": Preset(
