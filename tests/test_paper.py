@@ -16,6 +16,7 @@ import samplers
 from bench import datasets, grid, paper, paper_tables, report
 from bench.cell import PRESETS
 from bench.errors import UserError
+from bench.planning import make_plan
 from bench.store import Store
 
 CELLS = {3: 6 * 9, 4: 3 * 3 * 3, 5: 3 * 3 * 3, 6: 3 * 4, 7: 4 * 4}
@@ -71,7 +72,7 @@ def test_every_published_row_is_a_cell_of_its_grid(number):
 def test_a_dry_run_on_real_data_plans_its_cells_and_no_others(number, data_dir):
     options = grid._parser().parse_args(["--table", str(number), "--data-dir", str(data_dir)])
     options.preset = "paper"
-    cells = grid._plan(options).cells
+    cells = make_plan(grid._request(options)).cells
     assert len(cells) == CELLS[number] * 3
     assert {cell.objective.name for cell in cells} == {paper.TABLES[number].objective}
     assert {cell.protocol for cell in cells} == {PRESETS["paper"].protocol}
@@ -118,7 +119,7 @@ def test_the_ablations_have_the_papers_peer_unless_told_otherwise():
         ["--table", "6", "--datasets", "beauty-twin", "--set", "mdcns-no-cd.peer=gru4rec"]
     )
     options.preset = "smoke"
-    peers = {c.sampler.name: c.peer.name for c in grid._plan(options).cells if c.peer}
+    peers = {c.sampler.name: c.peer.name for c in make_plan(grid._request(options)).cells if c.peer}
     assert peers == {MDCNS: "mamba4rec", "mdcns-no-cd": "gru4rec", "mdcns-no-cd-dr": "mamba4rec"}
 
 
