@@ -18,7 +18,7 @@ class Popularity(Sampler):
     Cost: O(T K log I), no scores.
     """
 
-    search_space = {"power": [0.25, 0.5, 0.75, 1.0]}
+    search_space = {"power": [0.25, 0.5, 0.75, 1.0], "K": [1, 5, 20]}
 
     def __init__(self, *, power: float = 0.75, K: int = 1) -> None:
         """

@@ -14,7 +14,7 @@ class Uniform(Sampler):
     Cost: O(T K), no scores.
     """
 
-    search_space = {"K": [1]}
+    search_space = {"K": [1, 2, 5, 10, 20]}
 
     def __init__(self, *, K: int = 1) -> None:
         """

@@ -284,17 +284,17 @@ def test_a_larger_budget_goes_on_where_a_smaller_one_ended(copy, log):
 
 
 def test_an_exhausted_space_is_said_and_ends(tmp_path, log):
-    ran = run(tmp_path, log, "--tune", 6, chosen=["uniform", "popularity"])
+    ran = run(tmp_path, log, "--tune", 12, chosen=["uniform", "popularity"])
     assert ran.status == 0, ran.errors
-    assert "uniform/bce: uniform.K=1" in ran.out
-    assert "(space exhausted: 2 of 6 trials)" in ran.out
+    assert "uniform/bce: uniform.K=" in ran.out
+    assert "(space exhausted: 10 of 12 trials)" in ran.out
     uniform, popularity = systems(tmp_path)
     assert uniform["exhausted"]
     assert {trial["values"]["gru4rec.dropout"] for trial in uniform["trials"]} == {0.2, 0.5}
     assert not popularity["exhausted"]
-    assert len(popularity["trials"]) == 6
+    assert len(popularity["trials"]) == 12
     text = (tmp_path / "reports/smoke-tuned/tuning.md").read_text()
-    assert "| shop | gru4rec | uniform | 2 of 6, space exhausted |" in text
+    assert "| shop | gru4rec | uniform | 10 of 12, space exhausted |" in text
 
 
 @pytest.mark.parametrize(
@@ -433,7 +433,7 @@ def test_dry_run_counts_and_writes_nothing(tmp_path, log):
     ran = run(tmp_path, log, "--tune", 20, "--dry-run", chosen=["uniform", "mdcns"])
     assert ran.status == 0, ran.errors
     assert "20 of 32 configurations  shop/gru4rec/mdcns/bce" in ran.out
-    assert "to train: at most 22 trials and 4 cells" in ran.out
+    assert "to train: at most 30 trials and 4 cells" in ran.out
     assert list(tmp_path.iterdir()) == []
 
 
