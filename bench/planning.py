@@ -19,6 +19,7 @@ from bench.cell import Cell, Component, Preset, Protocol
 from bench.datasets.base import Dataset
 from bench.datasets.splits import Split, make_split
 from bench.errors import UserError
+from bench.pools import History
 from bench.registry import Registry, suggest
 from bench.training import Trainer, TrainingData
 
@@ -256,9 +257,8 @@ def _check_pool(dataset: Dataset, split: Split, sampler_components: Sequence[Com
     if not sizes[name]:
         return
     train = split.train
-    sequence = np.repeat(np.arange(len(train.users)), np.diff(train.offsets))
-    pairs = np.unique(sequence * (dataset.n_items + 1) + train.items)
-    longest = int(np.bincount(pairs // (dataset.n_items + 1)).max())
+    items, offsets = torch.as_tensor(train.items), torch.as_tensor(train.offsets)
+    longest = History(items, offsets, dataset.n_items).longest
     if sizes[name] > dataset.n_items - longest:
         known = samplers.registry.hyper_parameters(name)
         option = next((option for option in ("N", "K", "C") if option in known), "N")

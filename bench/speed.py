@@ -186,9 +186,9 @@ def measure(
         data = TrainingData.of(
             plan.datasets[cells[0].fingerprint], plan.splits[cells[0].fingerprint]
         )
-        floor = Trainer(cells[0], data, device)
+        reference = Trainer(cells[0], data, device)
         floor_loop = Loop(f"{dataset}/{backbone}/floor", _with_floor(cells[0], data, device))
-        plain = PlainLoop(f"{dataset}/{backbone}/plain", floor, cells[0].protocol.window)
+        plain = PlainLoop(f"{dataset}/{backbone}/plain", reference, cells[0].protocol.window)
         loops: list[Loop | PlainLoop] = [floor_loop, plain]
         loops += [Loop(_system(cell), Trainer(cell, data, device)) for cell in cells]
         for round_ in range(rounds + 1):
@@ -196,7 +196,7 @@ def measure(
                 loop.run(round_, max(1, batches // 5) if loop is plain else batches)
                 print(f"\rround {round_}/{rounds} {loop.name:<60}", end="", file=sys.stderr)
         print(file=sys.stderr)
-        n_targets = floor.batches.n_targets
+        n_targets = reference.batches.n_targets
         rates = {loop.name: statistics.median(loop.rates[1:]) for loop in loops}
         peaks = {_system(cell): _peak_mb(cell, data, device) for cell in cells} if memory else {}
         costs += [

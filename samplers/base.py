@@ -274,6 +274,13 @@ class Sampler(ABC):
         """Restore what :meth:`state_dict` gave."""
 
 
+def require_weights(**weights: float) -> None:
+    """Refuse weights of loss terms of which one is negative, or all are zero."""
+    for name, value in weights.items():
+        require(value >= 0, f"{name}={value}: must not be negative")
+    require(sum(weights.values()) > 0, f"{'='.join(weights)}=0: nothing is left to train on")
+
+
 def require(condition: bool, message: str) -> None:
     """Refuse an impossible hyper-parameter: ``ValueError(message)`` unless ``condition``."""
     if not condition:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from samplers.base import Negatives, Sampler, View, register, require
+from samplers.base import Negatives, Sampler, View, register, require_weights
 from samplers.dns import check_pool, one_of_top
 
 
@@ -37,9 +37,7 @@ class DNSThree(Sampler):
             gamma: weight of the third.
         """
         check_pool(N, M)
-        for name, value in (("alpha", alpha), ("beta", beta), ("gamma", gamma)):
-            require(value >= 0, f"{name}={value}: must not be negative")
-        require(alpha + beta + gamma > 0, "alpha=beta=gamma=0: nothing is left to train on")
+        require_weights(alpha=alpha, beta=beta, gamma=gamma)
         self.N, self.M, self.weights = N, M, (alpha, beta, gamma)
 
     def sample(self, views: list[View]) -> list[Negatives]:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from samplers.base import Negatives, Sampler, View, register, require, variant
+from samplers.base import Negatives, Sampler, View, register, require, require_weights, variant
 from samplers.dns import check_pool, one_of_top
 
 
@@ -85,10 +85,9 @@ class MDCNS(Sampler):
         """
         M = N if M is None else M
         check_pool(N, M)
-        weights = {"alpha": alpha, "beta": beta, "gamma": gamma, "omega": omega, "mu": mu}
-        for name, value in weights.items():
+        require_weights(alpha=alpha, beta=beta, gamma=gamma)
+        for name, value in (("omega", omega), ("mu", mu)):
             require(value >= 0, f"{name}={value}: must not be negative")
-        require(alpha + beta + gamma > 0, "alpha=beta=gamma=0: nothing is left to train on")
         require(tau > 0, f"tau={tau}: must be positive")
         self.peer, self.N, self.M = peer, N, M
         self.alpha, self.beta, self.gamma = alpha, beta, gamma
