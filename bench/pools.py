@@ -7,10 +7,14 @@ cannot know the future, and the share of such false negatives is a thing to be m
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 MAX_ROUNDS = 200
@@ -18,6 +22,9 @@ MAX_ROUNDS = 200
 
 DENSE_BELOW = 16
 """With fewer items for each place in a pool, the pool is drawn from the whole catalogue by keys."""
+
+POOL_ROUNDS = 5
+"""Tries at a pool by rejection; what fails so often is drawn from such a list, too."""
 
 ENTRIES_AT_ONCE = 2**22
 """Targets x items of such lists in one go."""
@@ -29,8 +36,8 @@ Proposal = Callable[[Tensor, int], Tensor]
 class History:
     """Answers "has this sequence met this item by then?" for many (sequence, item, time) at once.
 
-    Holds one sorted key per distinct (sequence, item) with the position of its first occurrence,
-    so its size is that of the data, whatever the size of the catalogue.
+    Holds the distinct items of each sequence in the order in which they were first met, and one
+    sorted key for each, so its size is that of the data, whatever the size of the catalogue.
     """
 
     def __init__(self, items: Tensor, offsets: Tensor, n_items: int) -> None:
@@ -40,7 +47,7 @@ class History:
             offsets: ``[n_sequences + 1]`` where each sequence starts.
             n_items: catalogue size.
         """
-        self.n_items = n_items
+        self.n_items, self._offsets = n_items, offsets
         lengths = offsets.diff()
         sequence = torch.repeat_interleave(torch.arange(len(lengths), device=items.device), lengths)
         position = torch.arange(len(items), device=items.device) - offsets[sequence]
@@ -49,25 +56,43 @@ class History:
         first = torch.ones_like(keys, dtype=torch.bool)
         first[1:] = keys[1:] != keys[:-1]
         self._keys, self._first_position = keys[first], position[order][first]
-        self._distinct = torch.bincount(
-            self._keys.div(n_items + 1, rounding_mode="floor"), minlength=len(lengths)
-        )
+        is_first = torch.zeros_like(first)
+        is_first[order[first]] = True
+        self._firsts = items[is_first].long()
+        self._firsts_before = F.pad(is_first.cumsum(0), (1, 0))
+
+    @cached_property
+    def usual(self) -> float:
+        """Distinct items in a sequence, on average."""
+        return len(self._firsts) / (len(self._offsets) - 1)
 
     @property
     def longest(self) -> int:
         """Most distinct items in a sequence."""
-        return int(self._distinct.max())
+        return int(self._firsts_before[self._offsets].diff().max())
 
-    def met(self, sequences: Tensor, until: Tensor, ids: Tensor) -> Tensor:
+    def met(
+        self, sequences: Tensor, until: Tensor, ids: Tensor, ordered: SortedRows | None = None
+    ) -> Tensor:
         """
         Args:
             sequences: ``[T]`` which sequence.
             until: ``[T]`` last position that counts.
             ids: ``[T, K]`` item ids.
+            ordered: of the ids, if it is at hand.
 
         Returns:
             ``[T, K]`` bool: the item occurs in the sequence at a position <= ``until``.
         """
+        # Walking the histories takes a step for each of their items and a sort of the ids, looking
+        # up a search for each id.  How long the histories are is known on a CPU without a wait.
+        if ids.device.type == "cpu":
+            start, count = self._stretch(sequences, until)
+            if 2 * int(count.sum()) < ids.numel():
+                met = torch.zeros(ids.shape, dtype=torch.bool)
+                ordered = ordered or SortedRows(ids, self.n_items)
+                met[ordered.find(*self._walk(start, count))] = True
+                return met
         keys = sequences[:, None] * (self.n_items + 1) + ids
         index = torch.searchsorted(self._keys, keys).clamp_(max=len(self._keys) - 1)
         return (self._keys[index] == keys) & (self._first_position[index] <= until[:, None])
@@ -84,20 +109,29 @@ class History:
             ``[T, K]`` bool.
         """
         T, device = len(sequences), ids.device
-        count = self._distinct[sequences]
+        start, count = self._stretch(sequences, until)
         if int(count.sum()) > T * len(ids):  # few items, long histories
             return self.met(sequences, until, ids.expand(T, -1))
         distinct, column = ids.unique(return_inverse=True)
         column_of = torch.full((self.n_items + 1,), -1, device=device)
         column_of[distinct] = torch.arange(len(distinct), device=device)
-        row = torch.repeat_interleave(torch.arange(T, device=device), count)
-        start = (self._distinct.cumsum(0) - self._distinct)[sequences]
-        entry = start[row] + torch.arange(len(row), device=device) - (count.cumsum(0) - count)[row]
-        hit = column_of[self._keys[entry] % (self.n_items + 1)]
-        counts = (hit >= 0) & (self._first_position[entry] <= until[row])
+        row, item = self._walk(start, count)
+        hit = column_of[item]
         met = torch.zeros((T, len(distinct)), dtype=torch.bool, device=device)
-        met[row[counts], hit[counts]] = True
+        met[row[hit >= 0], hit[hit >= 0]] = True
         return met[:, column]
+
+    def _stretch(self, sequences: Tensor, until: Tensor) -> tuple[Tensor, Tensor]:
+        """``[T]`` where among all distinct items those met by then start, and their number."""
+        begin, end = self._offsets[sequences], self._offsets[sequences + 1]
+        start = self._firsts_before[begin]
+        stop = begin + torch.minimum(until, end - begin - 1) + 1
+        return start, self._firsts_before[stop] - start
+
+    def _walk(self, start: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+        """``[E]`` row and ``[E]`` item of every item met, row by row."""
+        row, nth = _spread(count)
+        return row, self._firsts[start[row] + nth]
 
 
 @dataclass
@@ -200,16 +234,38 @@ class Targets:
         )
 
     def _pool_by_redrawing(self, N: int) -> Tensor:
-        # Why this is uniform over N-subsets: the procedure treats legal items alike (renaming
-        # two of them changes nothing), so no subset can be likelier than another.
-        def bad(ids: Tensor, rows: Tensor | slice = slice(None)) -> Tensor:
-            return self.illegal(ids, rows) | _repeats(ids)
-
-        ids = self.uniform(self.positives, N)
-        _, rows = self._redraw(ids, bad, self.uniform, MAX_ROUNDS)
+        device = self.positives.device
+        # A row's pool is the first N distinct legal items of somewhat more uniform draws; a row
+        # that has fewer starts again.  Every N-subset is equally likely: the procedure treats
+        # legal items alike (renaming two of them changes nothing).
+        lost = N * (N / 2 + self.history.usual) / self.history.n_items  # of N draws, about
+        spare = 3 + math.ceil(lost + 3 * math.sqrt(lost))
+        pool, rows = self._try_pools(torch.arange(len(self.positives), device=device), N, spare)
+        for _ in range(POOL_ROUNDS):
+            if not len(rows):
+                return pool
+            pool[rows], short = self._try_pools(rows, N, spare)
+            rows = rows[short]
         for some in self._pieces(rows):
-            ids[some] = self._pool_by_keys(some, N)
-        return ids
+            pool[some] = self._pool_by_keys(some, N)
+        return pool
+
+    def _try_pools(self, rows: Tensor, N: int, spare: int) -> tuple[Tensor, Tensor]:
+        """``[R, N]`` pools of these rows, and ``[R']`` which of them are not to be used."""
+        drawn = self.uniform(rows, N + spare)
+        ordered = SortedRows(drawn, self.history.n_items)
+        bad = self.history.met(self.sequences[rows], self.positions[rows], drawn, ordered)
+        bad[ordered.repeats()] = True
+        pool = drawn[:, :N].contiguous()
+        spare_row, column = (~bad[:, N:]).nonzero(as_tuple=True)
+        spares, good = torch.bincount(spare_row, minlength=len(rows)), drawn[spare_row, N + column]
+        row, column = bad[:, :N].nonzero(as_tuple=True)
+        wanted = torch.bincount(row, minlength=len(rows))
+        # The n-th bad entry of a row is replaced by the n-th good spare one.
+        nth = torch.arange(len(row), device=row.device) - (wanted.cumsum(0) - wanted)[row]
+        source = (spares.cumsum(0) - spares)[row] + nth
+        pool[row, column] = good[source.clamp_(max=len(good) - 1)]
+        return pool, (wanted > spares).nonzero().squeeze(1)
 
     def _pool_by_keys(self, rows: Tensor, N: int) -> Tensor:
         """``[R, N]`` pools of these rows: the legal items with the N largest random keys."""
@@ -265,9 +321,48 @@ class Targets:
         return wrong, rows
 
 
-def _repeats(ids: Tensor) -> Tensor:
-    """``[T, N]`` bool: all but one of the equal entries of a row."""
-    values, order = ids.sort(dim=1, stable=True)
-    repeated = torch.zeros_like(ids, dtype=torch.bool)
-    repeated[:, 1:] = values[:, 1:] == values[:, :-1]
-    return torch.zeros_like(repeated).scatter_(1, order, repeated)
+class SortedRows:
+    """The entries of ``ids [T, K]`` in rising order within each row, to find equal ones by."""
+
+    def __init__(self, ids: Tensor, n_items: int) -> None:
+        T, K = ids.shape
+        self._n_items, self._bits = n_items, (K - 1).bit_length()
+        # Row, item and column in one number, so that all the entries rise from first to last.
+        base = torch.arange(T, device=ids.device) * (n_items + 1)
+        keys = ((ids + base[:, None]) << self._bits) | torch.arange(K, device=ids.device)
+        if keys.device.type == "cpu":  # NumPy sorts short rows with vector instructions
+            self._keys = torch.from_numpy(np.sort(keys.numpy(), axis=1)).flatten()
+        else:
+            self._keys = keys.flatten().sort().values
+
+    def repeats(self) -> tuple[Tensor, Tensor]:
+        """``[E]`` rows and ``[E]`` columns of all but the first of equal entries of a row."""
+        entry = self._keys >> self._bits
+        return self._place((entry[1:] == entry[:-1]).nonzero().squeeze(1) + 1)
+
+    def find(self, row: Tensor, item: Tensor) -> tuple[Tensor, Tensor]:
+        """``[E]`` rows and ``[E]`` columns where any of these items stands in its row.
+
+        Args:
+            row: ``[n]``.
+            item: ``[n]`` what to look for in each.
+        """
+        wanted = (row * (self._n_items + 1) + item) << self._bits
+        low = torch.searchsorted(self._keys, wanted)
+        there = (self._keys[low.clamp(max=len(self._keys) - 1)] ^ wanted) >> self._bits == 0
+        low, wanted = low[there], wanted[there]
+        high = torch.searchsorted(self._keys, wanted + (1 << self._bits))
+        which, nth = _spread(high - low)  # it may stand in several columns
+        return self._place(low[which] + nth)
+
+    def _place(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        key = self._keys[index]
+        row = (key >> self._bits).div(self._n_items + 1, rounding_mode="floor")
+        return row, key & ((1 << self._bits) - 1)
+
+
+def _spread(count: Tensor) -> tuple[Tensor, Tensor]:
+    """``[E]`` index i and ``[E]`` number 0, 1, .. among i's own, each i ``count[i]`` times."""
+    index = torch.repeat_interleave(torch.arange(len(count), device=count.device), count)
+    first = count.cumsum(0) - count
+    return index, torch.arange(len(index), device=count.device) - first[index]

@@ -3,8 +3,9 @@
 The obvious form gathers ``[T, N, d]`` item vectors and multiplies; its backward pass scatters
 as many into the table's gradient.  Seen as a sparse T x items matrix with N entries a row,
 the scores are a *sampled* product (only the entries wanted are computed) and both gradients are
-sparse-times-dense products, with nothing of size T x N x d ever stored.  ``bench.speed`` has the
-ratio; tests hold the two forms equal.
+sparse-times-dense products, with nothing of size T x N x d ever stored.  Those are written as
+weighted bags of vectors, for which PyTorch has its fastest kernel.  ``bench.speed`` has the ratio;
+tests hold the two forms equal.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import numpy as np
+import scipy.sparse as sp
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 warnings.filterwarnings("ignore", message="Sparse (CSR|CSC) tensor support is in beta")
@@ -35,7 +39,7 @@ def score_candidates(states: Tensor, table: Tensor, ids: Tensor) -> Tensor:
     """
     if states.device.type != "cpu":
         # GPUs have the bandwidth for the gather, and their sparse kernels want sorted columns.
-        return torch.einsum("td,tkd->tk", states, torch.nn.functional.embedding(ids, table))
+        return torch.einsum("td,tkd->tk", states, F.embedding(ids, table))
     if len(table) <= DENSE_BELOW * ids.shape[1]:
         return (states @ table.t()).gather(1, ids)
     scores: Tensor = _SampledProduct.apply(states, table, ids)
@@ -46,32 +50,43 @@ class _SampledProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, states: Tensor, table: Tensor, ids: Tensor) -> Tensor:
         ctx.save_for_backward(states, table, ids)
-        pattern = _rows(ids, states.new_zeros(ids.numel()), len(table))
+        T, K = ids.shape
+        pattern = torch.sparse_csr_tensor(
+            torch.arange(0, T * K + 1, K),
+            ids.reshape(-1),
+            states.new_zeros(T * K),
+            (T, len(table)),
+            check_invariants=False,
+        )
         product = torch.sparse.sampled_addmm(pattern, states, table.t(), beta=0.0)
         return product.values().view(ids.shape)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         states, table, ids = ctx.saved_tensors
-        values = grads[0].reshape(-1)
+        values = grads[0].contiguous()
         need_states, need_table, _ = ctx.needs_input_grad
-        grad_states = _rows(ids, values, len(table)) @ table if need_states else None
+        grad_states = None
+        if need_states:  # a state's gradient is a weighted bag of item vectors,
+            grad_states = F.embedding_bag(ids, table, per_sample_weights=values, mode="sum")
         grad_table = None
-        if need_table:
-            transposed = torch.sparse_csc_tensor(
-                *_structure(ids), values, (len(table), len(ids)), check_invariants=False
-            )
-            grad_table = transposed @ states
+        if need_table:  # an item's one of states: those of the rows that it stands in
+            rows, offsets, weights = _transposed(ids, values, len(table))
+            grad_table = F.embedding_bag(
+                rows, states, offsets, per_sample_weights=weights, mode="sum",
+                include_last_offset=True,
+            )  # fmt: skip
         return grad_states, grad_table, None
 
 
-def _structure(ids: Tensor) -> tuple[Tensor, Tensor]:
+def _transposed(ids: Tensor, values: Tensor, n_columns: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The sparse matrix with ``values [T, K]`` at columns ``ids [T, K]``, column by column:
+    rows ``[TK]``, offsets ``[n_columns + 1]`` and values ``[TK]``."""
     T, K = ids.shape
-    return torch.arange(0, T * K + 1, K, device=ids.device), ids.reshape(-1)
-
-
-def _rows(ids: Tensor, values: Tensor, n_columns: int) -> Tensor:
-    """The sparse ``[T, n_columns]`` matrix with ``values`` at columns ``ids`` of each row."""
-    return torch.sparse_csr_tensor(
-        *_structure(ids), values, (len(ids), n_columns), check_invariants=False
+    by_row = (values.numpy().reshape(-1), ids.numpy().reshape(-1), np.arange(0, T * K + 1, K))
+    by_column = sp.csr_array(by_row, shape=(T, n_columns)).tocsc()
+    return (
+        torch.from_numpy(by_column.indices),
+        torch.from_numpy(by_column.indptr),
+        torch.from_numpy(by_column.data),
     )
