@@ -302,7 +302,8 @@ class _Settings:
         result = []
         for name in dict.fromkeys(names):
             known = registry.hyper_parameters(name)
-            given = {k: v for k, v in (defaults or {}).items() if k in known}
+            own = registry.set_by_variant(name)
+            given = {k: v for k, v in (defaults or {}).items() if k in known and k not in own}
             for setting, value in self._pairs:
                 target, dot, option = setting.rpartition(".")
                 if not dot or target not in (name, ANY):

@@ -214,13 +214,20 @@ class Targets:
             RuntimeError: a target has no legal item.
         """
         ids = propose(torch.arange(len(self.positives), device=self.positives.device), K)
-        wrong, rows = self._redraw(ids, self.illegal, propose, rounds)
-        for some in self._pieces(rows):
-            legal = self._legal(some)
+        row, column = self.illegal(ids).nonzero(as_tuple=True)
+        for _ in range(rounds):
+            if not len(row):
+                return ids
+            fresh = propose(row, 1)
+            ids[row, column] = fresh.squeeze(1)
+            still = self.illegal(fresh, row).squeeze(1)
+            row, column = row[still], column[still]
+        for some in self._pieces(torch.arange(len(row), device=row.device)):
+            legal = self._legal(row[some])
             if not legal.any(dim=1).all():
                 raise RuntimeError(self._too_small(1))
-            fresh = torch.multinomial(legal.float(), K, replacement=True, generator=self.generator)
-            ids[some] = torch.where(wrong[some], fresh, ids[some])
+            fresh = torch.multinomial(legal.float(), 1, generator=self.generator)
+            ids[row[some], column[some]] = fresh.squeeze(1)
         return ids
 
     def uniform(self, rows: Tensor, K: int) -> Tensor:
@@ -263,8 +270,9 @@ class Targets:
         wanted = torch.bincount(row, minlength=len(rows))
         # The n-th bad entry of a row is replaced by the n-th good spare one.
         nth = torch.arange(len(row), device=row.device) - (wanted.cumsum(0) - wanted)[row]
+        some = nth < spares[row]
         source = (spares.cumsum(0) - spares)[row] + nth
-        pool[row, column] = good[source.clamp_(max=len(good) - 1)]
+        pool[row[some], column[some]] = good[source[some]]
         return pool, (wanted > spares).nonzero().squeeze(1)
 
     def _pool_by_keys(self, rows: Tensor, N: int) -> Tensor:
@@ -296,30 +304,6 @@ class Targets:
             f"{self.history.n_items} items is too small for these histories"
         )
 
-    def _redraw(
-        self,
-        ids: Tensor,
-        bad: Callable[..., Tensor],
-        propose: Proposal,
-        rounds: int,
-    ) -> tuple[Tensor, Tensor]:
-        """Redraw bad entries of ``ids [T, K]``, in place, for so many rounds.
-
-        Returns:
-            ``[T, K]`` bool, which entries are bad still, and the rows ``[R]`` that have any.
-        """
-        wrong = bad(ids)
-        rows = wrong.any(dim=1).nonzero().squeeze(1)
-        for _ in range(rounds):
-            if not len(rows):
-                break
-            redrawn = torch.where(wrong[rows], propose(rows, ids.shape[1]), ids[rows])
-            ids[rows] = redrawn
-            wrong.zero_()
-            wrong[rows] = bad(redrawn, rows)
-            rows = rows[wrong[rows].any(dim=1)]
-        return wrong, rows
-
 
 class SortedRows:
     """The entries of ``ids [T, K]`` in rising order within each row, to find equal ones by."""
@@ -328,10 +312,12 @@ class SortedRows:
         T, K = ids.shape
         self._n_items, self._bits = n_items, (K - 1).bit_length()
         # Row, item and column in one number, so that all the entries rise from first to last.
-        base = torch.arange(T, device=ids.device) * (n_items + 1)
-        keys = ((ids + base[:, None]) << self._bits) | torch.arange(K, device=ids.device)
-        if keys.device.type == "cpu":  # NumPy sorts short rows with vector instructions
-            self._keys = torch.from_numpy(np.sort(keys.numpy(), axis=1)).flatten()
+        row, column = (torch.arange(n, device=ids.device) for n in (T, K))
+        place = (row * (n_items + 1) << self._bits)[:, None] + column
+        keys = place.add_(ids, alpha=1 << self._bits)
+        if keys.device.type == "cpu":
+            keys.numpy().sort(axis=1)  # in place; NumPy sorts short rows with vector instructions
+            self._keys = keys.flatten()
         else:
             self._keys = keys.flatten().sort().values
 

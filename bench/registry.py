@@ -157,12 +157,16 @@ class Registry(Generic[T]):
         if init is object.__init__:
             return {}
         hints = typing.get_type_hints(init)
-        own = self._variants[name].defaults if name in self._variants else {}
+        own = self.set_by_variant(name)
         return {
             p.name: HyperParameter(p.name, hints.get(p.name, str), own.get(p.name, p.default))
             for p in inspect.signature(init).parameters.values()
             if p.kind is inspect.Parameter.KEYWORD_ONLY
         }
+
+    def set_by_variant(self, name: str) -> Mapping[str, Any]:
+        """The defaults that make a variant one; of a class, none."""
+        return self._variants[name].defaults if name in self._variants else {}
 
     def search_space(self, name: str) -> dict[str, list[Any]]:
         """What tuning may vary: the class's ``search_space``, less what makes a variant one.
@@ -171,7 +175,7 @@ class Registry(Generic[T]):
             UserError: the class names an option that it has not.
         """
         known = self.hyper_parameters(name)
-        own = self._variants[name].defaults if name in self._variants else {}
+        own = self.set_by_variant(name)
         space: dict[str, list[Any]] = getattr(self.get(name), "search_space", {})
         for option in space:
             if option not in known:

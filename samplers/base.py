@@ -142,7 +142,13 @@ class View:
 
     def score(self, ids: Tensor) -> Tensor:
         """``[T, K]`` scores s(u, i) = h_u . E_i of ``ids [T, K]``; differentiable."""
-        return score_candidates(self.states, self.table, ids)
+        if "positive_scores" in vars(self) or not torch.is_grad_enabled():
+            return score_candidates(self.states, self.table, ids)
+        # Everybody needs the positives' scores: one product with one gradient costs less than two.
+        both = torch.cat([self.positives[:, None], ids], dim=1)
+        scores = score_candidates(self.states, self.table, both)
+        self.positive_scores = scores[:, 0]
+        return scores[:, 1:]
 
     def embed(self, ids: Tensor) -> Tensor:
         """``[T, K, d]`` item vectors of ``ids [T, K]``; differentiable."""
@@ -152,7 +158,7 @@ class View:
     def positive_scores(self) -> Tensor:
         """``[T]`` scores of the positives; differentiable, wherever first asked for."""
         with torch.enable_grad():
-            return self.score(self.positives[:, None]).squeeze(1)
+            return score_candidates(self.states, self.table, self.positives[:, None])[:, 0]
 
 
 @dataclass
@@ -169,6 +175,7 @@ class Negatives:
             negative into its row, for objectives that correct for it.
         log_q_positive: ``[T]`` the same of the positive, where the proposal brings it too.
         auxiliary: a scalar loss to be added for this model (a distillation term, for one).
+        known_scores: ``[T, K]`` the scores of ``ids``, differentiable, where the sampler has them.
     """
 
     ids: Tensor | None = None
@@ -179,6 +186,7 @@ class Negatives:
     log_q: Tensor | None = None
     log_q_positive: Tensor | None = None
     auxiliary: Tensor | None = None
+    known_scores: Tensor | None = None
     _scores: Tensor | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -213,6 +221,8 @@ class Negatives:
         return self._scores
 
     def _all_scores(self, view: View) -> Tensor:
+        if self.known_scores is not None:
+            return self.known_scores
         if self.vectors is not None:
             return torch.einsum("td,tkd->tk", view.states, self.vectors)
         assert self.ids is not None

@@ -81,7 +81,9 @@ class GNNO(Sampler):
         overlap = neighbourhood_overlap(items, offsets, catalogue.n_items, self.c_max, rng)
         self._first = torch.as_tensor(overlap.indptr.astype(np.int64), device=device)
         self._ids = torch.as_tensor(overlap.indices.astype(np.int64), device=device)
-        self._overlap = torch.as_tensor(overlap.data, device=device)
+        # Overlaps rise within a row; with 2 added for each row before, they do from first to last.
+        row = np.repeat(np.arange(catalogue.n_items + 1), np.diff(overlap.indptr))
+        self._overlap = torch.as_tensor(2.0 * row + overlap.data, device=device)
         # One running sum over all rows; a draw for item y is a search in y's stretch of it.
         total = np.concatenate([[0.0], np.cumsum(overlap.data, dtype=np.float64)])
         self._running = torch.as_tensor(total, device=device)
@@ -110,12 +112,12 @@ class GNNO(Sampler):
         return {"no_hard_candidate": share}
 
     def _allow(self, epoch: int) -> None:
-        """Find, for each item, where its allowed overlaps end (they are in rising order)."""
+        """Find, for each item, where its allowed overlaps end."""
         if epoch != self._epoch:
             self._epoch = epoch
-            allowed = self._overlap <= min(self.start + self.pace * epoch, self.c_max)
-            before = torch.nn.functional.pad(allowed.cumsum(0), (1, 0))
-            self._end = self._first[:-1] + before[self._first[1:]] - before[self._first[:-1]]
+            most = float(np.float32(min(self.start + self.pace * epoch, self.c_max)))
+            rows = torch.arange(self.catalogue.n_items + 1, device=self.catalogue.device)
+            self._end = torch.searchsorted(self._overlap, 2.0 * rows.double() + most, right=True)
 
     def _propose(self, view: View, rows: Tensor, K: int) -> Tensor:
         y = view.positives[rows]

@@ -107,18 +107,27 @@ class MDCNS(Sampler):
         with torch.no_grad():
             s1, s2 = scores
             divergence = (s1 - s2).abs()
-            v_self, v_peer, v_teacher = (
-                pool.gather(1, one_of_top(s + self.omega * divergence, self.M, generator))
+            by_self, by_peer, by_teacher = (
+                one_of_top(s + self.omega * divergence, self.M, generator)
                 for s in (s1, s2, self._consensus(s1, s2))
             )
         weights = torch.tensor([self.alpha, self.beta, self.gamma], device=pool.device)
         losses = self._distillation(views, scores) if distil else [None, None]
-        return [
-            Negatives(
-                ids=torch.cat([own, other, v_teacher], dim=1), weights=weights, auxiliary=loss
+        negatives = []
+        for first, second, score, loss in (
+            (by_self, by_peer, scores[0], losses[0]),
+            (by_peer, by_self, scores[1], losses[1]),
+        ):
+            columns = torch.cat([first, second, by_teacher], dim=1)
+            negatives.append(
+                Negatives(
+                    ids=pool.gather(1, columns),
+                    weights=weights,
+                    auxiliary=loss,
+                    known_scores=score.gather(1, columns) if distil else None,
+                )
             )
-            for own, other, loss in ((v_self, v_peer, losses[0]), (v_peer, v_self, losses[1]))
-        ]
+        return negatives
 
     def _consensus(self, s1: Tensor, s2: Tensor) -> Tensor:
         total = s1 + s2
@@ -196,7 +205,8 @@ variant(
     "side-by-side-uniform",
     "mdcns",
     "Control: two models, each on one uniform negative, without exchange.",
-    M=None,
+    N=1,
+    M=1,
     alpha=1.0,
     beta=0.0,
     gamma=0.0,

@@ -17,5 +17,6 @@ class BinaryCrossEntropy(Objective):
     """
 
     def loss(self, view: View, negatives: Negatives) -> Tensor:
-        terms = F.softplus(-view.positive_scores)[:, None] + F.softplus(negatives.scores(view))
+        scores = negatives.scores(view)
+        terms = F.softplus(-view.positive_scores)[:, None] + F.softplus(scores)
         return weighted_terms(terms, negatives)

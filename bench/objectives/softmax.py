@@ -31,8 +31,8 @@ class SampledSoftmax(Objective):
         self.correct, self.temperature = correct, temperature
 
     def loss(self, view: View, negatives: Negatives) -> Tensor:
-        positive = view.positive_scores / self.temperature
         negative = negatives.scores(view) / self.temperature
+        positive = view.positive_scores / self.temperature
         if self.correct and negatives.log_q is not None:
             negative = negative - negatives.log_q
             if negatives.log_q_positive is not None:
