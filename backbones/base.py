@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.registry import Registry
+from bench.scoring import is_large
 
 registry: Registry[Backbone] = Registry("backbone", "backbones")
 register = registry.register
@@ -44,7 +45,7 @@ class Backbone(nn.Module, ABC):
         """
         super().__init__()
         self.n_items, self.dim, self.window = n_items, dim, window
-        self.items = nn.Embedding(n_items + 1, dim, padding_idx=0)
+        self.items = nn.Embedding(n_items + 1, dim, padding_idx=0, sparse=is_large(n_items + 1))
 
     @abstractmethod
     def forward(self, items: Tensor, lengths: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones.base import Backbone, register
+from backbones.base import Backbone, last_states, register
 from backbones.layers import (
     LAYER_NORM_EPS,
     Dropout,
@@ -73,6 +73,13 @@ class SASRec(Backbone):
         # No key mask: padding follows the items, and the past never holds what follows.
         return self.blocks(self.input(self.items(items)))
 
+    def last(self, items: Tensor, lengths: Tensor) -> Tensor:
+        """``[B, L] -> [B, dim]``; in the top block one position alone asks."""
+        x = self.blocks[:-2](self.input(self.items(items)))
+        attention = self.blocks[-2]
+        assert isinstance(attention, CausalAttention)
+        return self.blocks[-1](attention.last(x, lengths))
+
 
 class CausalAttention(nn.Module):
     """``LN(x + dropout(W·attention(x)))``, each position attending to itself and the past."""
@@ -93,6 +100,21 @@ class CausalAttention(nn.Module):
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each [B, H, L, d/H]
         mixed = causal_attention(q, k, v, self.weight_dropout if self.training else 0.0)
         return self.norm(x + self.dropout(self.out(mixed.transpose(1, 2).reshape(B, L, dim))))
+
+    def last(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """``[B, L, dim] -> [B, dim]``: the output at each sequence's last item alone."""
+        B, L, dim = x.shape
+        query, dh = last_states(x, lengths), dim // self.heads
+        weight, bias = self.qkv.weight, self.qkv.bias
+        q = F.linear(query, weight[:dim], bias[:dim]).view(B, self.heads, 1, dh)
+        k, v = F.linear(x, weight[dim:], bias[dim:]).view(B, L, 2, self.heads, dh).unbind(2)
+        logits = q @ k.permute(0, 2, 3, 1) * dh**-0.5  # [B, H, 1, L]
+        padding = torch.arange(L, device=x.device) >= lengths[:, None]
+        weights = logits.masked_fill(padding[:, None, None], -torch.inf).softmax(-1)
+        if self.training:
+            weights = drop(weights, self.weight_dropout)
+        mixed = (weights @ v.transpose(1, 2)).reshape(B, dim)
+        return self.norm(query + self.dropout(self.out(mixed)))
 
 
 def causal_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:

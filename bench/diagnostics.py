@@ -14,11 +14,10 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from bench.datasets.splits import Sequences
-from bench.scoring import score_candidates
+from bench.scoring import look_up, score_candidates
 from samplers.base import Negatives, View
 
 LOOKS, TARGETS, TRUTHS = 5, 128, 32
@@ -153,9 +152,9 @@ class Diagnostics:
         else:
             assert negatives.ids is not None
             if negatives.ids.dim() == 1:
-                pull = gradient @ F.embedding(negatives.ids, view.table)
+                pull = gradient @ look_up(negatives.ids, view.table)
             else:
-                vectors = F.embedding(negatives.ids[rows], view.table)
+                vectors = look_up(negatives.ids[rows], view.table)
                 pull = torch.einsum("tk,tkd->td", gradient, vectors)
         self._add("negative_gradient", pull.norm(dim=1).sum(), len(rows))
 

@@ -22,8 +22,24 @@ from torch import Tensor
 warnings.filterwarnings("ignore", message="Sparse (CSR|CSC) tensor support is in beta")
 
 
+LARGE = 50_000
+"""With more items than these, the gradient of the item table holds only the rows that a step
+touches, and only they are updated: a step's cost is that of its batch, whatever the catalogue.  An
+untouched row's moments then wait unchanged for its next turn (lazy Adam, `torch.optim.SparseAdam`),
+where Adam would have let them decay and would have moved the row on."""
+
 DENSE_BELOW = 10
 """With so many items a candidate, or fewer, scoring them all and picking is faster on a CPU."""
+
+
+def is_large(n_rows: int) -> bool:
+    """Whether a table of so many rows is trained sparsely."""
+    return n_rows > LARGE
+
+
+def look_up(ids: Tensor, table: Tensor) -> Tensor:
+    """``[..., d]`` rows ``ids [...]`` of ``table [n_items + 1, d]``; differentiable."""
+    return F.embedding(ids, table, sparse=is_large(len(table)))
 
 
 def score_candidates(states: Tensor, table: Tensor, ids: Tensor) -> Tensor:
@@ -39,7 +55,7 @@ def score_candidates(states: Tensor, table: Tensor, ids: Tensor) -> Tensor:
     """
     if states.device.type != "cpu":
         # GPUs have the bandwidth for the gather, and their sparse kernels want sorted columns.
-        return torch.einsum("td,tkd->tk", states, F.embedding(ids, table))
+        return torch.einsum("td,tkd->tk", states, look_up(ids, table))
     if len(table) <= DENSE_BELOW * ids.shape[1]:
         return (states @ table.t()).gather(1, ids)
     scores: Tensor = _SampledProduct.apply(states, table, ids)
@@ -67,26 +83,33 @@ class _SampledProduct(torch.autograd.Function):
         values = grads[0].contiguous()
         need_states, need_table, _ = ctx.needs_input_grad
         grad_states = None
-        if need_states:  # a state's gradient is a weighted bag of item vectors,
+        if need_states:  # a weighted bag of item vectors
             grad_states = F.embedding_bag(ids, table, per_sample_weights=values, mode="sum")
         grad_table = None
-        if need_table:  # an item's one of states: those of the rows that it stands in
-            rows, offsets, weights = _transposed(ids, values, len(table))
-            grad_table = F.embedding_bag(
-                rows, states, offsets, per_sample_weights=weights, mode="sum",
-                include_last_offset=True,
-            )  # fmt: skip
+        if need_table and is_large(len(table)):
+            distinct, column = ids.unique(return_inverse=True)
+            touched = _gradient_of_items(states, column, values, len(distinct))
+            grad_table = torch.sparse_coo_tensor(
+                distinct[None], touched, table.shape, is_coalesced=True, check_invariants=False
+            )
+        elif need_table:
+            grad_table = _gradient_of_items(states, ids, values, len(table))
         return grad_states, grad_table, None
 
 
-def _transposed(ids: Tensor, values: Tensor, n_columns: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The sparse matrix with ``values [T, K]`` at columns ``ids [T, K]``, column by column:
-    rows ``[TK]``, offsets ``[n_columns + 1]`` and values ``[TK]``."""
+def _gradient_of_items(states: Tensor, ids: Tensor, values: Tensor, n_rows: int) -> Tensor:
+    """``[n_rows, d]``: an item's gradient is a weighted bag of the states that it was scored with.
+
+    Args:
+        states: ``[T, d]``.
+        ids: ``[T, K]`` rows of the table.
+        values: ``[T, K]`` gradients of the scores.
+        n_rows: of the table.
+    """
     T, K = ids.shape
     by_row = (values.numpy().reshape(-1), ids.numpy().reshape(-1), np.arange(0, T * K + 1, K))
-    by_column = sp.csr_array(by_row, shape=(T, n_columns)).tocsc()
-    return (
-        torch.from_numpy(by_column.indices),
-        torch.from_numpy(by_column.indptr),
-        torch.from_numpy(by_column.data),
+    by_item = sp.csr_array(by_row, shape=(T, n_rows)).tocsc()
+    rows, offsets, weights = map(torch.from_numpy, (by_item.indices, by_item.indptr, by_item.data))
+    return F.embedding_bag(
+        rows, states, offsets, per_sample_weights=weights, mode="sum", include_last_offset=True
     )

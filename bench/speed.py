@@ -8,6 +8,8 @@ a figure is the median over rounds.  Three yardsticks stand beside the systems:
 * plain: the loop of most published code, one padded prefix a row, candidates gathered and
   multiplied, with the same backbone and one uniform negative;
 * for evaluation: the bare product of states and item table with its top 20.
+
+With ``--growth DIR`` it shows instead how the cost of a step grows; see `bench.growth`.
 """
 
 from __future__ import annotations
@@ -15,12 +17,10 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import multiprocessing
 import statistics
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,16 +30,16 @@ import torch
 import torch.nn.functional as F
 
 import samplers
-from bench import datasets, environment
+from bench import datasets, environment, growth
 from bench.batches import prefix_windows
 from bench.cell import PRESETS, Cell, Component
 from bench.datasets.splits import Examples
 from bench.errors import UserError
 from bench.evaluation import rank_users
+from bench.isolated import in_own_process, peak_memory_mb
 from bench.planning import Plan, make_plan, parse_settings, preset_request
 from bench.pools import Targets
 from bench.training import Trainer, TrainingData
-from bench.worker import peak_memory_mb
 from samplers import Catalogue, Negatives, Sampler, View
 
 PHASES = ("backbone", "sampling", "scoring", "backward", "optimiser", "diagnostics")
@@ -268,6 +268,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 data_dir=datasets.data_directory(options.data_dir),
             )
         )
+        if options.growth is not None:
+            points = growth.measure(plan.cells, options.batches, options.threads)
+            for path in growth.write(points, options.growth):
+                print(path)
+            return 0
         costs = measure(plan, options.rounds, options.batches, device, options.memory)
         print(table(costs))
         ratios = {}
@@ -315,9 +320,7 @@ def _system(cell: Cell) -> str:
 
 
 def _peak_mb(cell: Cell, data: TrainingData, device: torch.device) -> float:
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as pool:
-        return pool.submit(_peak_of_one_epoch, cell, data, device).result()
+    return in_own_process(_peak_of_one_epoch, cell, data, device)
 
 
 def _peak_of_one_epoch(cell: Cell, data: TrainingData, device: torch.device) -> float:
@@ -345,6 +348,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--threads", type=int, default=1)
     add("--device", default="cpu", help="cpu (default) or cuda")
     add("--memory", action="store_true", help="peak memory too: an epoch each, in its own process")
+    add(
+        "--growth",
+        type=Path,
+        metavar="DIR",
+        help="instead: how a step's cost grows with items, N and interactions; table and plot",
+    )
     add("--json", type=Path, metavar="FILE", help="write the figures there, too")
     return parser
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,8 +117,7 @@ class Trainer:
         self.objective = objectives.registry.build(cell.objective.name, cell.objective.hyper)
         self.sampler = samplers.registry.build(cell.sampler.name, cell.sampler.hyper)
         self.generator = torch.Generator(device).manual_seed(self._negatives_seed)
-        parameters = [p for model in self.models for p in model.parameters()]
-        self._optimiser = torch.optim.Adam(parameters, lr=protocol.lr, fused=True)
+        self._optimisers, self._sparse = optimisers(self.models, protocol.lr)
 
         self._one_pass = all(m.causal for m in self.models)
         cut = one_pass_windows if self._one_pass else prefix_windows
@@ -182,12 +181,17 @@ class Trainer:
                 loss = loss + negatives.auxiliary
         watch.before_backward(views[0], drawn[0])
         watch.mark("scoring")
-        self._optimiser.zero_grad()
+        for optimiser in self._optimisers:
+            optimiser.zero_grad()
         loss.backward()
         watch.mark("backward")
         watch.record(views, drawn[0])
         watch.mark("diagnostics")
-        self._optimiser.step()
+        for table in self._sparse:
+            if table.grad is not None and not table.grad.is_sparse:  # a loss over the catalogue
+                table.grad = table.grad.to_sparse(1)
+        for optimiser in self._optimisers:
+            optimiser.step()
         watch.mark("optimiser")
         self.sampler.after_step(views)
         watch.mark("sampling")
@@ -235,6 +239,17 @@ def fit(
     for model, weights in zip(models, best_weights, strict=True):
         model.load_state_dict(weights)
     return Fitted(models, epochs, best_epoch)
+
+
+def optimisers(
+    models: Sequence[Backbone], lr: float
+) -> tuple[list[torch.optim.Optimizer], list[Tensor]]:
+    """Adam; for large item tables (`bench.scoring.LARGE`) lazy Adam, and which these are."""
+    large = [model.items.weight for model in models if model.items.sparse]
+    tables = set(map(id, large))
+    rest = [p for model in models for p in model.parameters() if id(p) not in tables]
+    adam: list[torch.optim.Optimizer] = [torch.optim.Adam(rest, lr=lr, fused=True)]
+    return adam + ([torch.optim.SparseAdam(large, lr=lr)] if large else []), large
 
 
 def _seed_default(seed: int, device: torch.device) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import resource
 import sys
 import time
 import traceback
@@ -31,6 +30,7 @@ from bench.evaluation import (
     rank_users,
     references,
 )
+from bench.isolated import peak_memory_mb
 from bench.registry import load_plugin
 from bench.store import Arrays, CellResult
 from bench.training import Epoch, Fitted, TrainingData, fit
@@ -223,9 +223,3 @@ def _progress_writer(task: Task) -> Callable[[Epoch], None]:
             temporary.replace(task.progress)
 
     return write
-
-
-def peak_memory_mb() -> float:
-    """Peak resident memory of this process, in MB (a worker runs many cells: an upper bound)."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

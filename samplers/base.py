@@ -8,12 +8,11 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from bench.pools import MAX_ROUNDS, Proposal, Targets
 from bench.registry import Registry
-from bench.scoring import score_candidates
+from bench.scoring import look_up, score_candidates
 
 registry: Registry[Sampler] = Registry("sampler", "samplers")
 register = registry.register
@@ -152,7 +151,7 @@ class View:
 
     def embed(self, ids: Tensor) -> Tensor:
         """``[T, K, d]`` item vectors of ``ids [T, K]``; differentiable."""
-        return F.embedding(ids, self.table)
+        return look_up(ids, self.table)
 
     @cached_property
     def positive_scores(self) -> Tensor:
@@ -227,7 +226,7 @@ class Negatives:
             return torch.einsum("td,tkd->tk", view.states, self.vectors)
         assert self.ids is not None
         if self.ids.dim() == 1:
-            return view.states @ F.embedding(self.ids, view.table).t()
+            return view.states @ look_up(self.ids, view.table).t()
         return view.score(self.ids)
 
 
