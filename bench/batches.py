@@ -111,6 +111,8 @@ class Batches:
     ) -> None:
         self._windows, self._batch_targets, self._seed = windows, batch_targets, seed
         self._device = device
+        columns = np.stack([windows.sequence, windows.start, windows.length, windows.first])
+        self._columns = torch.from_numpy(columns).to(device)
         self.items = torch.as_tensor(sequences.items, dtype=torch.int64, device=device)
         self.offsets = torch.as_tensor(sequences.offsets, device=device)
         self._users = torch.as_tensor(sequences.users, device=device)
@@ -149,10 +151,8 @@ class Batches:
 
     def _build(self, rows: Ints, epoch: int, generator: torch.Generator) -> Batch:
         table = self._windows
-        columns = np.stack(
-            [table.sequence[rows], table.start[rows], table.length[rows], table.first[rows]]
-        )
-        sequence, start, length, first = torch.from_numpy(columns).to(self._device)
+        chosen = torch.from_numpy(rows).to(self._device, non_blocking=True)
+        sequence, start, length, first = self._columns[:, chosen]
         L, T = int(table.length[rows].max()), int(table.n_targets[rows].sum())
 
         begin = self.offsets[sequence] + start

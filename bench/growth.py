@@ -27,7 +27,7 @@ import samplers
 from bench.cell import Cell, Component
 from bench.datasets.splits import Examples, Sequences
 from bench.evaluation import rank_users
-from bench.isolated import in_own_process, peak_memory_mb
+from bench.isolated import in_own_processes, peak_memory_mb
 from bench.training import Trainer, TrainingData
 
 AXES = {
@@ -79,7 +79,7 @@ def measure(cells: Sequence[Cell], steps: int, threads: int) -> pd.DataFrame:
         for value, cell in itertools.product(values, cells):
             print(f"\r{axis} = {value:<12,} {cell.sampler.name:<24}", end="", file=sys.stderr)
             sizes = BASE | {axis: value}
-            point = in_own_process(_measure_point, axis, sizes, cell, steps, threads)
+            (point,) = in_own_processes(1, _measure_point, axis, sizes, cell, steps, threads)
             rows.append(asdict(point))
     print(file=sys.stderr)
     return pd.DataFrame(rows)

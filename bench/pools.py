@@ -19,7 +19,7 @@ from torch import Tensor
 MAX_ROUNDS = 200
 """Redraws before what is left is drawn from an explicit list of legal items."""
 
-DENSE_BELOW = 16
+DENSE_BELOW = 8
 """With fewer items for each place in a pool, the pool is drawn from the whole catalogue by keys."""
 
 POOL_ROUNDS = 5

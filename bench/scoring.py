@@ -28,9 +28,6 @@ touches, and only they are updated: a step's cost is that of its batch, whatever
 untouched row's moments then wait unchanged for its next turn (lazy Adam, `torch.optim.SparseAdam`),
 where Adam would have let them decay and would have moved the row on."""
 
-DENSE_BELOW = 10
-"""With so many items a candidate, or fewer, scoring them all and picking is faster on a CPU."""
-
 
 def is_large(n_rows: int) -> bool:
     """Whether a table of so many rows is trained sparsely."""
@@ -56,7 +53,7 @@ def score_candidates(states: Tensor, table: Tensor, ids: Tensor) -> Tensor:
     if states.device.type != "cpu":
         # GPUs have the bandwidth for the gather, and their sparse kernels want sorted columns.
         return torch.einsum("td,tkd->tk", states, look_up(ids, table))
-    if len(table) <= DENSE_BELOW * ids.shape[1]:
+    if len(table) < ids.shape[1]:  # a row of so many entries is no sparse row
         return (states @ table.t()).gather(1, ids)
     scores: Tensor = _SampledProduct.apply(states, table, ids)
     return scores

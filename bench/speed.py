@@ -9,7 +9,8 @@ a figure is the median over rounds.  Three yardsticks stand beside the systems:
   multiplied, with the same backbone and one uniform negative;
 * for evaluation: the bare product of states and item table with its top 20.
 
-With ``--growth DIR`` it shows instead how the cost of a step grows; see `bench.growth`.
+With ``--growth DIR`` it shows instead how the cost of a step grows (see `bench.growth`), with
+``--parallel`` whether cells are best trained one by one or side by side.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import statistics
 import sys
 import time
@@ -36,7 +38,7 @@ from bench.cell import PRESETS, Cell, Component
 from bench.datasets.splits import Examples
 from bench.errors import UserError
 from bench.evaluation import rank_users
-from bench.isolated import in_own_process, peak_memory_mb
+from bench.isolated import in_own_processes, peak_memory_mb
 from bench.planning import Plan, make_plan, parse_settings, preset_request
 from bench.pools import Targets
 from bench.training import Trainer, TrainingData
@@ -233,6 +235,18 @@ def measure_evaluation(
     return statistics.median(ratios[1:])
 
 
+def measure_parallel(cell: Cell, data: TrainingData, batches: int) -> list[str]:
+    """Targets trained per second by one worker on all cores, and by a worker on each."""
+    cores = os.cpu_count() or 1
+    lines = []
+    for workers, threads in sorted({(1, cores), (cores, 1)}):
+        rates = in_own_processes(workers, _rate, cell, data, batches, threads)
+        lines.append(
+            f"{workers} workers × {threads} threads: {sum(rates):,.0f} targets/s, {_system(cell)}"
+        )
+    return lines
+
+
 def table(costs: Sequence[Cost]) -> str:
     """The costs as a Markdown table."""
     lines = [
@@ -272,6 +286,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             points = growth.measure(plan.cells, options.batches, options.threads)
             for path in growth.write(points, options.growth):
                 print(path)
+            return 0
+        if options.parallel:
+            for cell in plan.cells:
+                data = TrainingData.of(
+                    plan.datasets[cell.fingerprint], plan.splits[cell.fingerprint]
+                )
+                print("\n".join(measure_parallel(cell, data, options.batches)))
             return 0
         costs = measure(plan, options.rounds, options.batches, device, options.memory)
         print(table(costs))
@@ -319,8 +340,17 @@ def _system(cell: Cell) -> str:
     return cell.label.rpartition("/")[0]
 
 
+def _rate(cell: Cell, data: TrainingData, batches: int, threads: int) -> float:
+    """Targets per second of a worker, once it is warm."""
+    torch.set_num_threads(threads)
+    loop = Loop("", Trainer(cell, data, torch.device("cpu")))
+    for round_ in range(4):
+        loop.run(round_, batches)
+    return 1 / statistics.median(loop.rates[1:])
+
+
 def _peak_mb(cell: Cell, data: TrainingData, device: torch.device) -> float:
-    return in_own_process(_peak_of_one_epoch, cell, data, device)
+    return in_own_processes(1, _peak_of_one_epoch, cell, data, device)[0]
 
 
 def _peak_of_one_epoch(cell: Cell, data: TrainingData, device: torch.device) -> float:
@@ -353,6 +383,11 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="DIR",
         help="instead: how a step's cost grows with items, N and interactions; table and plot",
+    )
+    add(
+        "--parallel",
+        action="store_true",
+        help="instead: one worker on all cores against a worker on each",
     )
     add("--json", type=Path, metavar="FILE", help="write the figures there, too")
     return parser

@@ -8,7 +8,7 @@ import pytest
 import torch
 from support import CPU, cell_of, dataset_of, random_sequences
 
-from bench import speed
+from bench import growth, speed
 from bench.datasets.splits import make_split
 from bench.training import Trainer, TrainingData
 
@@ -64,3 +64,32 @@ def test_the_plain_loop_trains_the_same_pairs_to_the_same_loss():
                            + torch.nn.functional.softplus(s[negative])).detach()) / 3  # fmt: skip
     torch.manual_seed(3)
     torch.testing.assert_close(plain.step(rows), torch.tensor(expected))
+
+
+def test_growth_has_a_row_and_a_mark_for_every_point(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(growth, "AXES", {"items": [300, 600], "N": [5, 10], "interactions": [3000]})
+    monkeypatch.setattr(growth, "BASE", {"items": 300, "N": 5, "interactions": 3000})
+    # Here, not in a process of its own, which would take seconds to start.
+    monkeypatch.setattr(growth, "in_own_processes", lambda count, f, *given: [f(*given)])
+    arguments = ["--preset", "smoke", "--samplers", "uniform", "dns+", "--batches", "1"]
+    assert speed.main([*arguments, "--growth", str(tmp_path / "growth")]) == 0
+    table = (tmp_path / "growth" / "growth.md").read_text()
+    assert "synthetic" in table
+    for row in ("items = 600 | dns+", "N = 10 | dns+", "interactions = 3,000 | uniform"):
+        assert row in table
+    assert (tmp_path / "growth" / "growth.csv").read_text().count("\n") == 1 + 2 * 5
+    for suffix in ("png", "svg"):
+        assert (tmp_path / "growth" / f"growth.{suffix}").stat().st_size > 5000
+
+
+def test_workers_and_threads_are_compared_on_all_cores(monkeypatch):
+    monkeypatch.setattr(speed.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(speed, "in_own_processes", lambda count, f, *given: [f(*given)] * count)
+    threads = torch.get_num_threads()
+    try:
+        lines = speed.measure_parallel(cell_of(), DATA, 1)
+    finally:
+        torch.set_num_threads(threads)
+    assert [line.split(":")[0] for line in lines] == [
+        "1 workers × 2 threads", "2 workers × 1 threads"
+    ]  # fmt: skip
