@@ -159,3 +159,12 @@ def test_every_pair_learns_a_tiny_dataset_to_perfect_recall(backbone, sampler):
 @pytest.mark.parametrize("backbone", backbones.registry.names())
 def test_bpr_learns_it_too(backbone):
     assert learns_the_cycle(backbone, "dns+", "bpr") == 1.0
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", samplers.registry.names())
+def test_every_sampler_trains_on_a_gpu(name):
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    fitted = fit(cell_of(name, epochs=2), DATA, SPLIT.valid, torch.device("cuda"), ignore)
+    assert len(fitted.epochs) == 2
