@@ -127,18 +127,18 @@ def accuracy(ranks: Floats) -> dict[str, float]:
 
     With one relevant item a user, NDCG@K is 1 / log2(rank + 1) for rank <= K, else 0.
     """
-    return {name: float(gains.mean()) for name, gains in _gains(ranks).items()}
+    return {name: float(each.mean()) for name, each in gains(ranks).items()}
 
 
-def _gains(ranks: Floats) -> dict[str, Floats]:
+def gains(ranks: Floats) -> dict[str, Floats]:
     """What a held-out item at each of ``ranks`` contributes to each metric."""
-    gains = {}
+    found = {}
     for K in CUTOFFS:
         hit = ranks <= K
-        gains[f"recall@{K}"] = hit.astype(np.float64)
-        gains[f"ndcg@{K}"] = np.where(hit, 1 / np.log2(ranks + 1), 0.0)
-    gains["mrr"] = 1 / ranks
-    return gains
+        found[f"recall@{K}"] = hit.astype(np.float64)
+        found[f"ndcg@{K}"] = np.where(hit, 1 / np.log2(ranks + 1), 0.0)
+    found["mrr"] = 1 / ranks
+    return found
 
 
 def beyond_accuracy(top: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> dict[str, float]:
@@ -222,7 +222,7 @@ def references(data: TrainingData, test: Examples) -> dict[str, dict[str, float]
         if data.truth is not None:
             p = np.sort(data.truth(int(user), history))[::-1]
             each = np.arange(1, len(p) + 1, dtype=np.float64)
-            expected.append({name: float(p @ gains) for name, gains in _gains(each).items()})
+            expected.append({name: float(p @ gain) for name, gain in gains(each).items()})
     found = {"popularity": accuracy(ranks)}
     if expected:
         found["oracle"] = {

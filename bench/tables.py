@@ -32,6 +32,7 @@ def cells_of(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """A row a cell; namesakes run with several settings are told apart by what differs."""
     configs = [record["config"] for record in records]
     names = {
+        "key": [record["key"] for record in records],
         "dataset": dataset_names(configs),
         "backbone": told_apart(
             [c["backbone"]["name"] for c in configs], [c["backbone"]["hyper"] for c in configs]
@@ -41,6 +42,8 @@ def cells_of(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         ),
         "objective": [c["objective"]["name"] for c in configs],
         "seed": [c["seed"] for c in configs],
+        "models": [1 if c["peer"] is None else 2 for c in configs],
+        "best_epoch": [record["best_epoch"] for record in records],
     }
     rows = [
         {"synthetic": record["data"]["synthetic"], "test_users": record["data"]["test_users"]}

@@ -12,6 +12,7 @@ from test_store import result_of
 
 import samplers
 from bench import report
+from bench.comparison import comparisons
 from bench.errors import UserError
 from bench.store import Store
 
@@ -58,9 +59,9 @@ def test_synthetic_and_real_never_share_a_table(study, tmp_path):
 def test_other_protocols_and_objectives_get_tables_of_their_own(study, tmp_path):
     study.save(result_of(cell_of("dns", epochs=9), 0.4))
     study.save(result_of(cell_of("dns", objective="bpr"), 0.4))
-    comparisons = report.comparisons(study)
-    assert sorted(len(c.cells) for c in comparisons) == [1, 1, 7]
-    assert len({c.name for c in comparisons}) == 3
+    found = comparisons(study)
+    assert sorted(len(c.cells) for c in found) == [1, 1, 7]
+    assert len({c.name for c in found}) == 3
 
 
 def test_settings_and_splits_that_differ_are_told_apart(tmp_path):
@@ -68,7 +69,7 @@ def test_settings_and_splits_that_differ_are_told_apart(tmp_path):
     store.save(result_of(cell_of("dns+", hyper={"N": 5, "M": 1})))
     store.save(result_of(cell_of("dns+", hyper={"N": 5, "M": 2})))
     store.save(result_of(replace(cell_of("uniform"), split_digest="other" + "0" * 11)))
-    cells = report.comparisons(store)[0].cells
+    cells = comparisons(store)[0].cells
     assert set(cells["sampler"]) == {"dns+ (M=1)", "dns+ (M=2)", "uniform"}
     assert cells["dataset"].nunique() == 2
 
@@ -79,7 +80,7 @@ def test_samplers_with_a_loss_of_their_own_stand_in_every_table(tmp_path):
         store.save(result_of(cell_of("uniform", objective=objective)))
     store.save(result_of(cell_of("gbce"), 0.7))
     store.save(result_of(cell_of("in-batch", epochs=9)))
-    found = {c.name: c for c in report.comparisons(store)}
+    found = {c.name: c for c in comparisons(store)}
     assert set(found) == {
         "comparison-bce-synthetic", "comparison-bpr-synthetic", "comparison-own-synthetic",
     }  # fmt: skip
@@ -97,7 +98,7 @@ def test_a_sampler_that_is_not_registered_is_grouped_by_its_loss(tmp_path):
     gone = cell_of("dns", objective="gbce")
     store.save(result_of(replace(gone, sampler=replace(gone.sampler, name="a-plug-in"))))
     store.save(result_of(cell_of("uniform")))
-    names = {c.name for c in report.comparisons(store)}
+    names = {c.name for c in comparisons(store)}
     assert names == {"comparison-bce-synthetic", "comparison-gbce-synthetic"}
 
 

@@ -1,0 +1,166 @@
+"""What may stand in one table: a study's cells sorted into comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+import samplers
+from bench import tuning
+from bench.errors import UserError
+from bench.evaluation import gains
+from bench.store import Store
+from bench.tables import HEADLINE, METRICS, as_text, cells_of, dataset_names, sampler_order
+
+Record = Mapping[str, Any]
+
+REFERENCES = {"popularity": "popularity ranking", "oracle": "best reachable"}
+"""What accuracy is measured against, trained by nobody: stored name to its name in tables."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Cells that may be compared: one protocol, one objective, all real or all synthetic.
+
+    Samplers that are one method with a loss of their own stand in every comparison of the same
+    protocol and kind of data.
+
+    Attributes:
+        store: where its cells are.
+        name: of its files.
+        title: for tables and plots; says so when the data are synthetic.
+        cells: a row a cell: key, dataset, backbone, sampler, objective, seed, best epoch, number
+            of models trained, metrics and timings.
+        notes: dataset to its footnotes.
+        references: name in tables to dataset to its metrics.
+        own_loss: the samplers trained with a loss of their own, to that loss.
+    """
+
+    store: Store
+    name: str
+    title: str
+    cells: pd.DataFrame
+    notes: dict[str, list[str]]
+    references: dict[str, dict[str, dict[str, float]]]
+    own_loss: dict[str, str]
+
+    def backbones(self) -> Iterator[tuple[str, pd.DataFrame]]:
+        """Each backbone with its table, the layout of the paper's Table 3.
+
+        Dataset and metric down, samplers across (means over seeds), references last.
+        """
+        for backbone, cells in self.cells.groupby("backbone", sort=True):
+            yield str(backbone), self._table(cells)
+
+    def _table(self, cells: pd.DataFrame) -> pd.DataFrame:
+        names = sampler_order(cells)
+        means = cells.groupby(["dataset", "sampler"])[list(METRICS)].mean()
+        datasets = list(dict.fromkeys(cells["dataset"]))
+        values = [
+            [means.at[(d, s), metric] if (d, s) in means.index else None for s in names]
+            + [known.get(d, {}).get(metric) for known in self.references.values()]
+            for d in datasets
+            for metric in METRICS
+        ]
+        index = pd.MultiIndex.from_product(
+            [datasets, METRICS.values()], names=["dataset", "metric"]
+        )
+        columns = [*names, *self.references]
+        return pd.DataFrame(values, index=index, columns=columns, dtype=float)
+
+    def user_gains(self, metric: str = HEADLINE) -> dict[tuple[str, str], pd.DataFrame]:
+        """Per dataset and backbone what each test user contributes to a metric.
+
+        Returns:
+            ``(dataset, backbone)`` to a frame ``[users x samplers]``, means over the seeds that a
+            sampler has, indexed by user; only users whom all the samplers were tested on.
+        """
+        found = {}
+        for (dataset, backbone), cells in self.cells.groupby(["dataset", "backbone"]):
+            columns = {}
+            for sampler in sampler_order(cells):
+                keys = cells.loc[cells["sampler"] == sampler, "key"]
+                columns[sampler] = pd.concat(
+                    [self._gains_of(key, metric) for key in keys], axis=1
+                ).mean(axis=1)
+            found[str(dataset), str(backbone)] = pd.DataFrame(columns).dropna()
+        return found
+
+    def _gains_of(self, key: str, metric: str) -> pd.Series[float]:
+        arrays = self.store.arrays(key)
+        return pd.Series(gains(arrays["rank"])[metric], index=arrays["user"])
+
+
+def comparisons(store: Store) -> list[Comparison]:
+    """The study's cells, sorted into what may stand in one table.
+
+    Raises:
+        UserError: the study has no finished cell.
+    """
+    records = tuning.as_compared(store)
+    if not records:
+        raise UserError(f"{store.root}: no finished cell; run python -m bench.grid first")
+    result: list[Comparison] = []
+    names: set[str] = set()
+    for synthetic, loss, members in _groups(records):
+        name = f"comparison-{loss}{'-synthetic' * synthetic}"
+        while name in names:
+            name += "-other-protocol"
+        names.add(name)
+        protocol = members[0]["config"]["protocol"]
+        title = (
+            f"{'SYNTHETIC data' if synthetic else 'Real data'}, {loss} loss, "
+            f"split {protocol['split']}, d={protocol['dim']}, window {protocol['window']}, "
+            f"at most {protocol['epochs']} epochs"
+        )
+        cells = cells_of(members)
+        notes = {r["config"]["dataset"]: r["data"]["notes"] for r in members}
+        own = {
+            r["config"]["sampler"]["name"]: r["config"]["objective"]["name"]
+            for r in members
+            if _has_own_loss(r)
+        }
+        result.append(Comparison(store, name, title, cells, notes, _references(members), own))
+    return result
+
+
+def _groups(records: Sequence[Record]) -> Iterator[tuple[bool, str, list[Record]]]:
+    """Synthetic or not, the loss, and the cells that may stand together."""
+    kinds: dict[tuple[bool, str], tuple[dict[str, list[Record]], list[Record]]] = {}
+    for record in records:
+        kind = (bool(record["data"]["synthetic"]), as_text(record["config"]["protocol"]))
+        by_loss, with_own = kinds.setdefault(kind, ({}, []))
+        if _has_own_loss(record):
+            with_own.append(record)
+        else:
+            by_loss.setdefault(as_text(record["config"]["objective"]), []).append(record)
+    for (synthetic, _), (by_loss, with_own) in sorted(kinds.items(), key=lambda item: item[0]):
+        for _, members in sorted(by_loss.items()):
+            yield synthetic, members[0]["config"]["objective"]["name"], members + with_own
+        if not by_loss:
+            yield synthetic, "own", with_own
+
+
+def _has_own_loss(record: Record) -> bool:
+    """Whether the sampler goes with one loss alone; a plug-in that is not loaded counts as free."""
+    try:
+        return samplers.registry.get(record["config"]["sampler"]["name"]).objective is not None
+    except UserError:
+        return False
+
+
+def _references(records: Sequence[Record]) -> dict[str, dict[str, dict[str, float]]]:
+    """Name in tables to dataset to metrics; those that no dataset has are left out."""
+    names = dataset_names([record["config"] for record in records])
+    found = {
+        shown: {
+            name: record["data"]["references"][stored]
+            for name, record in zip(names, records, strict=True)
+            if stored in record["data"].get("references", {})
+        }
+        for stored, shown in REFERENCES.items()
+    }
+    return {shown: known for shown, known in found.items() if known}
