@@ -1,92 +1,54 @@
-"""The plot of a comparison."""
+"""The plots of a comparison, each as PNG and SVG."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
 
 import matplotlib
+from matplotlib.figure import Figure
 
-matplotlib.use("Agg")  # files only: no display is needed, or looked for
-import matplotlib.pyplot as plt
-import numpy as np
-import pandas as pd
-import seaborn as sns
-from matplotlib.lines import Line2D
+from bench import plot_buckets, plot_costs, plot_curves, plot_dots, plot_gains, plot_style
+from bench.comparison import Comparison
+from bench.plot_style import Looks, file_stem, looks_of
 
-from bench.tables import HEADLINE, sampler_order
-
-MARKERS = "osD^vPX*<>"
-"""Backbones differ by marker as well as by colour."""
-
-DASHES: tuple[Literal["--", ":"], ...] = ("--", ":")
-"""Of the reference lines, in their order."""
-
-PANEL_COLUMNS = 3
+__all__ = ["draw", "looks_of"]
 
 
-def dots(
-    title: str,
-    cells: pd.DataFrame,
-    references: Mapping[str, Mapping[str, Mapping[str, float]]],
-    path: Path,
-) -> None:
-    """Test NDCG@10: a panel a dataset, a row a sampler, a dot a backbone; bars span the seeds.
-
-    Samplers are named on the axis, so that eighteen of them need no eighteen colours.
+def draw(comparison: Comparison, folder: Path, looks: Looks | None = None) -> list[Path]:
+    """Draw all that a comparison has the numbers for; the same numbers give the same bytes.
 
     Args:
-        title: above the figure.
-        cells: dataset, backbone, sampler and the metric.
-        references: name to dataset to metrics; drawn as vertical lines.
-        path: where to save the PNG.
+        comparison: what to draw.
+        folder: where to write ``<comparison>.png`` (NDCG@10 of everything) and
+            ``<kind>-<comparison>[-<backbone>].png``, and ``.svg`` of each.
+        looks: of all samplers of the study, from `looks_of`; of the comparison's by default.
+
+    Returns:
+        The files.
     """
-    datasets, backbones = sorted(set(cells["dataset"])), sorted(set(cells["backbone"]))
-    samplers = sampler_order(cells)
-    sns.set_theme(style="whitegrid", context="paper")
-    colours = sns.color_palette("colorblind", len(backbones))
-    offsets = np.linspace(-0.3, 0.3, len(backbones)) if len(backbones) > 1 else np.zeros(1)
-    columns = min(PANEL_COLUMNS, len(datasets))
-    rows = -(-len(datasets) // columns)
-    figure, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(1.8 + 2.8 * columns, 1.5 + rows * (0.7 + 0.27 * max(3, len(samplers)))),
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
-    summary = cells.groupby(["dataset", "backbone", "sampler"])[HEADLINE].agg(
-        ["mean", "min", "max"]
-    )
-    for axis, dataset in zip(axes.flat, datasets, strict=False):
-        for backbone, colour, marker, offset in zip(
-            backbones, colours, MARKERS * len(backbones), offsets, strict=False
-        ):
-            found = summary.reindex([(dataset, backbone, sampler) for sampler in samplers])
-            heights = np.arange(len(samplers)) + offset
-            axis.hlines(heights, found["min"], found["max"], color=colour, linewidth=1)
-            axis.plot(found["mean"], heights, marker, color=colour, markersize=4.5)
-        for known, dash in zip(references.values(), DASHES, strict=False):
-            if dataset in known:
-                axis.axvline(known[dataset][HEADLINE], color="0.35", linestyle=dash, linewidth=1)
-        axis.set(title=dataset, xlabel="test NDCG@10", xlim=(0, None))
-        axis.locator_params(axis="x", nbins=4)
-        axis.set_yticks(range(len(samplers)), samplers)
-    axes[0, 0].set_ylim(len(samplers) - 0.5, -0.5)
-    for axis in axes.flat[len(datasets) :]:
-        axis.remove()
-    handles: list[Any] = [
-        Line2D([], [], color=colour, marker=marker, linestyle="none", label=backbone)
-        for backbone, colour, marker in zip(
-            backbones, colours, MARKERS * len(backbones), strict=False
-        )
-    ] + [
-        Line2D([], [], color="0.35", linestyle=dash, label=name)
-        for name, dash in zip(references, DASHES, strict=False)
-    ]
-    figure.legend(handles=handles, loc="outside right center", frameon=False)
-    figure.suptitle(title, fontsize="medium")
-    figure.savefig(path, dpi=160)
-    plt.close(figure)
+    looks = looks_of(comparison.cells["sampler"]) if looks is None else looks
+    written: list[Path] = []
+    with matplotlib.rc_context(plot_style.STYLE):
+        for stem, figure in _figures(comparison, looks):
+            written += plot_style.save(figure, folder / stem)
+    return written
+
+
+def _figures(comparison: Comparison, looks: Looks) -> Iterator[tuple[str, Figure]]:
+    """Each figure with the name of its file."""
+    yield comparison.name, plot_dots.figure_of(comparison)
+    name = comparison.name.removeprefix("comparison-")
+    gains = plot_gains.figure_of(comparison)
+    if gains is not None:
+        yield f"gains-{name}", gains
+    history = plot_curves.histories(comparison)
+    for kind, figures in {
+        "costs": plot_costs.figures(comparison, looks),
+        "validation": plot_curves.validation(comparison, history, looks),
+        "loss": plot_curves.loss(comparison, history, looks),
+        "diagnostics": plot_curves.diagnostics(comparison, history, looks),
+        "buckets": plot_buckets.figures(comparison, looks),
+    }.items():
+        for backbone, figure in figures:
+            yield file_stem(kind, name, backbone), figure

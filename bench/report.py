@@ -51,11 +51,11 @@ def write(study: Path, folder: Path) -> list[Path]:
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for comparison in comparisons(store):
-            picture = folder / f"{comparison.name}.png"
-            plots.dots(comparison.title, comparison.cells, comparison.references, picture)
-            written.append(picture)
-            put(f"{comparison.name}.md", _markdown(comparison, picture.name))
+        found = comparisons(store)
+        looks = plots.looks_of(name for each in found for name in each.cells["sampler"])
+        for comparison in found:
+            written += plots.draw(comparison, folder, looks)
+            put(f"{comparison.name}.md", _markdown(comparison, f"{comparison.name}.png"))
             put(f"{comparison.name}.tex", _latex(comparison))
             put(f"{comparison.name}.csv", comparison.cells.to_csv(index=False))
         for table in paper_tables.fill(tuning.reported(store)):
@@ -102,7 +102,7 @@ def _markdown(comparison: Comparison, picture: str) -> str:
             f"For reference, not trained and not marked: {', '.join(comparison.references)}.",
             "",
         ]
-    lines += [f"![test NDCG@10; bars span the seeds]({picture})", ""]
+    lines += [f"![test NDCG@10; bars are 95 % t-intervals over seeds]({picture})", ""]
     for backbone, table in comparison.backbones():
         lines += [f"## {backbone}", ""]
         rows = _rows(comparison, table, "**{}**", "<u>{}</u>", "")

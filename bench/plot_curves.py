@@ -1,0 +1,168 @@
+"""What happens over the epochs: validation accuracy, training loss, and what samplers draw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from bench import plot_style
+from bench.comparison import Comparison
+from bench.plot_style import COLUMN, WIDE, Looks
+from bench.tables import HEADLINE, sampler_order
+
+DIAGNOSTICS = {
+    "false_negatives": "false negatives\n(taken later)",
+    "true_false_negatives": "false negatives\n(true probability)",
+    "entropy": "entropy of\nthe draws",
+    "hardness": "hardness",
+    "agreement": "agreement of\nself and peer",
+    "negative_gradient": "gradient of\nthe negatives",
+}
+"""Column of ``epochs.csv`` to its name in the plot."""
+
+MARKS = 6
+"""Marks a line, so that lines are told apart and not hidden."""
+
+SEEDS = "Means over seeds, as far as all of them trained."
+
+
+def histories(comparison: Comparison) -> pd.DataFrame:
+    """Means over seeds of what ``epochs.csv`` holds, by dataset, backbone, sampler and epoch.
+
+    Seeds stop at different epochs.  A mean over those still training would jump where one stops,
+    so it ends there.
+    """
+    names = ["dataset", "backbone", "sampler"]
+    rows = [
+        comparison.store.epochs(cell["key"]).assign(**{name: cell[name] for name in names})
+        for cell in comparison.cells[["key", *names]].to_dict("records")
+    ]
+    epochs = pd.concat(rows, ignore_index=True).groupby([*names, "epoch"])
+    runs = comparison.cells.groupby(names)["key"].size()
+    means = epochs.mean(numeric_only=True)
+    reached = epochs.size()
+    all_of_them = runs.reindex(reached.index.droplevel("epoch")).to_numpy()
+    return means[reached.to_numpy() == all_of_them]
+
+
+def validation(
+    comparison: Comparison, history: pd.DataFrame, looks: Looks
+) -> Iterator[tuple[str, Figure]]:
+    """Validation NDCG@10 against the epoch: a figure a backbone, a panel a dataset."""
+    column = f"valid_{HEADLINE}"
+    yield from _curves(comparison, history, looks, column, "valid NDCG@10", "Validation")
+
+
+def loss(
+    comparison: Comparison, history: pd.DataFrame, looks: Looks
+) -> Iterator[tuple[str, Figure]]:
+    """Training loss against the epoch: a figure a backbone, a panel a dataset.
+
+    Losses of several kinds are no more comparable than metres and seconds, so samplers with a
+    loss of their own are left out, unless there are no others.
+    """
+    own = history.index.get_level_values("sampler").isin(list(comparison.own_loss))
+    left_out = bool(own.any() and not own.all())
+    note = " Without samplers that have a loss of their own." if left_out else ""
+    shown = history[~own] if left_out else history
+    yield from _curves(comparison, shown, looks, "loss", "training loss", "Training loss", note)
+
+
+def diagnostics(
+    comparison: Comparison, history: pd.DataFrame, looks: Looks
+) -> Iterator[tuple[str, Figure]]:
+    """What samplers draw (see `bench.diagnostics`): a figure a backbone.
+
+    A row a diagnostic, a column a dataset.  Where the true probabilities are known, false
+    negatives are told by them.
+    """
+    known = [name for name in DIAGNOSTICS if name in history and history[name].notna().any()]
+    if "true_false_negatives" in known:
+        known = [name for name in known if name != "false_negatives"]
+    for backbone, epochs in _by_backbone(history):
+        rows = [name for name in known if epochs[name].notna().any()]
+        datasets = list(epochs.index.unique("dataset"))
+        if not rows:
+            continue
+        width = COLUMN if len(datasets) <= 2 else max(WIDE, 0.6 + 1.05 * len(datasets))
+        figure = Figure(figsize=(width, 0.8 + 0.95 * len(rows)), layout="constrained")
+        axes = figure.subplots(
+            len(rows), len(datasets), squeeze=False, sharex="col", sharey="row"
+        )
+        drawn: set[str] = set()
+        for j, dataset in enumerate(datasets):
+            for i, name in enumerate(rows):
+                drawn |= _lines(axes[i, j], epochs.loc[dataset], name, looks)
+            axes[0, j].set_title(plot_style.wrapped(dataset, width / len(datasets)))
+            axes[-1, j].set_xlabel("epoch")
+        for axis, name in zip(axes[:, 0], rows, strict=True):
+            axis.set_ylabel(DIAGNOSTICS[name])
+        figure.align_ylabels(axes[:, 0])
+        _finish(figure, comparison, drawn, looks, f"What samplers draw, {backbone}. {SEEDS}")
+        yield backbone, figure
+
+
+def _curves(
+    comparison: Comparison,
+    history: pd.DataFrame,
+    looks: Looks,
+    column: str,
+    label: str,
+    heading: str,
+    note: str = "",
+) -> Iterator[tuple[str, Figure]]:
+    if column not in history:
+        return
+    for backbone, epochs in _by_backbone(history[history[column].notna()]):
+        datasets = list(epochs.index.unique("dataset"))
+        figure, axes = plot_style.panels(len(datasets), 1.75)
+        drawn: set[str] = set()
+        for axis, dataset in zip(axes, datasets, strict=True):
+            drawn |= _lines(axis, epochs.loc[dataset], column, looks)
+            axis.set(title=dataset, xlabel="epoch", ylabel=label)
+        _finish(figure, comparison, drawn, looks, f"{heading}, {backbone}. {SEEDS}{note}")
+        yield backbone, figure
+
+
+def _by_backbone(history: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Each backbone with its epochs, by dataset, sampler and epoch."""
+    for backbone in sorted(history.index.unique("backbone")):
+        yield str(backbone), history.xs(backbone, level="backbone")
+
+
+def _lines(axis: Axes, epochs: pd.DataFrame, column: str, looks: Looks) -> set[str]:
+    """Draw a line a sampler; returns the samplers."""
+    axis.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True, min_n_ticks=1))
+    axis.yaxis.set_major_locator(MaxNLocator(nbins=4))
+    drawn = set()
+    for i, (sampler, look) in enumerate(looks.items()):
+        if sampler not in epochs.index.unique("sampler"):
+            continue
+        values = epochs.loc[sampler, column].dropna()
+        if values.empty:
+            continue
+        every = max(1, len(values) // MARKS)
+        axis.plot(
+            values.index,
+            values,
+            color=look.colour,
+            linestyle=look.dash,
+            marker=look.marker,
+            markersize=2.5,
+            markevery=(i % every, every),
+            linewidth=0.9,
+        )
+        drawn.add(sampler)
+    return drawn
+
+
+def _finish(
+    figure: Figure, comparison: Comparison, drawn: set[str], looks: Looks, heading: str
+) -> None:
+    order = [name for name in sampler_order(comparison.cells) if name in drawn]
+    plot_style.add_legend(figure, plot_style.sampler_handles(looks, order, lines=True))
+    plot_style.set_title(figure, heading, comparison.title)

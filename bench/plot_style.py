@@ -1,0 +1,171 @@
+"""What all plots share: looks of samplers, sizes, titles, legends, and files.
+
+Figures are drawn at the size at which they are printed, a column or the full width of a
+two-column paper, with text of 6 points and more.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bench.tables import BASELINE
+
+COLUMN, WIDE = 3.4, 7.0
+"""Widths of figures in inches: a column of a two-column paper, and both."""
+
+DPI = 250
+
+STYLE: dict[str, Any] = sns.axes_style("whitegrid") | {
+    "axes.labelsize": 7,
+    "axes.linewidth": 0.6,
+    "axes.titlesize": 7.5,
+    "figure.dpi": DPI,
+    "figure.titlesize": 7.5,
+    "font.size": 7,
+    "grid.linewidth": 0.4,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "lines.linewidth": 1.0,
+    "lines.markersize": 3.5,
+    "svg.hashsalt": "bench",  # or element ids, and with them the files, differ from run to run
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+}
+"""Settings of matplotlib that every figure is made and saved under."""
+
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
+"""Okabe and Ito's, safe for the colour-blind, less the yellow that white paper swallows."""
+
+MARKERS = ("s", "^", "D", "v", "P", "X", "<", "o", ">", "p", "*")
+"""As many as have no divisor in common with the colours, so that pairs repeat late."""
+
+DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
+
+BASELINE_COLOUR = "black"
+
+CHARACTER = 0.056
+"""Width in inches of a character of text of 7 points, on average; a little too much."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a sampler is drawn, in every plot."""
+
+    colour: str
+    marker: str
+    dash: Any
+
+
+Looks = Mapping[str, Look]
+
+
+def looks_of(samplers: Iterable[str]) -> dict[str, Look]:
+    """A look for each sampler: its own colour for the first few, then its own mark and dash too.
+
+    Args:
+        samplers: all that a study has, so that its plots agree; the order does not matter.
+    """
+    others = sorted(set(samplers) - {BASELINE})
+    looks = {BASELINE: Look(BASELINE_COLOUR, "o", "-")}
+    for i, name in enumerate(others):
+        looks[name] = Look(
+            COLOURS[i % len(COLOURS)],
+            MARKERS[i % len(MARKERS)],
+            DASHES[i // len(COLOURS) % len(DASHES)],
+        )
+    return looks
+
+
+def panels(n: int, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure of ``n`` panels: two a row in a column's width, more in the full width.
+
+    Args:
+        n: number of panels.
+        height: of a panel, in inches.
+    """
+    columns = 2 if n in (2, 4) else min(3, n)
+    rows = -(-n // columns)
+    figure = Figure(
+        figsize=(COLUMN if columns <= 2 else WIDE, 0.9 + rows * height), layout="constrained"
+    )
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axis in axes[n:]:
+        axis.remove()
+    return figure, axes[:n]
+
+
+def set_title(figure: Figure, *parts: str) -> None:
+    """Write the parts above the figure, each on lines of its own, wrapped to its width."""
+    figure.suptitle("\n".join(wrapped(part, figure.get_figwidth()) for part in parts))
+
+
+def wrapped(text: str, width: float) -> str:
+    """Text in lines that fit into so many inches."""
+    return textwrap.fill(text, max(10, int(width / CHARACTER)), break_on_hyphens=False)
+
+
+def add_legend(figure: Figure, handles: Sequence[Any], below: float = 0.0) -> None:
+    """A legend below the panels, in as many columns as fit.
+
+    Args:
+        figure: grows by the height of the legend.
+        handles: what it explains.
+        below: inches of other things that take part of the figure's width, none by default.
+    """
+    width = figure.get_figwidth() - below
+    for handle in handles:
+        handle.set_label(wrapped(str(handle.get_label()), width - 0.5))
+    lines = [line for handle in handles for line in str(handle.get_label()).split("\n")]
+    entry = 0.42 + CHARACTER * max(map(len, lines))
+    rows = -(-len(handles) // max(1, int(width / entry)))
+    columns = -(-len(handles) // rows)
+    figure.set_figheight(figure.get_figheight() + 0.13 * rows * (1 + len(lines) - len(handles)))
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=columns,
+        handlelength=2.2,
+        columnspacing=1.0,
+        labelspacing=0.3,
+        borderpad=0.2,
+    )
+
+
+def sampler_handles(looks: Looks, samplers: Iterable[str], lines: bool) -> list[Line2D]:
+    """What a legend says of samplers, drawn as lines or as points."""
+    return [
+        Line2D(
+            [],
+            [],
+            color=looks[name].colour,
+            marker=looks[name].marker,
+            linestyle=looks[name].dash if lines else "none",
+            label=name,
+        )
+        for name in samplers
+    ]
+
+
+def file_stem(*parts: str) -> str:
+    """A file name of parts that may hold anything, ``mamba4rec (layers=1)`` for one."""
+    return "-".join(re.sub(r"[^\w.+=-]+", "-", part).strip("-") for part in parts)
+
+
+def save(figure: Figure, path: Path) -> list[Path]:
+    """Save as PNG and SVG, the same bytes for the same figure; ``path`` has no suffix."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # it has done its work, and need not for each file again
+    files = [path.with_name(f"{path.name}{suffix}") for suffix in (".png", ".svg")]
+    for file, metadata in zip(files, ({"Software": None}, {"Date": None}), strict=True):
+        figure.savefig(file, dpi=DPI, metadata=metadata)
+    return files
