@@ -41,7 +41,8 @@ def figures(comparison: Comparison, looks: Looks) -> Iterator[tuple[str, Figure]
                 _draw_groups(axis, part, drawn, looks)
                 axis.set_title(f"{dataset}, {KINDS[kind]}" if width == WIDE else dataset)
             row[0].set_ylabel("test NDCG@10")
-            row[0].set_ylim(bottom=0)
+            highest = chosen.loc[chosen["dataset"] == dataset, HEADLINE].max()
+            row[0].set_ylim(0, 1.08 * highest or 1)
             row[0].yaxis.set_major_locator(MaxNLocator(nbins=4))
         for axis, kind in zip(axes[-1], kinds, strict=True):
             axis.set_xlabel(f"{KINDS[kind]}\n(test users)")
@@ -75,12 +76,10 @@ def _draw_groups(axis: Axes, part: pd.DataFrame, samplers: list[str], looks: Loo
         heights = [means.get((sampler, bucket), np.nan) for bucket in buckets]
         look = looks[sampler]
         places = np.arange(len(buckets)) + offset
-        axis.plot(places, heights, look.marker, color=look.colour, markersize=3, clip_on=False)
+        axis.plot(places, heights, look.marker, color=look.colour, markersize=3)
     for edge in range(1, len(buckets)):
         axis.axvline(edge - 0.5, color="0.85", linewidth=0.5)
     users = part.groupby("bucket")["users"].max()
-    axis.set_xticks(
-        range(len(buckets)), [f"{bucket}\n({users[bucket]:g})" for bucket in buckets]
-    )
+    axis.set_xticks(range(len(buckets)), [f"{bucket}\n({users[bucket]:g})" for bucket in buckets])
     axis.set_xlim(-0.5, max(0.5, len(buckets) - 0.5))
     axis.grid(axis="x", visible=False)

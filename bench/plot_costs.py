@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator, Sequence
-from itertools import product
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
-from matplotlib.transforms import Bbox
 
 from bench import plot_style
 from bench.comparison import Comparison
@@ -22,8 +21,23 @@ from bench.tables import HEADLINE, sampler_order
 
 SECONDS = "train_s_to_best"
 MOST_TICKS = 4
+STEPS = (
+    (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9),
+    (1, 1.5, 2, 3, 5, 7),
+    (1, 2, 5),
+    (1, 3),
+    (1,),
+)
+"""Numbers that ticks may stand at, within a decade; from dense to sparse."""
+
+GAPS = (2, 6, 11, 17, 24, 32, 42, 54)
+"""Points between a sampler and its name that are tried."""
+
+NEAR = 6
+"""Points between a sampler and its name up to which no line need tie them."""
+
 FRONT_COLOUR = "0.45"
-Boxes = list[Bbox]
+Floats = npt.NDArray[np.float64]
 
 
 def figures(comparison: Comparison, looks: Looks) -> Iterator[tuple[str, Figure]]:
@@ -45,15 +59,14 @@ def figures(comparison: Comparison, looks: Looks) -> Iterator[tuple[str, Figure]
         figure, axes = plot_style.panels(len(datasets), 2.0)
         for axis, dataset in zip(axes, datasets, strict=True):
             _draw_points(axis, found.loc[dataset], looks)
-            axis.set(title=dataset, xlabel="training to the best epoch, s", ylabel="test NDCG@10")
+            axis.set(title=dataset, xlabel="seconds to best epoch", ylabel="test NDCG@10")
         drawn = set(found.index.unique("sampler"))
         order = [name for name in sampler_order(comparison.cells) if name in drawn]
         front = Line2D([], [], color=FRONT_COLOUR, linewidth=0.8, label="Pareto front")
         handles = plot_style.sampler_handles(looks, order, lines=False)
         plot_style.add_legend(figure, [*handles, front])
         plot_style.set_title(figure, f"Accuracy and cost, {backbone}.", comparison.title)
-        figure.draw_without_rendering()  # where a name has room depends on where all else stands
-        figure.set_layout_engine("none")
+        plot_style.lay_out(figure)  # where a name has room depends on where all else stands
         for axis, dataset in zip(axes, datasets, strict=True):
             _name_front(axis, found.loc[dataset])
         yield str(backbone), figure
@@ -87,7 +100,7 @@ def log_ticks(low: float, high: float) -> list[float]:
     """Round numbers between two positive ones, as many as have room."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks: list[float] = []
-    for steps in ((1, 1.5, 2, 2.5, 3, 4, 5, 6, 8), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,)):
+    for steps in STEPS:
         ticks = [10.0**d * step for d in decades for step in steps if low <= 10.0**d * step <= high]
         if len(ticks) <= MOST_TICKS:
             return ticks
@@ -97,24 +110,19 @@ def log_ticks(low: float, high: float) -> list[float]:
 def _name_front(axis: Axes, points: pd.DataFrame) -> None:
     """Write the names where they cover neither one another nor points, as near as can be."""
     unit = axis.get_figure(root=True).dpi / 72  # type: ignore[union-attr]
-    inside = axis.get_window_extent()
-    centres = dict(
-        zip(
-            points.index,
-            axis.transData.transform(points[[SECONDS, HEADLINE]].to_numpy()),
-            strict=True,
-        )
-    )
-    radius = 2.2 * unit
-    taken = [
-        Bbox.from_extents(x - radius, y - radius, x + radius, y + radius)
-        for x, y in centres.values()
-    ]
-    for sampler in pareto_front(points):
-        x, y = points.loc[sampler, [SECONDS, HEADLINE]]
+    places = axis.transData.transform(points[[SECONDS, HEADLINE]].to_numpy())
+    centres = dict(zip(points.index, places, strict=True))
+    front = pareto_front(points)
+    taken = [np.concatenate([xy - 2.2 * unit, xy + 2.2 * unit]) for xy in places]
+    for start, end in itertools.pairwise(centres[sampler] for sampler in front):
+        corner = np.array([end[0], start[1]])
+        for one, other in ((start, corner), (corner, end)):  # the steps of the front's line
+            low, high = np.minimum(one, other), np.maximum(one, other)
+            taken.append(np.concatenate([low - unit / 2, high + unit / 2]))
+    for sampler in front:
         name = axis.annotate(
             plot_style.wrapped(sampler, 1.1),
-            (x, y),
+            tuple(points.loc[sampler, [SECONDS, HEADLINE]]),
             xytext=(0, 0),
             textcoords="offset points",
             ha="center",
@@ -123,49 +131,45 @@ def _name_front(axis: Axes, points: pd.DataFrame) -> None:
             arrowprops={"arrowstyle": "-", "linewidth": 0.3, "color": "0.4", "shrinkB": 2},
             annotation_clip=False,
         )
-        size = name.get_window_extent()
-        shift, box = _best_place(
-            centres[sampler], (size.width, size.height), taken, inside, unit
-        )
-        name.set_position(shift)
-        taken.append(box)
+        box = name.get_window_extent()
+        size = np.array([box.width, box.height]) / 2 + unit  # with some room around
+        inside = np.array(axis.get_window_extent().extents)
+        shift, gap = _best_place(centres[sampler], size, np.array(taken), inside, unit)
+        name.set_position(tuple(shift / unit))
+        assert name.arrow_patch is not None
+        name.arrow_patch.set_visible(gap > NEAR)
+        middle = centres[sampler] + shift
+        taken.append(np.concatenate([middle - size, middle + size]))
 
 
 def _best_place(
-    centre: npt.NDArray[np.float64],
-    size: tuple[float, float],
-    taken: Sequence[Bbox],
-    inside: Bbox,
-    unit: float,
-) -> tuple[tuple[float, float], Bbox]:
+    centre: Floats, size: Floats, taken: Floats, inside: Floats, unit: float
+) -> tuple[Floats, float]:
     """Of places around a point the one that covers least, then the nearest.
 
     Args:
         centre: of the point, in pixels.
-        size: width and height of the text, in pixels.
-        taken: what should not be covered.
-        inside: what should not be left.
+        size: half the text's width and height, in pixels.
+        taken: ``[boxes, 4]`` what should not be covered: left, bottom, right, top.
+        inside: the box that should not be left.
         unit: pixels a point.
 
     Returns:
-        The text's place relative to the centre in points, and its box in pixels.
+        How far the text's centre is from the point, in pixels, and the points between the two.
     """
-    best = (math.inf, (0.0, 0.0), inside)
-    for distance, angle in product((0, 4, 9, 15, 22, 30, 40, 52), np.linspace(0, 2 * np.pi, 24)):
-        dx = math.cos(angle) * (size[0] / 2 + (3 + distance) * unit)
-        dy = math.sin(angle) * (size[1] / 2 + (3 + distance) * unit)
-        x, y = centre[0] + dx - size[0] / 2, centre[1] + dy - size[1] / 2
-        box = Bbox.from_bounds(x, y, *size)
-        roomy = Bbox.from_bounds(x - unit, y - unit, size[0] + 2 * unit, size[1] + 2 * unit)
-        covered = sum(_overlap(roomy, other) for other in taken)
-        outside = size[0] * size[1] - _overlap(box, inside)
-        cost = 100 * covered + 1000 * max(0.0, outside) + math.hypot(dx, dy)
-        if cost < best[0]:
-            best = (cost, (dx / unit, dy / unit), roomy)
-    return best[1], best[2]
+    gaps, angles = np.meshgrid(GAPS, np.linspace(0, 2 * np.pi, 24, endpoint=False), indexing="ij")
+    directions = np.stack([np.cos(angles.ravel()), np.sin(angles.ravel())], axis=1)
+    shifts = directions * (size + unit * gaps.ravel()[:, None])
+    low, high = centre + shifts - size, centre + shifts + size
+    covered = _shared(low[:, None], high[:, None], taken[:, :2], taken[:, 2:]).sum(axis=1)
+    outside = 4 * size.prod() - _shared(low, high, inside[:2], inside[2:])
+    cost = 100 * covered + 1000 * outside.round(6) + np.hypot(*shifts.T)
+    best = int(cost.argmin())
+    return shifts[best], float(gaps.ravel()[best])
 
 
-def _overlap(one: Bbox, other: Bbox) -> float:
-    width = min(one.x1, other.x1) - max(one.x0, other.x0)
-    height = min(one.y1, other.y1) - max(one.y0, other.y0)
-    return width * height if width > 0 and height > 0 else 0.0
+def _shared(low: Floats, high: Floats, other_low: Floats, other_high: Floats) -> Floats:
+    """Areas that boxes have in common."""
+    sides = np.minimum(high, other_high) - np.maximum(low, other_low)
+    area: Floats = sides.clip(min=0).prod(axis=-1)
+    return area

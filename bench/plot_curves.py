@@ -27,7 +27,7 @@ DIAGNOSTICS = {
 MARKS = 6
 """Marks a line, so that lines are told apart and not hidden."""
 
-SEEDS = "Means over seeds, as far as all of them trained."
+SEEDS = " Means over seeds, as far as all of them trained."
 
 
 def histories(comparison: Comparison) -> pd.DataFrame:
@@ -42,11 +42,10 @@ def histories(comparison: Comparison) -> pd.DataFrame:
         for cell in comparison.cells[["key", *names]].to_dict("records")
     ]
     epochs = pd.concat(rows, ignore_index=True).groupby([*names, "epoch"])
-    runs = comparison.cells.groupby(names)["key"].size()
+    runs = comparison.cells.groupby(names).size().to_dict()
     means = epochs.mean(numeric_only=True)
     reached = epochs.size()
-    all_of_them = runs.reindex(reached.index.droplevel("epoch")).to_numpy()
-    return means[reached.to_numpy() == all_of_them]
+    return means[reached.to_numpy() == [runs[key[:-1]] for key in reached.index]]
 
 
 def validation(
@@ -65,9 +64,10 @@ def loss(
     Losses of several kinds are no more comparable than metres and seconds, so samplers with a
     loss of their own are left out, unless there are no others.
     """
-    own = history.index.get_level_values("sampler").isin(list(comparison.own_loss))
+    registered = history.index.get_level_values("sampler").str.partition(" (").get_level_values(0)
+    own = registered.isin(list(comparison.own_loss))
     left_out = bool(own.any() and not own.all())
-    note = " Without samplers that have a loss of their own." if left_out else ""
+    note = " Without samplers that have their own loss." if left_out else ""
     shown = history[~own] if left_out else history
     yield from _curves(comparison, shown, looks, "loss", "training loss", "Training loss", note)
 
@@ -90,9 +90,7 @@ def diagnostics(
             continue
         width = COLUMN if len(datasets) <= 2 else max(WIDE, 0.6 + 1.05 * len(datasets))
         figure = Figure(figsize=(width, 0.8 + 0.95 * len(rows)), layout="constrained")
-        axes = figure.subplots(
-            len(rows), len(datasets), squeeze=False, sharex="col", sharey="row"
-        )
+        axes = figure.subplots(len(rows), len(datasets), squeeze=False, sharex="col", sharey="row")
         drawn: set[str] = set()
         for j, dataset in enumerate(datasets):
             for i, name in enumerate(rows):
@@ -102,7 +100,7 @@ def diagnostics(
         for axis, name in zip(axes[:, 0], rows, strict=True):
             axis.set_ylabel(DIAGNOSTICS[name])
         figure.align_ylabels(axes[:, 0])
-        _finish(figure, comparison, drawn, looks, f"What samplers draw, {backbone}. {SEEDS}")
+        _finish(figure, comparison, drawn, looks, f"What samplers draw, {backbone}.")
         yield backbone, figure
 
 
@@ -124,39 +122,35 @@ def _curves(
         for axis, dataset in zip(axes, datasets, strict=True):
             drawn |= _lines(axis, epochs.loc[dataset], column, looks)
             axis.set(title=dataset, xlabel="epoch", ylabel=label)
-        _finish(figure, comparison, drawn, looks, f"{heading}, {backbone}. {SEEDS}{note}")
+        _finish(figure, comparison, drawn, looks, f"{heading}, {backbone}.{note}")
         yield backbone, figure
 
 
 def _by_backbone(history: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Each backbone with its epochs, by dataset, sampler and epoch."""
-    for backbone in sorted(history.index.unique("backbone")):
-        yield str(backbone), history.xs(backbone, level="backbone")
+    for backbone, epochs in history.groupby(level="backbone"):
+        yield str(backbone), epochs.droplevel("backbone")
 
 
 def _lines(axis: Axes, epochs: pd.DataFrame, column: str, looks: Looks) -> set[str]:
     """Draw a line a sampler; returns the samplers."""
     axis.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True, min_n_ticks=1))
     axis.yaxis.set_major_locator(MaxNLocator(nbins=4))
-    drawn = set()
-    for i, (sampler, look) in enumerate(looks.items()):
-        if sampler not in epochs.index.unique("sampler"):
-            continue
-        values = epochs.loc[sampler, column].dropna()
-        if values.empty:
-            continue
+    drawn: set[str] = set()
+    for sampler, values in epochs[column].dropna().groupby(level="sampler"):
+        look = looks[str(sampler)]
         every = max(1, len(values) // MARKS)
         axis.plot(
-            values.index,
+            values.index.get_level_values("epoch"),
             values,
             color=look.colour,
             linestyle=look.dash,
             marker=look.marker,
             markersize=2.5,
-            markevery=(i % every, every),
+            markevery=(len(drawn) % every, every),
             linewidth=0.9,
         )
-        drawn.add(sampler)
+        drawn.add(str(sampler))
     return drawn
 
 
@@ -165,4 +159,5 @@ def _finish(
 ) -> None:
     order = [name for name in sampler_order(comparison.cells) if name in drawn]
     plot_style.add_legend(figure, plot_style.sampler_handles(looks, order, lines=True))
-    plot_style.set_title(figure, heading, comparison.title)
+    seeds = SEEDS if comparison.cells["seed"].nunique() > 1 else ""
+    plot_style.set_title(figure, heading + seeds, comparison.title)

@@ -19,7 +19,7 @@ from bench.tables import HEADLINE, sampler_order
 MARKERS = "osD^vPX*<>"
 """Backbones differ by marker as well as by colour."""
 
-DASHES = ("--", ":")
+DASHES: tuple[Any, ...] = ("--", ":")
 """Of the reference lines, in their order."""
 
 CONFIDENCE = 0.95
@@ -38,7 +38,7 @@ def figure_of(comparison: Comparison) -> Figure:
     samplers = sampler_order(cells)
     labels = [plot_style.wrapped(name, 1.3) for name in samplers]
     lines = max(label.count("\n") + 1 for label in labels)
-    row = max(0.11 * lines, 0.06 + 0.035 * len(backbones), 0.13)
+    row = max(0.11 * lines, 0.05 + 0.028 * len(backbones), 0.13)
     figure, axes = plot_style.panels(len(datasets), 0.5 + row * max(3, len(samplers)))
     summary = intervals(cells)
     looks = _looks(backbones)

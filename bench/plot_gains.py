@@ -14,10 +14,10 @@ from bench.comparison import Comparison
 from bench.plot_style import COLUMN, WIDE
 from bench.tables import BASELINE, HEADLINE, sampler_order
 
-CELL_WIDTH, CELL_HEIGHT = 0.34, 0.16
+CELL_WIDTH, CELL_HEIGHT = 0.27, 0.16
 PALETTE = "RdBu"
 MOST = 100.0
-"""Improvement in % at which the colour ends, at most, so that one outlier does not pale the rest."""
+"""Improvement in % at which the colour ends, so that an outlier does not pale the rest."""
 
 MISSING = "0.82"
 
@@ -60,7 +60,7 @@ def figure_of(comparison: Comparison) -> Figure | None:
     figure.colorbar(
         matplotlib.cm.ScalarMappable(norm, PALETTE),
         ax=axes[: len(backbones)],
-        label=f"improvement over {BASELINE}, %",
+        label=f"% over {BASELINE}",
         extend="both" if np.nanmax(np.abs(gains.to_numpy())) > MOST else "neither",
         aspect=30,
         shrink=min(1.0, 2.5 / (rows * height)),
@@ -89,7 +89,16 @@ def _draw_panel(axis: Axes, table: pd.DataFrame, norm: Normalize) -> None:
     for (i, j), value in np.ndenumerate(values):
         if np.isfinite(value):
             dark = abs(value) > 0.65 * norm.vmax  # type: ignore[operator]
-            text = f"{value:+.1f}" if abs(value) < 9.95 else f"{value:+.0f}"
             colour = "white" if dark else "black"
-            axis.text(j + 0.5, i + 0.5, text, ha="center", va="center", size=6, color=colour)
+            axis.text(
+                j + 0.5, i + 0.5, _short(value), ha="center", va="center", size=6, color=colour
+            )
     axis.set_xticks(np.arange(table.shape[1]) + 0.5, table.columns)
+
+
+def _short(value: float) -> str:
+    """A percentage in four characters; from tenfold on, the factor."""
+    if value >= 999.5:
+        return f"×{1 + value / 100:.0f}"
+    digits = 1 if abs(value) < 9.95 else 0
+    return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "−")

@@ -23,12 +23,13 @@ from bench.tables import BASELINE
 COLUMN, WIDE = 3.4, 7.0
 """Widths of figures in inches: a column of a two-column paper, and both."""
 
-DPI = 250
+DPI = 220
 
-STYLE: dict[str, Any] = sns.axes_style("whitegrid") | {
+STYLE: Any = sns.axes_style("whitegrid") | {
     "axes.labelsize": 7,
     "axes.linewidth": 0.6,
     "axes.titlesize": 7.5,
+    "axes.titley": 1.0,  # looking for what is in a title's way takes long
     "figure.dpi": DPI,
     "figure.titlesize": 7.5,
     "font.size": 7,
@@ -114,22 +115,17 @@ def wrapped(text: str, width: float) -> str:
     return textwrap.fill(text, max(10, int(width / CHARACTER)), break_on_hyphens=False)
 
 
-def add_legend(figure: Figure, handles: Sequence[Any], below: float = 0.0) -> None:
-    """A legend below the panels, in as many columns as fit.
-
-    Args:
-        figure: grows by the height of the legend.
-        handles: what it explains.
-        below: inches of other things that take part of the figure's width, none by default.
-    """
-    width = figure.get_figwidth() - below
+def add_legend(figure: Figure, handles: Sequence[Any]) -> None:
+    """A legend below the panels, in as few rows as the width allows; the figure grows by it."""
+    width = figure.get_figwidth()
     for handle in handles:
         handle.set_label(wrapped(str(handle.get_label()), width - 0.5))
-    lines = [line for handle in handles for line in str(handle.get_label()).split("\n")]
-    entry = 0.42 + CHARACTER * max(map(len, lines))
-    rows = -(-len(handles) // max(1, int(width / entry)))
+    labels = [str(handle.get_label()).split("\n") for handle in handles]
+    widths = [0.47 + CHARACTER * max(map(len, lines)) for lines in labels]
+    rows = next(rows for rows in range(1, len(handles) + 1) if _legend_width(widths, rows) <= width)
     columns = -(-len(handles) // rows)
-    figure.set_figheight(figure.get_figheight() + 0.13 * rows * (1 + len(lines) - len(handles)))
+    height = rows * max(map(len, labels))
+    figure.set_figheight(figure.get_figheight() + 0.13 * height)
     figure.legend(
         handles=handles,
         loc="outside lower center",
@@ -139,6 +135,20 @@ def add_legend(figure: Figure, handles: Sequence[Any], below: float = 0.0) -> No
         labelspacing=0.3,
         borderpad=0.2,
     )
+
+
+def _legend_width(widths: Sequence[float], rows: int) -> float:
+    """Of entries put into columns as matplotlib does, the first ones longer by one."""
+    columns = -(-len(widths) // rows)
+    if columns == 1:
+        return 0.0  # it cannot be made narrower
+    shortest, longer = divmod(len(widths), columns)
+    total, start = 0.0, 0
+    for column in range(columns):
+        end = start + shortest + (column < longer)
+        total += max(widths[start:end])
+        start = end
+    return total
 
 
 def sampler_handles(looks: Looks, samplers: Iterable[str], lines: bool) -> list[Line2D]:
@@ -161,10 +171,17 @@ def file_stem(*parts: str) -> str:
     return "-".join(re.sub(r"[^\w.+=-]+", "-", part).strip("-") for part in parts)
 
 
+def lay_out(figure: Figure) -> None:
+    """Place everything, once and for all: neither PNG nor SVG does it again."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine(None)
+
+
 def save(figure: Figure, path: Path) -> list[Path]:
     """Save as PNG and SVG, the same bytes for the same figure; ``path`` has no suffix."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # it has done its work, and need not for each file again
+    lay_out(figure)
     files = [path.with_name(f"{path.name}{suffix}") for suffix in (".png", ".svg")]
     for file, metadata in zip(files, ({"Software": None}, {"Date": None}), strict=True):
         figure.savefig(file, dpi=DPI, metadata=metadata)
