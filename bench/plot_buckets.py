@@ -39,7 +39,8 @@ def figures(comparison: Comparison, looks: Looks) -> Iterator[tuple[str, Figure]
             for axis, kind in zip(row, kinds, strict=True):
                 part = chosen[(chosen["dataset"] == dataset) & (chosen["kind"] == kind)]
                 _draw_groups(axis, part, drawn, looks)
-                axis.set_title(f"{dataset}, {KINDS[kind]}" if width == WIDE else dataset)
+                title = f"{dataset}, {KINDS[kind]}" if width == WIDE else dataset
+                axis.set_title(plot_style.wrapped(title, (width - 0.6) / len(kinds) - 0.1))
             row[0].set_ylabel("test NDCG@10")
             highest = chosen.loc[chosen["dataset"] == dataset, HEADLINE].max()
             row[0].set_ylim(0, 1.08 * highest or 1)

@@ -56,10 +56,10 @@ def figures(comparison: Comparison, looks: Looks) -> Iterator[tuple[str, Figure]
     for backbone in means.index.unique("backbone"):
         found = means.loc[backbone]
         datasets = list(found.index.unique("dataset"))
-        figure, axes = plot_style.panels(len(datasets), 2.0)
+        figure, axes = plot_style.panels(datasets, 2.0)
         for axis, dataset in zip(axes, datasets, strict=True):
             _draw_points(axis, found.loc[dataset], looks)
-            axis.set(title=dataset, xlabel="seconds to best epoch", ylabel="test NDCG@10")
+            axis.set(xlabel="seconds to best epoch", ylabel="test NDCG@10")
         drawn = set(found.index.unique("sampler"))
         order = [name for name in sampler_order(comparison.cells) if name in drawn]
         front = Line2D([], [], color=FRONT_COLOUR, linewidth=0.8, label="Pareto front")
@@ -93,7 +93,7 @@ def _draw_points(axis: Axes, points: pd.DataFrame, looks: Looks) -> None:
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.yaxis.set_major_locator(MaxNLocator(nbins=4))
-    axis.margins(y=0.15)
+    axis.margins(y=0.2)  # room for names
 
 
 def log_ticks(low: float, high: float) -> list[float]:

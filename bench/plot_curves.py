@@ -95,7 +95,7 @@ def diagnostics(
         for j, dataset in enumerate(datasets):
             for i, name in enumerate(rows):
                 drawn |= _lines(axes[i, j], epochs.loc[dataset], name, looks)
-            axes[0, j].set_title(plot_style.wrapped(dataset, width / len(datasets)))
+            axes[0, j].set_title(plot_style.wrapped(dataset, (width - 0.7) / len(datasets) - 0.1))
             axes[-1, j].set_xlabel("epoch")
         for axis, name in zip(axes[:, 0], rows, strict=True):
             axis.set_ylabel(DIAGNOSTICS[name])
@@ -117,11 +117,11 @@ def _curves(
         return
     for backbone, epochs in _by_backbone(history[history[column].notna()]):
         datasets = list(epochs.index.unique("dataset"))
-        figure, axes = plot_style.panels(len(datasets), 1.75)
+        figure, axes = plot_style.panels(datasets, 1.75)
         drawn: set[str] = set()
         for axis, dataset in zip(axes, datasets, strict=True):
             drawn |= _lines(axis, epochs.loc[dataset], column, looks)
-            axis.set(title=dataset, xlabel="epoch", ylabel=label)
+            axis.set(xlabel="epoch", ylabel=label)
         _finish(figure, comparison, drawn, looks, f"{heading}, {backbone}.{note}")
         yield backbone, figure
 

@@ -39,7 +39,7 @@ def figure_of(comparison: Comparison) -> Figure:
     labels = [plot_style.wrapped(name, 1.3) for name in samplers]
     lines = max(label.count("\n") + 1 for label in labels)
     row = max(0.11 * lines, 0.05 + 0.028 * len(backbones), 0.13)
-    figure, axes = plot_style.panels(len(datasets), 0.5 + row * max(3, len(samplers)))
+    figure, axes = plot_style.panels(datasets, 0.5 + row * max(3, len(samplers)))
     summary = intervals(cells)
     looks = _looks(backbones)
     columns = axes[0].get_subplotspec().get_gridspec().ncols  # type: ignore[union-attr]
@@ -55,7 +55,7 @@ def figure_of(comparison: Comparison) -> Figure:
                 value = known[dataset][HEADLINE]
                 axis.axvline(value, color=GREY, linestyle=dash, linewidth=0.8)
                 limit = max(limit, value)
-        axis.set(title=dataset, xlabel="test NDCG@10", xlim=(0, 1.08 * limit or 1))
+        axis.set(xlabel="test NDCG@10", xlim=(0, 1.08 * limit or 1))
         axis.locator_params(axis="x", nbins=3)
         _name_rows(axis, labels if place % columns == 0 else None, len(samplers))
     handles: list[Any] = [

@@ -87,13 +87,14 @@ def looks_of(samplers: Iterable[str]) -> dict[str, Look]:
     return looks
 
 
-def panels(n: int, height: float) -> tuple[Figure, list[Axes]]:
-    """A figure of ``n`` panels: two a row in a column's width, more in the full width.
+def panels(titles: Sequence[str], height: float) -> tuple[Figure, list[Axes]]:
+    """A figure of panels: two a row in a column's width, more in the full width.
 
     Args:
-        n: number of panels.
+        titles: of the panels.
         height: of a panel, in inches.
     """
+    n = len(titles)
     columns = 2 if n in (2, 4) else min(3, n)
     rows = -(-n // columns)
     figure = Figure(
@@ -102,6 +103,8 @@ def panels(n: int, height: float) -> tuple[Figure, list[Axes]]:
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axis in axes[n:]:
         axis.remove()
+    for axis, title in zip(axes, titles, strict=False):
+        axis.set_title(wrapped(title, (figure.get_figwidth() - 0.5) / columns - 0.1))
     return figure, axes[:n]
 
 
@@ -112,7 +115,7 @@ def set_title(figure: Figure, *parts: str) -> None:
 
 def wrapped(text: str, width: float) -> str:
     """Text in lines that fit into so many inches."""
-    return textwrap.fill(text, max(10, int(width / CHARACTER)), break_on_hyphens=False)
+    return textwrap.fill(text, max(10, int(width / CHARACTER)))
 
 
 def add_legend(figure: Figure, handles: Sequence[Any]) -> None:
