@@ -69,16 +69,28 @@ def write(study: Path, folder: Path) -> list[Path]:
 
 
 def _rows(
-    comparison: Comparison, table: pd.DataFrame, best: str, second: str, missing: str
+    comparison: Comparison,
+    backbone: str,
+    table: pd.DataFrame,
+    best: str,
+    second: str,
+    missing: str,
+    around: str,
 ) -> Iterator[list[str]]:
-    """Dataset, metric and values as text, the best and the second sampler put into patterns."""
+    """Dataset, metric and values as text, the best, the second and margins put into patterns."""
     n_samplers = len(table.columns) - len(comparison.references)
-    for (dataset, metric), values in zip(table.index, table.to_numpy().tolist(), strict=True):
+    margins = comparison.margins(backbone).to_numpy().tolist()
+    for (dataset, metric), values, halves in zip(
+        table.index, table.to_numpy().tolist(), margins, strict=True
+    ):
         plain = [missing if math.isnan(value) else f"{value:.4f}" for value in values]
         ranked = sorted({text for text in plain[:n_samplers] if text != missing}, reverse=True)
         marks = [best, second][: max(0, len(ranked) - 1)]  # the last is never marked
         pattern = dict(zip(ranked, marks, strict=False))
-        marked = [pattern.get(text, "{}").format(text) for text in plain[:n_samplers]]
+        marked = [
+            pattern.get(text, "{}").format(text) + ("" if math.isnan(half) else around.format(half))
+            for text, half in zip(plain[:n_samplers], halves, strict=False)
+        ]
         yield [dataset, metric, *marked, *plain[n_samplers:]]
 
 
@@ -88,7 +100,8 @@ def _markdown(comparison: Comparison, picture: str) -> str:
         f"# {comparison.title}",
         "",
         "Best in bold, second underlined; RC is recall, NG is NDCG, on the test users, "
-        f"ranking the whole catalogue. {seeds_line(counts)}",
+        f"ranking the whole catalogue. {seeds_line(counts)}"
+        + (" ± is half the 95 % interval over seeds (Student's t)." if counts.max() > 1 else ""),
         "",
     ]
     if comparison.own_loss:
@@ -105,15 +118,39 @@ def _markdown(comparison: Comparison, picture: str) -> str:
     lines += [f"![test NDCG@10; bars span the seeds]({picture})", ""]
     for backbone, table in comparison.backbones():
         lines += [f"## {backbone}", ""]
-        rows = _rows(comparison, table, "**{}**", "<u>{}</u>", "")
+        rows = _rows(comparison, backbone, table, "**{}**", "<u>{}</u>", "", " ± {:.4f}")
         lines += [*markdown_table(["dataset", "metric", *table.columns], rows, n_text=2), ""]
     lines += _peers(comparison.cells)
+    lines += ["## Cost", "", *markdown_table(COST_HEADER, _costs(comparison.cells), n_text=3), ""]
     lines += ["## Notes on the data", ""]
     tested = comparison.cells.groupby("dataset")["test_users"].max()
     lines += [f"- {dataset}: {count} test users" for dataset, count in tested.items()]
     for dataset, notes in sorted(comparison.notes.items()):
         lines += [f"- {dataset}: {note}" for note in notes]
     return "\n".join(lines) + "\n"
+
+
+COST_HEADER = ["dataset", "backbone", "sampler", "models", "targets/s", "epochs", "best epoch",
+               "s to best epoch", "s in all", "peak MB", "NG@10", "NG@10 per minute"]  # fmt: skip
+
+
+def _costs(cells: pd.DataFrame) -> Iterator[list[str]]:
+    """A row a system, means over seeds; accuracy per minute of training up to the best epoch."""
+    for key, group in cells.groupby(["dataset", "backbone", "sampler"], sort=False):
+        mean = group[["models", "targets_per_s", "epochs", "best_epoch", "train_s_to_best",
+                      "wall_s", "peak_mb", HEADLINE]].mean()  # fmt: skip
+        yield [
+            *map(str, key),
+            f"{mean['models']:.0f}",
+            f"{mean['targets_per_s']:,.0f}",
+            f"{mean['epochs']:.0f}",
+            f"{mean['best_epoch']:.0f}",
+            f"{mean['train_s_to_best']:.1f}",
+            f"{mean['wall_s']:.1f}",
+            f"{mean['peak_mb']:,.0f}",
+            f"{mean[HEADLINE]:.4f}",
+            f"{60 * mean[HEADLINE] / mean['train_s_to_best']:.4f}",
+        ]
 
 
 def _peers(cells: pd.DataFrame) -> list[str]:
@@ -143,7 +180,15 @@ def _latex(comparison: Comparison) -> str:
     """See `latex_table`."""
     lines = [PREAMBLE]
     for backbone, table in comparison.backbones():
-        rows = _rows(comparison, table, "\\textbf{{{}}}", "\\underline{{{}}}", "--")
+        rows = _rows(
+            comparison,
+            backbone,
+            table,
+            "\\textbf{{{}}}",
+            "\\underline{{{}}}",
+            "--",
+            " $\\pm$ {:.4f}",
+        )
         header = ["Dataset", "Metric", *table.columns]
         lines += latex_table(f"{backbone}. {comparison.title}", header, rows, n_text=2)
     return "\n".join(lines)
