@@ -319,6 +319,7 @@ def _train(
                     options.threads,
                     tuple(options.plugin),
                     progress.file(cell.key),
+                    store.checkpoint(cell.key),
                 )
 
         for outcome in executors.run(tasks(), workers, options.threads):

@@ -131,6 +131,7 @@ class Store:
         temporary.rename(final)
         shutil.rmtree(old, ignore_errors=True)
         (self._failures / f"{key}.txt").unlink(missing_ok=True)
+        self.checkpoint(key).unlink(missing_ok=True)
 
     def save_failure(self, cell: Cell, reason: str) -> Path:
         """Keep a failure's traceback, beside the cells and never as one; returns its path."""
@@ -192,6 +193,10 @@ class Store:
         temporary = self.root / f".index-{os.getpid()}.csv"
         self.frame().to_csv(temporary, index=False)
         temporary.replace(self.root / "index.csv")
+
+    def checkpoint(self, key: str) -> Path:
+        """Where an unfinished cell keeps the state of its training."""
+        return self.root / ".checkpoints" / f"{key}.pt"
 
     def claim(self, cell: Cell) -> filelock.FileLock | None:
         """The right to write a cell, until released or the process ends; None when it is taken."""
