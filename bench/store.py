@@ -198,6 +198,24 @@ class Store:
         """Where an unfinished cell keeps the state of its training."""
         return self.root / ".checkpoints" / f"{key}.pt"
 
+    def failures(self) -> dict[str, Path]:
+        """Key of each cell that failed when last tried, to its traceback."""
+        return {path.stem: path for path in sorted(self._failures.glob("*.txt"))}
+
+    def running(self) -> Iterator[dict[str, Any]]:
+        """What some run is at just now: key, cell, epoch, epochs and validation NDCG@10."""
+        for path in sorted((self.root / ".progress").glob("*.json")):
+            lock = filelock.FileLock(self.root / ".locks" / f"{path.stem}.lock")
+            try:
+                with lock.acquire(timeout=0):
+                    continue  # left by a run that was killed
+            except filelock.Timeout:
+                pass
+            try:
+                yield json.loads(path.read_text()) | {"key": path.stem}
+            except (OSError, ValueError):
+                continue  # it has just finished
+
     def claim(self, cell: Cell) -> filelock.FileLock | None:
         """The right to write a cell, until released or the process ends; None when it is taken."""
         folder = self.root / ".locks"
