@@ -50,7 +50,7 @@ class Pair:
         rank_biserial: matched pairs, from -1 to 1: how much more of the rank sum of the users'
             nonzero differences is with the first (Kerby, 2014).
         seeds_first, seeds_second, seeds_common: how many, and how many both were trained with.
-        seeds_ahead: of the common seeds those in which the first has the larger mean.
+        seeds_agreeing: of the common seeds those in which the difference has the same sign.
         seeds_std: standard deviation of the difference over the common seeds; NaN if below two.
     """
 
@@ -75,7 +75,7 @@ class Pair:
     seeds_first: int
     seeds_second: int
     seeds_common: int
-    seeds_ahead: int
+    seeds_agreeing: int
     seeds_std: float
 
     @property
@@ -264,20 +264,22 @@ def _pair(
         relative=float(100 * differences.mean() / means[second]) if means[second] else np.nan,
         relative_low=relative_low,
         relative_high=relative_high,
-        p_t=float(p["t"]),
-        p_wilcoxon=float(p["wilcoxon"]),
-        holm_t=float(holm_p["t"]),
-        holm_wilcoxon=float(holm_p["wilcoxon"]),
+        p_t=p["t"],
+        p_wilcoxon=p["wilcoxon"],
+        holm_t=holm_p["t"],
+        holm_wilcoxon=holm_p["wilcoxon"],
         d_z=d_z(differences),
         rank_biserial=rank_biserial(differences),
         seeds_first=int(by_seed[first].notna().sum()),
         seeds_second=int(by_seed[second].notna().sum()),
         seeds_common=len(of_seeds),
-        seeds_ahead=int((of_seeds > 0).sum()),
+        seeds_agreeing=int((np.sign(of_seeds) == np.sign(differences.mean())).sum()),
         seeds_std=float(of_seeds.std(ddof=1)) if len(of_seeds) > 1 else np.nan,
     )
 
 
-def _at(table: pd.DataFrame, first: str, second: str) -> pd.Series[float]:
-    """The row of a pair, whichever of the two is named first."""
-    return table.loc[(first, second) if (first, second) in table.index else (second, first)]
+def _at(table: pd.DataFrame, first: str, second: str) -> dict[str, float]:
+    """Test to p of a pair, whichever of the two is named first."""
+    key = (first, second) if (first, second) in table.index else (second, first)
+    row = table.index.get_loc(key)
+    return {str(test): float(table[test].to_numpy()[row]) for test in table}

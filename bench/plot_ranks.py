@@ -41,7 +41,9 @@ def critical_difference(
     levels = _levels(ranks, cliques)
     first_row = BAR_STEP * (1 + max(levels, default=-1)) + 1.0
     depth = first_row + n_left - 0.5
-    figure, axis = plt.subplots(figsize=(8.0, 1.1 + 0.24 * depth), layout="constrained")
+    longest = sum(max(map(len, side)) for side in (names[:n_left], names[n_left:]))
+    width = 5.5 + 0.08 * longest
+    figure, axis = plt.subplots(figsize=(width, 1.1 + 0.24 * depth), layout="constrained")
     axis.axis("off")
     axis.hlines(0, 1, k, color="0.15", linewidth=1.2)
     for rank in range(1, k + 1):
