@@ -46,13 +46,13 @@ def critical_difference(
     figure, axis = plt.subplots(figsize=(width, 1.1 + 0.24 * depth), layout="constrained")
     axis.axis("off")
     axis.hlines(0, 1, k, color="0.15", linewidth=1.2)
-    for rank in range(1, k + 1):
-        axis.vlines(rank, 0, -0.25, color="0.15", linewidth=1.2)
-        axis.text(rank, -0.4, str(rank), ha="center", va="bottom", fontsize="small")
+    for tick in range(1, k + 1):
+        axis.vlines(tick, 0, -0.25, color="0.15", linewidth=1.2)
+        axis.text(tick, -0.4, str(tick), ha="center", va="bottom", fontsize="small")
     margin = 0.03 * (k - 1)
     for i, (name, rank) in enumerate(zip(names, ranks, strict=True)):
         on_left = i < n_left
-        # From the middle down on the left and up on the right, so that no two lines cross.
+        # The nearer to the middle the lower, so that no two lines cross.
         row = first_row + (i if on_left else k - 1 - i)
         end = 1 - margin if on_left else k + margin
         axis.plot([rank, rank, end], [0, row, row], color="0.45", linewidth=0.8, zorder=1)
