@@ -190,12 +190,14 @@ def _summary(findings: Findings) -> Iterator[str]:
         if not pairs:
             continue
         of_best = [pair for pair in pairs if pair.family == "best"]
-        found = [pair for pair in pairs if pair.family == "baseline" and pair.significant]
+        against = [pair for pair in pairs if pair.family == "baseline"]
+        found = [pair for pair in against if pair.significant]
+        unknown = [] if against else [f"no {BASELINE}"]
         row = [
             [of_best[0].first],
             [pair.second for pair in of_best if not pair.significant],
-            [pair.first for pair in found if pair.difference > 0],
-            [pair.first for pair in found if pair.difference < 0],
+            [pair.first for pair in found if pair.difference > 0] + unknown,
+            [pair.first for pair in found if pair.difference < 0] + unknown,
         ]
         rows.append([*block, *map(", ".join, row)])
     header = [

@@ -400,6 +400,15 @@ def test_missing_cells_are_left_out_and_said(tmp_path):
     assert len(stats.write(comparison, tmp_path)) == 2
 
 
+def test_without_the_baseline_the_best_is_compared(tmp_path):
+    effects = {"dns": 1.0, "mdcns": 0.3}
+    (comparison,) = comparisons(study_of(tmp_path, [("red", "sasrec")], effects))
+    text = stats.report(comparison)
+    assert "Against uniform" not in text
+    assert "| red | sasrec | mdcns |  | no uniform | no uniform |" in text
+    assert "\n- mdcns beats dns on red (sasrec) by " in text
+
+
 def test_a_single_sampler_is_not_written_about(tmp_path):
     (comparison,) = comparisons(study_of(tmp_path, [("red", "sasrec")], {"uniform": 1.0}))
     assert stats.write(comparison, tmp_path) == []
