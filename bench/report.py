@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench import paper_tables, plots, tuning, tuning_report
+from bench import paper_tables, plots, stats, tuning, tuning_report
 from bench.comparison import Comparison, comparisons
 from bench.errors import UserError
 from bench.store import Store
@@ -58,6 +58,7 @@ def write(study: Path, folder: Path) -> list[Path]:
             put(f"{comparison.name}.md", _markdown(comparison, picture.name))
             put(f"{comparison.name}.tex", _latex(comparison))
             put(f"{comparison.name}.csv", comparison.cells.to_csv(index=False))
+            written += stats.write(comparison, folder)
         for table in paper_tables.fill(tuning.reported(store)):
             put(f"{table.name}.md", table.markdown())
             put(f"{table.name}.tex", table.latex())
