@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench import paper_tables, plots, tuning, tuning_report
+from bench import page, paper_tables, plots, tuning, tuning_report
 from bench.comparison import Comparison, comparisons
 from bench.errors import UserError
 from bench.store import Store
@@ -24,12 +24,13 @@ from bench.tables import (
     PREAMBLE,
     latex_table,
     markdown_table,
+    places,
     seeds_line,
 )
 
 
 def write(study: Path, folder: Path) -> list[Path]:
-    """Write tables (Markdown, CSV, LaTeX) and plots of a study, and how it was tuned, if it was.
+    """Write tables (Markdown, CSV, LaTeX), plots and a page of a study, and how it was tuned.
 
     Args:
         study: ``results/<study>``.
@@ -51,7 +52,8 @@ def write(study: Path, folder: Path) -> list[Path]:
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for comparison in comparisons(store):
+        found = comparisons(store)
+        for comparison in found:
             picture = folder / f"{comparison.name}.png"
             plots.dots(comparison.title, comparison.cells, comparison.references, picture)
             written.append(picture)
@@ -63,6 +65,7 @@ def write(study: Path, folder: Path) -> list[Path]:
             put(f"{table.name}.tex", table.latex())
             put(f"{table.name}.csv", table.csv())
         written += tuning_report.write(study, folder)
+        written.append(page.write(study, folder, found, written))
     except OSError as error:
         raise UserError(f"--reports: {folder} cannot be written ({error.strerror})") from error
     return written
@@ -75,10 +78,9 @@ def _rows(
     n_samplers = len(table.columns) - len(comparison.references)
     for (dataset, metric), values in zip(table.index, table.to_numpy().tolist(), strict=True):
         plain = [missing if math.isnan(value) else f"{value:.4f}" for value in values]
-        ranked = sorted({text for text in plain[:n_samplers] if text != missing}, reverse=True)
-        marks = [best, second][: max(0, len(ranked) - 1)]  # the last is never marked
-        pattern = dict(zip(ranked, marks, strict=False))
-        marked = [pattern.get(text, "{}").format(text) for text in plain[:n_samplers]]
+        patterns = {"best": best, "second": second, "": "{}"}
+        marks = places(plain[:n_samplers], missing)
+        marked = [patterns[mark].format(text) for mark, text in zip(marks, plain, strict=False)]
         yield [dataset, metric, *marked, *plain[n_samplers:]]
 
 
