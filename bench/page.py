@@ -83,6 +83,7 @@ class Section:
     warnings: list[str]
     remarks: list[str]
     accuracy: list[Table]
+    peers: Table
     costs: Table
     data: Table
     notes: list[tuple[str, list[str]]]
@@ -190,7 +191,8 @@ def _section(comparison: Comparison) -> Section:
         warnings=summary.warnings(comparison),
         remarks=summary.remarks(comparison),
         accuracy=[_accuracy(comparison, *found) for found in comparison.backbones()],
-        costs=_costs(cells),
+        peers=_peers(comparison),
+        costs=_costs(comparison),
         data=_data(cells, records),
         notes=sorted(comparison.notes.items()),
         protocol=Table(
@@ -215,11 +217,33 @@ def _accuracy(comparison: Comparison, backbone: str, table: pd.DataFrame) -> Tab
             for value, mark in zip(values, marks, strict=True)
         ]
         rows.append([Value(dataset), Value(metric), *marked])
-    return Table(backbone, ["dataset", "metric", *table.columns], rows, n_text=2)
+    caption = _caption(comparison, f"Backbone {backbone}")
+    return Table(caption, ["dataset", "metric", *table.columns], rows, n_text=2)
 
 
-def _costs(cells: pd.DataFrame) -> Table:
+def _peers(comparison: Comparison) -> Table:
+    """Of systems that train two models, which of them one would use; no row where none does."""
+    cells = comparison.cells
+    names = ["dataset", "backbone", "sampler"]
+    wanted = [HEADLINE, f"peer_{HEADLINE}", f"ensemble_{HEADLINE}"]
+    paired = cells.reindex(columns=[*names, *wanted]).dropna(subset=[wanted[1]])
+    means = paired.groupby(names)[wanted].mean()
+    rows = [
+        [*map(Value, key), *(_number(value, "{:.4f}") for value in values)]
+        for key, values in zip(means.index, means.to_numpy().tolist(), strict=True)
+    ]
+    caption = _caption(comparison, METRICS[HEADLINE])
+    return Table(caption, [*names, "self", "peer", "ensemble"], rows, n_text=3)
+
+
+def _caption(comparison: Comparison, text: str) -> str:
+    """A caption that still says so when a table of synthetic data is cut out of the page."""
+    return f"{text}, SYNTHETIC data" if comparison.cells["synthetic"].all() else text
+
+
+def _costs(comparison: Comparison) -> Table:
     """A row a dataset, backbone and sampler; means over seeds."""
+    cells = comparison.cells
     names = ["dataset", "backbone", "sampler"]
     wanted = ["targets_per_s", "train_s_to_best", "peak_mb", "models", HEADLINE, "train_s"]
     means = cells.reindex(columns=[*names, *wanted]).groupby(names)[wanted].mean()
@@ -237,7 +261,7 @@ def _costs(cells: pd.DataFrame) -> Table:
         )
     ]
     header = [*names, *(title for title, _ in COSTS.values())]
-    caption = "Means over seeds; training is all epochs of the run, without validation."
+    caption = _caption(comparison, "Means over seeds; training: all epochs, without validation")
     return Table(caption, header, rows, n_text=3)
 
 
@@ -265,8 +289,10 @@ def _settings(cells: pd.DataFrame, records: Mapping[str, Mapping[str, Any]]) -> 
                 counts[row] = counts.get(row, 0) + 1
     kinds = ["sampler", "backbone", "peer", "objective"]
     rows = [
-        [*map(Value, row), Value(str(count), count)]
-        for row, count in sorted(counts.items(), key=lambda item: (kinds.index(item[0][0]), item))
+        [Value(kind), Value(name), Value(hyper, mark="wrap"), Value(str(count), count)]
+        for (kind, name, hyper), count in sorted(
+            counts.items(), key=lambda item: (kinds.index(item[0][0]), item)
+        )
     ]
     return Table("Hyper-parameters", ["part", "name", "hyper-parameters", "cells"], rows, n_text=3)
 
@@ -281,11 +307,11 @@ def _environment(store: Store) -> Table:
             counts = found.setdefault(name, {})
             counts[_shown(value)] = counts.get(_shown(value), 0) + 1
     rows = [
-        [Value(name), Value(value), Value(str(count), count)]
+        [Value(name), Value(value, mark="wrap"), Value(str(count), count)]
         for name, counts in sorted(found.items())
         for value, count in sorted(counts.items())
     ]
-    return Table("What the cells ran on", ["", "value", "cells"], rows, n_text=2)
+    return Table("What the cells ran on", ["what", "value", "cells"], rows, n_text=2)
 
 
 def _failures(store: Store) -> list[Failure]:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pandas as pd
 
 from bench.comparison import Comparison
-from bench.progress import duration
 from bench.tables import BASELINE, HEADLINE, METRICS, sampler_order
 
 FEW_USERS = 1000
@@ -23,7 +22,7 @@ def overview(comparison: Comparison) -> list[str]:
     models = int(cells["models"].sum())
     trained = f"{', '.join(systems[:-1])} and {systems[-1]}: {_count(models, 'model')}"
     if "train_s" in cells:
-        trained += f", trained in {duration(cells['train_s'].sum())} (h:mm:ss) of training time"
+        trained += f", trained in {_time(cells['train_s'].sum())} of computing"
     sentences = [f"{trained}."]
     means = _means(cells)
     winners = [winner for _, row in means.iterrows() if (winner := _best(row)) is not None]
@@ -73,10 +72,12 @@ def warnings(comparison: Comparison) -> list[str]:
     elif seeds.min() < seeds.max():
         found.append(f"Not every mean is over as many seeds: {seeds.min()} to {seeds.max()}.")
     users = cells.groupby("dataset")["test_users"].max()
-    for dataset, count in users[users < FEW_USERS].items():
+    few = users[users < FEW_USERS]
+    if len(few):
+        named = ", ".join(f"{dataset} {count}" for dataset, count in few.items())
         found.append(
-            f"Few users: {dataset} has {_count(int(count), 'test user')}; one of them more among "
-            f"the hits is {1 / count:.4f} of recall."
+            f"Few test users: {named}. One of them more among the hits moves recall by up to "
+            f"{1 / few.min():.4f}."
         )
     systems = len(cells[["dataset", "backbone"]].drop_duplicates())
     missing = systems * cells["sampler"].nunique() - len(seeds)
@@ -109,6 +110,13 @@ def _means(cells: pd.DataFrame) -> pd.DataFrame:
 
 def _best(row: pd.Series[float]) -> str | None:
     return None if row.isna().all() else str(row.idxmax())
+
+
+def _time(seconds: float) -> str:
+    for unit, size in (("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} seconds"
 
 
 def _count(number: int, noun: str) -> str:
