@@ -84,7 +84,7 @@ class Section:
     remarks: list[str]
     accuracy: list[Table]
     peers: Table
-    costs: Table
+    costs: list[Table]
     data: Table
     notes: list[tuple[str, list[str]]]
     protocol: Table
@@ -122,7 +122,8 @@ def write(
     store = Store(study)
     sections = {comparison.name: _section(comparison) for comparison in comparisons}
     captions = _captions(files)
-    pictures, texts = [], []
+    pictures: list[Picture] = []
+    texts: list[Markup] = []
     for path in files:
         section = sections.get(_owner(path, list(sections)) or "")
         if path.suffix == ".png":
@@ -192,7 +193,7 @@ def _section(comparison: Comparison) -> Section:
         remarks=summary.remarks(comparison),
         accuracy=[_accuracy(comparison, *found) for found in comparison.backbones()],
         peers=_peers(comparison),
-        costs=_costs(comparison),
+        costs=[_costs(comparison, *found) for found in comparison.cells.groupby("backbone")],
         data=_data(cells, records),
         notes=sorted(comparison.notes.items()),
         protocol=Table(
@@ -241,28 +242,23 @@ def _caption(comparison: Comparison, text: str) -> str:
     return f"{text}, SYNTHETIC data" if comparison.cells["synthetic"].all() else text
 
 
-def _costs(comparison: Comparison) -> Table:
-    """A row a dataset, backbone and sampler; means over seeds."""
-    cells = comparison.cells
-    names = ["dataset", "backbone", "sampler"]
+def _costs(comparison: Comparison, backbone: str, cells: pd.DataFrame) -> Table:
+    """A row a dataset and sampler; means over seeds."""
+    names = ["dataset", "sampler"]
     wanted = ["targets_per_s", "train_s_to_best", "peak_mb", "models", HEADLINE, "train_s"]
     means = cells.reindex(columns=[*names, *wanted]).groupby(names)[wanted].mean()
     means["minutes"] = means["train_s"] / 60
     means["per_minute"] = means[HEADLINE] / means["minutes"].where(means["minutes"] > 0)
     order = {name: place for place, name in enumerate(sampler_order(cells))}
     rows = [
-        [
-            *map(Value, key),
-            *(_number(row[name], pattern) for name, (_, pattern) in COSTS.items()),
-        ]
+        [*map(Value, key), *(_number(row[name], pattern) for name, (_, pattern) in COSTS.items())]
         for key, row in sorted(
             zip(means.index, means.to_dict("records"), strict=True),
-            key=lambda pair: (*pair[0][:2], order[pair[0][2]]),
+            key=lambda pair: (pair[0][0], order[pair[0][1]]),
         )
     ]
     header = [*names, *(title for title, _ in COSTS.values())]
-    caption = _caption(comparison, "Means over seeds; training: all epochs, without validation")
-    return Table(caption, header, rows, n_text=3)
+    return Table(_caption(comparison, f"Backbone {backbone}"), header, rows, n_text=2)
 
 
 def _data(cells: pd.DataFrame, records: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -294,7 +290,8 @@ def _settings(cells: pd.DataFrame, records: Mapping[str, Mapping[str, Any]]) -> 
             counts.items(), key=lambda item: (kinds.index(item[0][0]), item)
         )
     ]
-    return Table("Hyper-parameters", ["part", "name", "hyper-parameters", "cells"], rows, n_text=3)
+    header = ["part", "name", "hyper-parameters", "cells"]
+    return Table("Hyper-parameters", header, rows, n_text=3)
 
 
 def _environment(store: Store) -> Table:

@@ -56,13 +56,15 @@ def commands(store: Store) -> list[Command]:
             for option, value in hyper.items()
             if f"{name}.{option}" not in chosen
         }
-        kind = as_text([record["config"]["protocol"], system and system.budget])
+        budget = None if system is None else system.budget
+        kind = as_text([record["config"]["protocol"], budget])
         _put(groups, kind, settings, record)
     result = []
     for group in groups:
         for records in _same_samplers(group.records):
             system = tuned.get(records[0]["key"])
-            result.append(_command(store, records, group.settings, system and system.budget))
+            budget = None if system is None else system.budget
+            result.append(_command(store, records, group.settings, budget))
     return result
 
 

@@ -22,7 +22,7 @@ def overview(comparison: Comparison) -> list[str]:
     models = int(cells["models"].sum())
     trained = f"{', '.join(systems[:-1])} and {systems[-1]}: {_count(models, 'model')}"
     if "train_s" in cells:
-        trained += f", trained in {_time(cells['train_s'].sum())} of computing"
+        trained += f", {_time(cells['train_s'].sum())} of training"
     sentences = [f"{trained}."]
     means = _means(cells)
     winners = [winner for _, row in means.iterrows() if (winner := _best(row)) is not None]
@@ -40,8 +40,10 @@ def overview(comparison: Comparison) -> list[str]:
 def winners(comparison: Comparison) -> Iterator[tuple[str, list[str]]]:
     """Each dataset with a sentence a backbone: the best sampler and its gain over `uniform`."""
     sentences: dict[str, list[str]] = {}
-    for (dataset, backbone), row in _means(comparison.cells).iterrows():  # type: ignore[misc]
-        sentences.setdefault(str(dataset), []).append(f"{backbone}: {_sentence(row)}")
+    means = _means(comparison.cells)
+    for dataset, backbone in means.index:
+        row = means.loc[(dataset, backbone)]
+        sentences.setdefault(dataset, []).append(f"{backbone}: {_sentence(row)}")
     yield from sentences.items()
 
 

@@ -80,7 +80,8 @@ def test_a_grid_trains_stores_and_reports(undisturbed):
     index = pd.read_csv(folder / "results/smoke/index.csv")
     assert len(index) == 4
     names = sorted(path.name for path in (folder / "reports/smoke").iterdir())
-    assert names == [f"comparison-bce-synthetic.{s}" for s in ("csv", "md", "png", "tex")]
+    made = [f"comparison-bce-synthetic.{s}" for s in ("csv", "md", "png", "tex")]
+    assert names == [*made, "index.html"]
     assert not list((folder / "results/smoke/.progress").iterdir())
 
 

@@ -29,7 +29,7 @@ def study(tmp_path):
 
 def test_the_table_marks_best_and_second_and_shows_gaps(study, tmp_path):
     files = report.write(study.root, tmp_path / "reports")
-    assert sorted(path.suffix for path in files) == [".csv", ".md", ".png", ".tex"]
+    assert sorted(path.suffix for path in files) == [".csv", ".html", ".md", ".png", ".tex"]
     text = (tmp_path / "reports/comparison-bce-synthetic.md").read_text()
     assert "| dataset | metric | uniform | dns | mdcns |" in text
     assert "| made-up | NG@10 | 0.1000 | **0.3000** | <u>0.2000</u> |" in text
