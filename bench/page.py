@@ -191,10 +191,12 @@ def _section(comparison: Comparison) -> Section:
         winners=list(summary.winners(comparison)),
         warnings=summary.warnings(comparison),
         remarks=summary.remarks(comparison),
-        accuracy=[_accuracy(comparison, *found) for found in comparison.backbones()],
+        accuracy=[_accuracy(comparison, name, table) for name, table in comparison.backbones()],
         peers=_peers(comparison),
-        costs=[_costs(comparison, *found) for found in comparison.cells.groupby("backbone")],
-        data=_data(cells, records),
+        costs=[
+            _costs(comparison, str(name), trained) for name, trained in cells.groupby("backbone")
+        ],
+        data=_data(comparison, records),
         notes=sorted(comparison.notes.items()),
         protocol=Table(
             "Protocol",
@@ -261,15 +263,15 @@ def _costs(comparison: Comparison, backbone: str, cells: pd.DataFrame) -> Table:
     return Table(_caption(comparison, f"Backbone {backbone}"), header, rows, n_text=2)
 
 
-def _data(cells: pd.DataFrame, records: Mapping[str, Mapping[str, Any]]) -> Table:
+def _data(comparison: Comparison, records: Mapping[str, Mapping[str, Any]]) -> Table:
     sizes = ["users", "items", "interactions", "train_targets", "valid_users", "test_users"]
     rows = {}
-    for key, dataset in zip(cells["key"], cells["dataset"], strict=True):
+    for key, dataset in zip(comparison.cells["key"], comparison.cells["dataset"], strict=True):
         data = records[key]["data"]
         numbers = [_number(data.get(name), "{:,.0f}") for name in sizes]
         rows[dataset] = [Value(dataset), *numbers]
     header = ["dataset", *(name.replace("_", " ") for name in sizes)]
-    return Table("Data", header, list(rows.values()), n_text=1)
+    return Table(_caption(comparison, "Sizes"), header, list(rows.values()), n_text=1)
 
 
 def _settings(cells: pd.DataFrame, records: Mapping[str, Mapping[str, Any]]) -> Table:
