@@ -38,7 +38,7 @@ COSTS = {
     "peak_mb": ("peak memory, MB", "{:,.0f}"),
     "models": ("models", "{:.0f}"),
     HEADLINE: (METRICS[HEADLINE], "{:.4f}"),
-    "minutes": ("training, min", "{:,.2f}"),
+    "wall_s": ("s in all", "{:,.1f}"),
     "per_minute": (f"{METRICS[HEADLINE]} per min", "{:,.4f}"),
 }
 """Of the cost table: column of cells to its header and format."""
@@ -46,11 +46,17 @@ COSTS = {
 
 @dataclass(frozen=True)
 class Value:
-    """A table's cell: what is shown, what it is sorted by when that is a number, how it looks."""
+    """A table's cell: what is shown, what it is sorted by when that is a number, how it looks.
+
+    Attributes:
+        mark: classes of the style sheet.
+        after: shown behind the text, and never marked.
+    """
 
     text: str
     number: float | None = None
     mark: str = ""
+    after: str = ""
 
 
 @dataclass(frozen=True)
@@ -210,14 +216,22 @@ def _section(comparison: Comparison) -> Section:
 
 def _accuracy(comparison: Comparison, backbone: str, table: pd.DataFrame) -> Table:
     n_samplers = len(table.columns) - len(comparison.references)
+    margins = comparison.margins(backbone).to_numpy().tolist()
     rows = []
-    for (dataset, metric), numbers in zip(table.index, table.to_numpy().tolist(), strict=True):
+    for (dataset, metric), numbers, halves in zip(
+        table.index, table.to_numpy().tolist(), margins, strict=True
+    ):
         values = [_number(number, "{:.4f}") for number in numbers]
         marks: list[str] = [*places([value.text for value in values[:n_samplers]], MISSING)]
         marks += ["reference"] * len(comparison.references)
         marked = [
-            Value(value.text, value.number, " ".join(filter(None, (value.mark, mark))))
-            for value, mark in zip(values, marks, strict=True)
+            Value(
+                value.text,
+                value.number,
+                " ".join(filter(None, (value.mark, mark))),
+                "" if mark == "reference" or math.isnan(half) else f" ± {half:.4f}",
+            )
+            for value, mark, half in zip(values, marks, halves, strict=True)
         ]
         rows.append([Value(dataset), Value(metric), *marked])
     caption = _caption(comparison, f"Backbone {backbone}")
@@ -247,10 +261,10 @@ def _caption(comparison: Comparison, text: str) -> str:
 def _costs(comparison: Comparison, backbone: str, cells: pd.DataFrame) -> Table:
     """A row a dataset and sampler; means over seeds."""
     names = ["dataset", "sampler"]
-    wanted = ["targets_per_s", "train_s_to_best", "peak_mb", "models", HEADLINE, "train_s"]
+    wanted = [name for name in COSTS if name != "per_minute"]
     means = cells.reindex(columns=[*names, *wanted]).groupby(names)[wanted].mean()
-    means["minutes"] = means["train_s"] / 60
-    means["per_minute"] = means[HEADLINE] / means["minutes"].where(means["minutes"] > 0)
+    seconds = means["train_s_to_best"]
+    means["per_minute"] = 60 * means[HEADLINE] / seconds.where(seconds > 0)
     order = {name: place for place, name in enumerate(sampler_order(cells))}
     rows = [
         [*map(Value, key), *(_number(row[name], pattern) for name, (_, pattern) in COSTS.items())]

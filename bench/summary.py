@@ -96,6 +96,8 @@ def remarks(comparison: Comparison) -> list[str]:
         "RC is recall, NG is NDCG, on the test users, ranking the whole catalogue. Best in bold, "
         "second underlined; a dash: no number."
     ]
+    if comparison.cells.groupby(["dataset", "backbone", "sampler"])["seed"].nunique().max() > 1:
+        found.append("± is half the 95 % interval over seeds (Student's t).")
     if comparison.own_loss:
         each = ", ".join(f"{name} ({loss})" for name, loss in sorted(comparison.own_loss.items()))
         found.append(f"Trained with a loss of their own, whatever the title says: {each}.")

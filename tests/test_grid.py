@@ -80,8 +80,11 @@ def test_a_grid_trains_stores_and_reports(undisturbed):
     index = pd.read_csv(folder / "results/smoke/index.csv")
     assert len(index) == 4
     names = sorted(path.name for path in (folder / "reports/smoke").iterdir())
-    made = [f"comparison-bce-synthetic.{s}" for s in ("csv", "md", "png", "tex")]
-    assert names == [*made, "index.html"]
+    assert names == [
+        *(f"comparison-bce-synthetic.{s}" for s in ("csv", "md", "png", "tex")),
+        "index.html",
+        *(f"significance-bce-synthetic.{s}" for s in ("csv", "md")),
+    ]
     assert not list((folder / "results/smoke/.progress").iterdir())
 
 
