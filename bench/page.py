@@ -95,7 +95,7 @@ class Section:
     notes: list[tuple[str, list[str]]]
     protocol: Table
     settings: Table
-    texts: list[Markup] = field(default_factory=list)
+    texts: list[tuple[Markup, Markup]] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
 
 
@@ -129,7 +129,7 @@ def write(
     sections = {comparison.name: _section(comparison) for comparison in comparisons}
     captions = _captions(files)
     pictures: list[Picture] = []
-    texts: list[Markup] = []
+    texts: list[tuple[Markup, Markup]] = []
     for path in files:
         section = sections.get(_owner(path, list(sections)) or "")
         if path.suffix == ".png":
@@ -137,7 +137,7 @@ def write(
             picture = _picture(path, captions.get(path.name), synthetic)
             (pictures if section is None else section.pictures).append(picture)
         elif path.suffix == ".md" and path.name.startswith("significance"):
-            text = rendered(path.read_text(encoding="utf-8"))
+            text = _folded(rendered(path.read_text(encoding="utf-8")))
             (texts if section is None else section.texts).append(text)
     tuned = [
         rendered(path.read_text(encoding="utf-8"))
@@ -383,6 +383,12 @@ def rendered(text: str) -> Markup:
     tokens = list(_adapted(parser.parse(text)))
     html = parser.renderer.render(tokens, parser.options, {})
     return Markup(re.sub(r"&lt;(/?)u&gt;", r"<\1u>", html))
+
+
+def _folded(text: Markup) -> tuple[Markup, Markup]:
+    """The start of a text, and what follows the first heading of the second level."""
+    start, heading, rest = text.partition("<h4>")
+    return start, heading + rest
 
 
 def _adapted(tokens: Iterable[Token]) -> Iterator[Token]:

@@ -170,13 +170,14 @@ def test_pictures_have_the_captions_of_their_texts(store, tmp_path):
 def test_texts_of_other_reports_are_part_of_the_page(store, tmp_path):
     table = "| sampler | p |\n|---|--:|\n| <u>dns</u> | **0.01** |\n"
     texts = {
-        "significance-bce-synthetic.md": f"# Paired tests\n\nHolm.\n\n{table}\n![x](y.png)\n",
+        "significance-bce-synthetic.md": f"# Paired tests\n\nHolm.\n\n## All\n\n{table}\n![x](y.png)\n",
         "tuning-synthetic.md": "# Tuning: SYNTHETIC data\n\nEqual budgets.\n",
         "table3.md": "# Table 3",
     }
     html = written(store, tmp_path, texts)
     assert "<h3>Paired tests</h3>" in html
-    assert "<p>Holm.</p>" in html
+    assert "<p>Holm.</p>" in html.partition("<summary>In detail</summary>")[0]
+    assert "<h4>All</h4>" in html.partition("<summary>In detail</summary>")[2]
     assert '<td class="number"><strong>0.01</strong></td>' in html
     assert "<td><u>dns</u></td>" in html
     assert "y.png" not in html

@@ -5,7 +5,9 @@
   const missing = (text) => text === "" || text === "\u2013";
   const number = (cell) => {
     if (cell.dataset.number !== undefined) return Number(cell.dataset.number);
-    const text = cell.textContent.trim().replaceAll(",", "").replace(/%$/, "");
+    const text = cell.textContent.trim().replaceAll(",", "");
+    // "<0.001" and "+0.1 to +0.3" stand in columns of numbers: their first number counts.
+    if (cell.classList.contains("number")) return parseFloat(text.replace(/^[<>]\s*/, ""));
     return text === "" ? NaN : Number(text);
   };
   const compare = (a, b) => {
