@@ -169,8 +169,9 @@ def test_pictures_have_the_captions_of_their_texts(store, tmp_path):
 
 def test_texts_of_other_reports_are_part_of_the_page(store, tmp_path):
     table = "| sampler | p |\n|---|--:|\n| <u>dns</u> | **0.01** |\n"
+    tests = f"# Paired tests\n\nHolm.\n\n## All\n\n{table}\n![x](y.png)\n"
     texts = {
-        "significance-bce-synthetic.md": f"# Paired tests\n\nHolm.\n\n## All\n\n{table}\n![x](y.png)\n",
+        "significance-bce-synthetic.md": tests,
         "tuning-synthetic.md": "# Tuning: SYNTHETIC data\n\nEqual budgets.\n",
         "table3.md": "# Table 3",
     }
