@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench import export, paper_tables, plots, regression, stats, tuning, tuning_report
+from bench import export, page, paper_tables, plots, regression, stats, tuning, tuning_report
 from bench.comparison import Comparison, comparisons
 from bench.errors import UserError
 from bench.over_blocks import PostHoc
@@ -30,12 +30,13 @@ from bench.tables import (
     PREAMBLE,
     latex_table,
     markdown_table,
+    places,
     seeds_line,
 )
 
 
 def write(study: Path, folder: Path, post_hoc: PostHoc = "wilcoxon") -> list[Path]:
-    """Write tables (Markdown, CSV, LaTeX) and plots of a study, and how it was tuned, if it was.
+    """Write tables (Markdown, CSV, LaTeX), plots and a page of a study, and how it was tuned.
 
     Args:
         study: ``results/<study>``.
@@ -58,7 +59,8 @@ def write(study: Path, folder: Path, post_hoc: PostHoc = "wilcoxon") -> list[Pat
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for comparison in comparisons(store):
+        found = comparisons(store)
+        for comparison in found:
             picture = folder / f"{comparison.name}.png"
             plots.dots(comparison.title, comparison.cells, comparison.references, picture)
             written.append(picture)
@@ -72,6 +74,7 @@ def write(study: Path, folder: Path, post_hoc: PostHoc = "wilcoxon") -> list[Pat
             put(f"{table.name}.tex", table.latex())
             put(f"{table.name}.csv", table.csv())
         written += tuning_report.write(study, folder)
+        written.append(page.write(study, folder, found, written))
     except OSError as error:
         raise UserError(f"--reports: {folder} cannot be written ({error.strerror})") from error
     return written
@@ -108,15 +111,14 @@ def _rows(
     ):
         plain = [style.missing if math.isnan(value) else f"{value:.4f}" for value in values]
         shown = plain[: len(samplers)]
-        ranked = sorted({text for text in shown if text != style.missing}, reverse=True)
-        marks = [style.best, style.second][: max(0, len(ranked) - 1)]  # the last is never marked
-        pattern = dict(zip(ranked, marks, strict=False))
+        patterns = {"best": style.best, "second": style.second, "": "{}"}
+        marks = places(shown, style.missing)
         below = worse[stored[metric]].get((dataset, backbone), set())
         marked = [
-            pattern.get(text, "{}").format(text)
+            patterns[mark].format(text)
             + ("" if math.isnan(half) else style.margin.format(half))
             + (style.worse if sampler in below else "")
-            for sampler, text, half in zip(samplers, shown, halves, strict=False)
+            for sampler, text, mark, half in zip(samplers, shown, marks, halves, strict=False)
         ]
         yield [dataset, metric, *marked, *plain[len(samplers) :]]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -113,6 +113,14 @@ def what_differs(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) ->
         ", ".join(f"{option}={setting[option]}" for option in differing[name] if option in setting)
         for name, setting in zip(names, settings, strict=True)
     ]
+
+
+def places(values: Sequence[str], missing: str) -> list[Literal["best", "second", ""]]:
+    """What to mark in a row of numbers, equal digits alike; the last of several never is."""
+    ranked = sorted({text for text in values if text != missing}, reverse=True)
+    marks: list[Literal["best", "second", ""]] = ["best", "second"]
+    place = dict(zip(ranked, marks[: max(0, len(ranked) - 1)], strict=False))
+    return [place.get(text, "") for text in values]
 
 
 def seeds_line(counts: Iterable[int]) -> str:

@@ -82,6 +82,7 @@ def test_a_grid_trains_stores_and_reports(undisturbed):
     names = sorted(path.name for path in (folder / "reports/smoke").iterdir())
     assert names == [
         *(f"comparison-bce-synthetic.{s}" for s in ("csv", "md", "png", "tex")),
+        "index.html",
         *(f"significance-bce-synthetic.{s}" for s in ("csv", "md")),
     ]
     assert not list((folder / "results/smoke/.progress").iterdir())
