@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from scipy.stats import t
 
 import samplers
 from bench import tuning
@@ -16,6 +18,13 @@ from bench.store import Store
 from bench.tables import HEADLINE, METRICS, as_text, cells_of, dataset_names, sampler_order
 
 Record = Mapping[str, Any]
+
+
+def margin(values: pd.Series[float]) -> float:
+    """Half the width of the 95 % t-interval of the mean; NaN of fewer than two values."""
+    n = len(values)
+    return float(t.ppf(0.975, n - 1) * values.std() / n**0.5) if n > 1 else np.nan
+
 
 REFERENCES = {"popularity": "popularity ranking", "oracle": "best reachable"}
 """What accuracy is measured against, trained by nobody: stored name to its name in tables."""
@@ -53,11 +62,18 @@ class Comparison:
         Dataset and metric down, samplers across (means over seeds), references last.
         """
         for backbone, cells in self.cells.groupby("backbone", sort=True):
-            yield str(backbone), self._table(cells)
+            yield str(backbone), self._table(cells, "mean")
 
-    def _table(self, cells: pd.DataFrame) -> pd.DataFrame:
+    def margins(self, backbone: str) -> pd.DataFrame:
+        """A backbone's table again, with half the width of the mean's 95 % t-interval over seeds.
+
+        NaN where there are fewer than two seeds.
+        """
+        return self._table(self.cells[self.cells["backbone"] == backbone], margin)
+
+    def _table(self, cells: pd.DataFrame, over_seeds: Any) -> pd.DataFrame:
         names = sampler_order(cells)
-        means = cells.groupby(["dataset", "sampler"])[list(METRICS)].mean()
+        means = cells.groupby(["dataset", "sampler"])[list(METRICS)].agg(over_seeds)
         datasets = list(dict.fromkeys(cells["dataset"]))
         values = [
             [means.at[(d, s), metric] if (d, s) in means.index else None for s in names]

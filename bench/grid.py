@@ -2,6 +2,8 @@
 
 Exit status: 0 all cells are finished; 1 some failed (named at the end, with the reason);
 2 bad input, nothing was written; 130 stopped by Ctrl-C (what was finished is kept).
+
+``python -m bench.grid status STUDY`` says how a study stands; see `bench.status`.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import torch
 
 import backbones
 import samplers
-from bench import datasets, executors, objectives, paper, report, tuning
+from bench import datasets, executors, objectives, paper, report, status, tuning
 from bench.cell import PRESETS, Cell, Protocol
 from bench.errors import UserError
 from bench.planning import (
@@ -35,6 +37,7 @@ from bench.planning import (
 )
 from bench.progress import Progress, duration
 from bench.registry import Registry, load_plugin
+from bench.status import Log
 from bench.store import Store
 from bench.training import SELECT_ON, TrainingData
 from bench.worker import Outcome, Task, about, code_digest
@@ -50,7 +53,10 @@ HEADLINE = "ndcg@10"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    options = _parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["status"]:
+        return status.main(given[1:])
+    options = _parser().parse_args(given)
     options.preset = options.preset or ("paper" if options.table else "quick")
     try:
         for plugin in options.plugin:
@@ -293,6 +299,8 @@ def _train(
     part, metric = ("test", HEADLINE) if test else ("valid", SELECT_ON)
     noun = "cells" if test and not labels else "trials"
     failures = []
+    log = Log(store)
+    log.event("start", workers=workers, threads=options.threads, estimates=estimates)
     claims: dict[str, filelock.FileLock] = {}
     with Progress(estimates, workers, store.root / ".progress") as progress:
         progress.say(
@@ -319,6 +327,7 @@ def _train(
                     options.threads,
                     tuple(options.plugin),
                     progress.file(cell.key),
+                    store.checkpoint(cell.key),
                 )
 
         for outcome in executors.run(tasks(), workers, options.threads):
@@ -326,16 +335,19 @@ def _train(
             if outcome.result is None:
                 path = store.save_failure(outcome.cell, outcome.traceback)
                 failures.append(outcome)
+                log.event("failed", key=outcome.cell.key, cell=label, error=outcome.error)
                 text = f"failed {label}: {outcome.error} (traceback: {path})"
             else:
                 store.save(outcome.result)
+                found, seconds = outcome.result.metrics[part], outcome.result.timings["wall_s"]
+                log.event("done", key=outcome.cell.key, cell=label, metrics=found, seconds=seconds)
                 text = (
                     f"done {label}: {part} {metric} "
-                    f"{outcome.result.metrics[part][metric]:.4f}, best epoch "
-                    f"{outcome.result.best_epoch}, {outcome.result.timings['wall_s']:.1f} s"
+                    f"{found[metric]:.4f}, best epoch {outcome.result.best_epoch}, {seconds:.1f} s"
                 )
             claims.pop(outcome.cell.key).release()
             progress.finished(outcome.cell.key, text)
+    log.event("end", failed=len(failures))
     return failures
 
 

@@ -1,5 +1,8 @@
 """python -m bench.report STUDY: tables and plots from stored results; trains nothing.
 
+``python -m bench.report compare A B`` sets two studies side by side (see `bench.regression`),
+``python -m bench.report export STUDY`` hands results on (see `bench.export`).
+
 Cells are compared only within one protocol, and synthetic twins never share a table or a plot
 with real data.
 """
@@ -9,14 +12,17 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Iterator, Sequence
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from bench import paper_tables, plots, tuning, tuning_report
+from bench import export, page, paper_tables, plots, regression, stats, tuning, tuning_report
 from bench.comparison import Comparison, comparisons
 from bench.errors import UserError
+from bench.over_blocks import PostHoc
 from bench.store import Store
 from bench.tables import (
     HEADLINE,
@@ -24,16 +30,18 @@ from bench.tables import (
     PREAMBLE,
     latex_table,
     markdown_table,
+    places,
     seeds_line,
 )
 
 
-def write(study: Path, folder: Path) -> list[Path]:
-    """Write tables (Markdown, CSV, LaTeX) and plots of a study, and how it was tuned, if it was.
+def write(study: Path, folder: Path, post_hoc: PostHoc = "wilcoxon") -> list[Path]:
+    """Write tables (Markdown, CSV, LaTeX), plots and a page of a study, and how it was tuned.
 
     Args:
         study: ``results/<study>``.
         folder: where to write.
+        post_hoc: how pairs of samplers are tested over datasets and backbones.
 
     Returns:
         The files.
@@ -55,40 +63,74 @@ def write(study: Path, folder: Path) -> list[Path]:
         looks = plots.looks_of(name for each in found for name in each.cells["sampler"])
         for comparison in found:
             written += plots.draw(comparison, folder, looks)
-            put(f"{comparison.name}.md", _markdown(comparison, f"{comparison.name}.png"))
-            put(f"{comparison.name}.tex", _latex(comparison))
+            worse = {metric: stats.marks(comparison, metric) for metric in METRICS}
+            put(f"{comparison.name}.md", _markdown(comparison, worse, f"{comparison.name}.png"))
+            put(f"{comparison.name}.tex", _latex(comparison, worse))
             put(f"{comparison.name}.csv", comparison.cells.to_csv(index=False))
+            written += stats.write(comparison, folder, post_hoc)
         for table in paper_tables.fill(tuning.reported(store)):
             put(f"{table.name}.md", table.markdown())
             put(f"{table.name}.tex", table.latex())
             put(f"{table.name}.csv", table.csv())
         written += tuning_report.write(study, folder)
+        written.append(page.write(study, folder, found, written))
     except OSError as error:
         raise UserError(f"--reports: {folder} cannot be written ({error.strerror})") from error
     return written
 
 
+Worse = Mapping[str, Mapping[stats.Block, set[str]]]
+"""By metric, and by dataset and backbone: the samplers significantly below the best."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a table marks its values: patterns with a place for a number."""
+
+    best: str
+    second: str
+    missing: str
+    margin: str
+    worse: str
+
+
+MARKDOWN = Style("**{}**", "<u>{}</u>", "", " ± {:.4f}", " †")
+LATEX = Style("\\textbf{{{}}}", "\\underline{{{}}}", "--", " $\\pm$ {:.4f}", "$^\\dagger$")
+
+
 def _rows(
-    comparison: Comparison, table: pd.DataFrame, best: str, second: str, missing: str
+    comparison: Comparison, backbone: str, table: pd.DataFrame, worse: Worse, style: Style
 ) -> Iterator[list[str]]:
-    """Dataset, metric and values as text, the best and the second sampler put into patterns."""
-    n_samplers = len(table.columns) - len(comparison.references)
-    for (dataset, metric), values in zip(table.index, table.to_numpy().tolist(), strict=True):
-        plain = [missing if math.isnan(value) else f"{value:.4f}" for value in values]
-        ranked = sorted({text for text in plain[:n_samplers] if text != missing}, reverse=True)
-        marks = [best, second][: max(0, len(ranked) - 1)]  # the last is never marked
-        pattern = dict(zip(ranked, marks, strict=False))
-        marked = [pattern.get(text, "{}").format(text) for text in plain[:n_samplers]]
-        yield [dataset, metric, *marked, *plain[n_samplers:]]
+    """Dataset, metric and values as text; the samplers in ``worse`` are marked as such."""
+    samplers = list(table.columns)[: len(table.columns) - len(comparison.references)]
+    stored = {shown: name for name, shown in METRICS.items()}
+    margins = comparison.margins(backbone).to_numpy().tolist()
+    for (dataset, metric), values, halves in zip(
+        table.index, table.to_numpy().tolist(), margins, strict=True
+    ):
+        plain = [style.missing if math.isnan(value) else f"{value:.4f}" for value in values]
+        shown = plain[: len(samplers)]
+        patterns = {"best": style.best, "second": style.second, "": "{}"}
+        marks = places(shown, style.missing)
+        below = worse[stored[metric]].get((dataset, backbone), set())
+        marked = [
+            patterns[mark].format(text)
+            + ("" if math.isnan(half) else style.margin.format(half))
+            + (style.worse if sampler in below else "")
+            for sampler, text, mark, half in zip(samplers, shown, marks, halves, strict=False)
+        ]
+        yield [dataset, metric, *marked, *plain[len(samplers) :]]
 
 
-def _markdown(comparison: Comparison, picture: str) -> str:
+def _markdown(comparison: Comparison, worse: Worse, picture: str) -> str:
     counts = comparison.cells.groupby(["dataset", "backbone", "sampler"])["seed"].nunique()
     lines = [
         f"# {comparison.title}",
         "",
-        "Best in bold, second underlined; RC is recall, NG is NDCG, on the test users, "
-        f"ranking the whole catalogue. {seeds_line(counts)}",
+        "Best in bold, second underlined, † significantly below the best (paired t-tests over the "
+        "test users, Holm-corrected); RC is recall, NG is NDCG, on the test users, "
+        f"ranking the whole catalogue. {seeds_line(counts)}"
+        + (" ± is half the 95 % interval over seeds (Student's t)." if counts.max() > 1 else ""),
         "",
     ]
     if comparison.own_loss:
@@ -105,15 +147,39 @@ def _markdown(comparison: Comparison, picture: str) -> str:
     lines += [f"![test NDCG@10; bars are 95 % t-intervals over seeds]({picture})", ""]
     for backbone, table in comparison.backbones():
         lines += [f"## {backbone}", ""]
-        rows = _rows(comparison, table, "**{}**", "<u>{}</u>", "")
+        rows = _rows(comparison, backbone, table, worse, MARKDOWN)
         lines += [*markdown_table(["dataset", "metric", *table.columns], rows, n_text=2), ""]
     lines += _peers(comparison.cells)
+    lines += ["## Cost", "", *markdown_table(COST_HEADER, _costs(comparison.cells), n_text=3), ""]
     lines += ["## Notes on the data", ""]
     tested = comparison.cells.groupby("dataset")["test_users"].max()
     lines += [f"- {dataset}: {count} test users" for dataset, count in tested.items()]
     for dataset, notes in sorted(comparison.notes.items()):
         lines += [f"- {dataset}: {note}" for note in notes]
     return "\n".join(lines) + "\n"
+
+
+COST_HEADER = ["dataset", "backbone", "sampler", "models", "targets/s", "epochs", "best epoch",
+               "s to best epoch", "s in all", "peak MB", "NG@10", "NG@10 per minute"]  # fmt: skip
+
+
+def _costs(cells: pd.DataFrame) -> Iterator[list[str]]:
+    """A row a system, means over seeds; accuracy per minute of training up to the best epoch."""
+    for key, group in cells.groupby(["dataset", "backbone", "sampler"], sort=False):
+        mean = group[["models", "targets_per_s", "epochs", "best_epoch", "train_s_to_best",
+                      "wall_s", "peak_mb", HEADLINE]].mean()  # fmt: skip
+        yield [
+            *map(str, key),
+            f"{mean['models']:.0f}",
+            f"{mean['targets_per_s']:,.0f}",
+            f"{mean['epochs']:.0f}",
+            f"{mean['best_epoch']:.0f}",
+            f"{mean['train_s_to_best']:.1f}",
+            f"{mean['wall_s']:.1f}",
+            f"{mean['peak_mb']:,.0f}",
+            f"{mean[HEADLINE]:.4f}",
+            f"{60 * mean[HEADLINE] / mean['train_s_to_best']:.4f}",
+        ]
 
 
 def _peers(cells: pd.DataFrame) -> list[str]:
@@ -139,25 +205,39 @@ def _peers(cells: pd.DataFrame) -> list[str]:
     ]
 
 
-def _latex(comparison: Comparison) -> str:
+def _latex(comparison: Comparison, worse: Worse) -> str:
     """See `latex_table`."""
     lines = [PREAMBLE]
     for backbone, table in comparison.backbones():
-        rows = _rows(comparison, table, "\\textbf{{{}}}", "\\underline{{{}}}", "--")
+        rows = _rows(comparison, backbone, table, worse, LATEX)
         header = ["Dataset", "Metric", *table.columns]
         lines += latex_table(f"{backbone}. {comparison.title}", header, rows, n_text=2)
     return "\n".join(lines)
 
 
+COMMANDS = {"compare": regression.main, "export": export.main}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status (2 for bad input)."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given and given[0] in COMMANDS:
+        return COMMANDS[given[0]](given[1:])
     parser = argparse.ArgumentParser(prog="python -m bench.report", description=__doc__)
     parser.add_argument("study", nargs="?", default="quick", help="default: quick")
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
+    parser.add_argument(
+        "--post-hoc",
+        choices=typing.get_args(PostHoc),
+        default="wilcoxon",
+        help="pairs of samplers over datasets and backbones (default: wilcoxon, Holm-corrected)",
+    )
     parser.add_argument("--reports", type=Path, default=Path("reports"), metavar="DIR")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(given)
     try:
-        for path in write(options.results / options.study, options.reports / options.study):
+        for path in write(
+            options.results / options.study, options.reports / options.study, options.post_hoc
+        ):
             print(path)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -131,6 +131,7 @@ class Store:
         temporary.rename(final)
         shutil.rmtree(old, ignore_errors=True)
         (self._failures / f"{key}.txt").unlink(missing_ok=True)
+        self.checkpoint(key).unlink(missing_ok=True)
 
     def save_failure(self, cell: Cell, reason: str) -> Path:
         """Keep a failure's traceback, beside the cells and never as one; returns its path."""
@@ -192,6 +193,28 @@ class Store:
         temporary = self.root / f".index-{os.getpid()}.csv"
         self.frame().to_csv(temporary, index=False)
         temporary.replace(self.root / "index.csv")
+
+    def checkpoint(self, key: str) -> Path:
+        """Where an unfinished cell keeps the state of its training."""
+        return self.root / ".checkpoints" / f"{key}.pt"
+
+    def failures(self) -> dict[str, Path]:
+        """Key of each cell that failed when last tried, to its traceback."""
+        return {path.stem: path for path in sorted(self._failures.glob("*.txt"))}
+
+    def running(self) -> Iterator[dict[str, Any]]:
+        """What some run is at just now: key, cell, epoch, epochs and validation NDCG@10."""
+        for path in sorted((self.root / ".progress").glob("*.json")):
+            lock = filelock.FileLock(self.root / ".locks" / f"{path.stem}.lock")
+            try:
+                with lock.acquire(timeout=0):
+                    continue  # left by a run that was killed
+            except filelock.Timeout:
+                pass
+            try:
+                yield json.loads(path.read_text()) | {"key": path.stem}
+            except (OSError, ValueError):
+                continue  # it has just finished
 
     def claim(self, cell: Cell) -> filelock.FileLock | None:
         """The right to write a cell, until released or the process ends; None when it is taken."""

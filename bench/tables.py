@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -115,6 +115,14 @@ def what_differs(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) ->
     ]
 
 
+def places(values: Sequence[str], missing: str) -> list[Literal["best", "second", ""]]:
+    """What to mark in a row of numbers, equal digits alike; the last of several never is."""
+    ranked = sorted({text for text in values if text != missing}, reverse=True)
+    marks: list[Literal["best", "second", ""]] = ["best", "second"]
+    place = dict(zip(ranked, marks[: max(0, len(ranked) - 1)], strict=False))
+    return [place.get(text, "") for text in values]
+
+
 def seeds_line(counts: Iterable[int]) -> str:
     """How many seeds stand behind each number of a table."""
     found = sorted(set(counts))
@@ -169,6 +177,11 @@ def latex_table(
 
 def escape(text: str) -> str:
     """Plain text for LaTeX."""
-    for character in "&%$#_{}":
-        text = text.replace(character, f"\\{character}")
-    return text
+    return text.translate(LATEX)
+
+
+LATEX = str.maketrans(
+    {character: f"\\{character}" for character in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    | {"<": r"\textless{}", ">": r"\textgreater{}"}
+)

@@ -6,6 +6,7 @@ import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from backbones.base import Backbone
 from bench import objectives
 from bench.batches import Batch, Batches, one_pass_windows, prefix_windows
 from bench.cell import Cell
+from bench.checkpoint import Checkpoint
 from bench.datasets.base import Dataset, Exposures
 from bench.datasets.splits import Examples, Sequences, Split
 from bench.diagnostics import Diagnostics, Truth
@@ -157,6 +159,24 @@ class Trainer:
         own = {f"sampler_{name}": value for name, value in self.sampler.diagnostics().items()}
         return {"epoch": epoch, "loss": mean} | self.diagnostics.row() | own
 
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next epoch depends on: tensors and plain values."""
+        return {
+            "step": self.step_count,
+            "models": [model.state_dict() for model in self.models],
+            "optimisers": [optimiser.state_dict() for optimiser in self._optimisers],
+            "sampler": self.sampler.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` gave."""
+        self.step_count = state["step"]
+        for model, weights in zip(self.models, state["models"], strict=True):
+            model.load_state_dict(weights)
+        for optimiser, memory in zip(self._optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(memory)
+        self.sampler.load_state_dict(state["sampler"])
+
     def step(self, batch: Batch) -> Tensor:
         """One optimiser step; the batch's loss, a scalar left on the device."""
         self.step_count += 1
@@ -205,6 +225,7 @@ def fit(
     valid: Examples,
     device: torch.device,
     report: Callable[[Epoch], None],
+    checkpoint: Checkpoint | None = None,
 ) -> Fitted:
     """Train a cell, with early stopping on validation; the test split is not among the arguments.
 
@@ -214,6 +235,7 @@ def fit(
         valid: held-out predictions to stop and select by.
         device: where to train.
         report: called after every epoch with its row.
+        checkpoint: where to keep the state, and to go on from if there is one.
 
     Raises:
         FloatingPointError: loss or scores are not finite.
@@ -222,7 +244,13 @@ def fit(
     models = trainer.models
     epochs: list[Epoch] = []
     best_epoch, best_weights = 0, [model.state_dict() for model in models]
-    for epoch in range(1, cell.protocol.epochs + 1):
+    saved = None if checkpoint is None else checkpoint.load()
+    if saved is not None:
+        trainer.load_state_dict(saved["trainer"])
+        epochs, best_epoch, best_weights = saved["epochs"], saved["best_epoch"], saved["best"]
+    for epoch in range(len(epochs) + 1, cell.protocol.epochs + 1):
+        if epoch - 1 - best_epoch >= cell.protocol.patience:
+            break
         started = time.perf_counter()
         row = trainer.epoch(epoch)
         trained = time.perf_counter()
@@ -234,8 +262,15 @@ def fit(
             best_epoch = epoch
             best_weights = [copy.deepcopy(model.state_dict()) for model in models]
         report(row)
-        if epoch - best_epoch >= cell.protocol.patience:
-            break
+        if checkpoint is not None and checkpoint.due:
+            checkpoint.save(
+                {
+                    "trainer": trainer.state_dict(),
+                    "epochs": epochs,
+                    "best_epoch": best_epoch,
+                    "best": best_weights,
+                }
+            )
     for model, weights in zip(models, best_weights, strict=True):
         model.load_state_dict(weights)
     return Fitted(models, epochs, best_epoch)

@@ -20,6 +20,7 @@ import backbones
 import samplers
 from bench import environment, objectives
 from bench.cell import Cell
+from bench.checkpoint import Checkpoint
 from bench.datasets.base import Dataset
 from bench.datasets.splits import Examples
 from bench.evaluation import (
@@ -46,6 +47,7 @@ class Task:
         valid: held-out predictions to stop and select by.
         test: held-out predictions to test on; None in a trial of tuning, which must not see them.
         progress: a file to keep the state of the latest epoch in, or None.
+        checkpoint: a file to keep the state of training in, to go on from after a kill.
         plugins: to be loaded first; a fresh process has not seen them.
     """
 
@@ -58,6 +60,7 @@ class Task:
     threads: int
     plugins: tuple[str, ...]
     progress: Path | None
+    checkpoint: Path
 
 
 def about(dataset: Dataset) -> dict[str, Any]:
@@ -99,7 +102,8 @@ def run_cell(task: Task) -> CellResult:
     started, cpu_started = time.perf_counter(), time.process_time()
     torch.set_num_threads(task.threads)
     cell, train, device = task.cell, task.data.train, torch.device(task.device)
-    fitted = fit(cell, task.data, task.valid, device, _progress_writer(task))
+    checkpoint = Checkpoint(task.checkpoint, code_digest(cell))
+    fitted = fit(cell, task.data, task.valid, device, _progress_writer(task), checkpoint)
     if task.test is None:
         found = _validated(task.valid, fitted, device)
     else:

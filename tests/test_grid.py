@@ -80,7 +80,14 @@ def test_a_grid_trains_stores_and_reports(undisturbed):
     index = pd.read_csv(folder / "results/smoke/index.csv")
     assert len(index) == 4
     names = sorted(path.name for path in (folder / "reports/smoke").iterdir())
-    assert names == [f"comparison-bce-synthetic.{s}" for s in ("csv", "md", "png", "tex")]
+    by_backbone = ("buckets", "costs", "diagnostics", "loss", "validation")
+    plots = [f"{kind}-bce-synthetic-sasrec" for kind in by_backbone] + ["gains-bce-synthetic"]
+    assert set(names) >= {f"{plot}.{s}" for plot in plots for s in ("png", "svg")}
+    assert [name for name in names if not name.startswith((*by_backbone, "gains"))] == [
+        *(f"comparison-bce-synthetic.{s}" for s in ("csv", "md", "png", "svg", "tex")),
+        "index.html",
+        *(f"significance-bce-synthetic.{s}" for s in ("csv", "md")),
+    ]
     assert not list((folder / "results/smoke/.progress").iterdir())
 
 

@@ -179,8 +179,8 @@ def test_a_single_cell_is_drawn_without_gains(tmp_path, drawn, name):
 
 def test_what_was_not_measured_is_not_drawn(tmp_path, drawn):
     store = Store(tmp_path / "study")
-    store.save(result_of(cell_of("uniform"), 0.0))
-    store.save(result_of(cell_of("dns")))
+    for name, value in (("uniform", 0.0), ("dns", 0.5)):
+        store.save(replace(result_of(cell_of(name), value), timings={"train_s": 1.0}))
     plots.draw(comparisons(store)[0], tmp_path)
     assert {name.split("-")[0] for name in drawn} == {"comparison", "loss"}
 

@@ -29,16 +29,24 @@ def study(tmp_path):
 
 def test_the_table_marks_best_and_second_and_shows_gaps(study, tmp_path):
     files = report.write(study.root, tmp_path / "reports")
-    tables = sorted(path.suffix for path in files if path.suffix not in (".png", ".svg"))
-    assert tables == [".csv", ".md", ".tex"]
+    tables = [path for path in files if path.name.startswith("comparison-")]
+    assert sorted(path.suffix for path in tables) == [".csv", ".md", ".png", ".svg", ".tex"]
     text = (tmp_path / "reports/comparison-bce-synthetic.md").read_text()
     assert "| dataset | metric | uniform | dns | mdcns |" in text
-    assert "| made-up | NG@10 | 0.1000 | **0.3000** | <u>0.2000</u> |" in text
+    # Two seeds 0.02 apart: 12.706 (t of 97.5 %, one degree of freedom) x 0.01.
+    row = "| made-up | NG@10 | 0.1000 ± 0.1271 | **0.3000** ± 0.1271 | <u>0.2000</u> ± 0.1271 |"
+    assert row in text
+    # NDCG@10 of 0.3 after 1 s of training is 18 a minute.
+    assert "| made-up | sasrec | dns | 1 | 5 | 1 | 1 | 1.0 | 2.0 | 300 | 0.3000 | 18.0000 |" in text
+    assert "| made-up | sasrec | mdcns | 2 | 5 |" in text
     assert "Means over 1 to 2 seeds" in text
     assert "made-up: 2 test users" in text
     assert "made-up: a note" in text
     latex = (tmp_path / "reports/comparison-bce-synthetic.tex").read_text()
-    assert r" & NG@10 & 0.1000 & \textbf{0.3000} & \underline{0.2000} \\" in latex
+    assert (
+        r" & NG@10 & 0.1000 $\pm$ 0.1271 & \textbf{0.3000} $\pm$ 0.1271 & "
+        r"\underline{0.2000} $\pm$ 0.1271 \\"
+    ) in latex
     assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 2
     cells = pd.read_csv(tmp_path / "reports/comparison-bce-synthetic.csv")
     assert len(cells) == 7
@@ -51,7 +59,9 @@ def test_synthetic_and_real_never_share_a_table(study, tmp_path):
     study.save(result_of(real, 0.4, synthetic=False))
     files = report.write(study.root, tmp_path / "reports")
     tables = {path.name: path.read_text() for path in files if path.suffix == ".md"}
-    assert set(tables) == {"comparison-bce.md", "comparison-bce-synthetic.md"}
+    assert {name for name in tables if name.startswith("comparison-")} == {
+        "comparison-bce.md", "comparison-bce-synthetic.md",
+    }  # fmt: skip
     assert "SYNTHETIC" in tables["comparison-bce-synthetic.md"].splitlines()[0]
     assert "SYNTHETIC" not in tables["comparison-bce.md"]
     assert "made-up" not in tables["comparison-bce.md"]

@@ -1,0 +1,67 @@
+"""Where training stands, kept on disk between epochs so that a killed cell goes on.
+
+Streams of random numbers are reseeded every step from the step's number, so the weights, the
+optimiser's and the sampler's memory, and the epochs so far are all there is to keep: a run that
+was stopped and goes on gives the numbers of one that was not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import torch
+
+EVERY_S = 60.0
+"""Seconds of training between two checkpoints: about what a kill may cost."""
+
+
+class Checkpoint:
+    """A file with the state of one cell in training.
+
+    A SHA-256 digest, then tensors, numbers and strings only, read with ``weights_only``: a file
+    from elsewhere is data, and a damaged one is not used.
+    """
+
+    def __init__(self, path: Path, made_by: str) -> None:
+        """
+        Args:
+            path: of the file.
+            made_by: digest of the code that trains; a checkpoint by other code is not used.
+        """
+        self.path, self._made_by = path, made_by
+        self._saved = time.monotonic()
+
+    @property
+    def due(self) -> bool:
+        """Whether the last one is long enough ago."""
+        return time.monotonic() - self._saved >= EVERY_S
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Write the state in place of the former one; a kill leaves the one or the other."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_name(f".{self.path.name}-{uuid.uuid4().hex}")
+        content = io.BytesIO()
+        torch.save({"made_by": self._made_by, "state": state}, content)
+        digest = hashlib.sha256(content.getbuffer()).digest()
+        temporary.write_bytes(digest + content.getbuffer())
+        temporary.replace(self.path)
+        self._saved = time.monotonic()
+
+    def load(self) -> dict[str, Any] | None:
+        """The state; None where there is none, or none that can be used."""
+        try:
+            stored_bytes = self.path.read_bytes()
+            content = stored_bytes[32:]
+            if hashlib.sha256(content).digest() != stored_bytes[:32]:
+                return None
+            stored = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            state: dict[str, Any] = stored["state"]
+            return state if stored["made_by"] == self._made_by else None
+        except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError):
+            return None
