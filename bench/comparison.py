@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from scipy.stats import t
 
@@ -20,10 +20,10 @@ from bench.tables import HEADLINE, METRICS, as_text, cells_of, dataset_names, sa
 Record = Mapping[str, Any]
 
 
-def margin(values: pd.Series[float]) -> float:
-    """Half the width of the 95 % t-interval of the mean; NaN of fewer than two values."""
-    n = len(values)
-    return float(t.ppf(0.975, n - 1) * values.std() / n**0.5) if n > 1 else np.nan
+def _margins(grouped: Any) -> pd.DataFrame:
+    count = grouped.count()
+    spread: pd.DataFrame = t.ppf(0.975, count - 1) * grouped.std() / count**0.5
+    return spread
 
 
 REFERENCES = {"popularity": "popularity ranking", "oracle": "best reachable"}
@@ -62,18 +62,20 @@ class Comparison:
         Dataset and metric down, samplers across (means over seeds), references last.
         """
         for backbone, cells in self.cells.groupby("backbone", sort=True):
-            yield str(backbone), self._table(cells, "mean")
+            yield str(backbone), self._table(cells, lambda grouped: grouped.mean())
 
     def margins(self, backbone: str) -> pd.DataFrame:
         """A backbone's table again, with half the width of the mean's 95 % t-interval over seeds.
 
         NaN where there are fewer than two seeds.
         """
-        return self._table(self.cells[self.cells["backbone"] == backbone], margin)
+        return self._table(self.cells[self.cells["backbone"] == backbone], _margins)
 
-    def _table(self, cells: pd.DataFrame, over_seeds: Any) -> pd.DataFrame:
+    def _table(
+        self, cells: pd.DataFrame, over_seeds: Callable[[Any], pd.DataFrame]
+    ) -> pd.DataFrame:
         names = sampler_order(cells)
-        means = cells.groupby(["dataset", "sampler"])[list(METRICS)].agg(over_seeds)
+        means = over_seeds(cells.groupby(["dataset", "sampler"])[list(METRICS)])
         datasets = list(dict.fromkeys(cells["dataset"]))
         values = [
             [means.at[(d, s), metric] if (d, s) in means.index else None for s in names]
@@ -94,20 +96,27 @@ class Comparison:
             ``(dataset, backbone)`` to a frame ``[users x samplers]``, means over the seeds that a
             sampler has, indexed by user; only users whom all the samplers were tested on.
         """
+        return {block: metrics[metric].dropna() for block, metrics in self._gains.items()}
+
+    @cached_property
+    def _gains(self) -> dict[tuple[str, str], dict[str, pd.DataFrame]]:
+        """Per dataset and backbone, by metric: ``[users x samplers]``, means over seeds."""
         found = {}
         for (dataset, backbone), cells in self.cells.groupby(["dataset", "backbone"]):
             columns = {}
             for sampler in sampler_order(cells):
-                keys = cells.loc[cells["sampler"] == sampler, "key"]
-                columns[sampler] = pd.concat(
-                    [self._gains_of(key, metric) for key in keys], axis=1
-                ).mean(axis=1)
-            found[str(dataset), str(backbone)] = pd.DataFrame(columns).dropna()
+                frames = []
+                for key in cells.loc[cells["sampler"] == sampler, "key"]:
+                    arrays = self.store.arrays(key)
+                    frames.append(pd.DataFrame(gains(arrays["rank"]), index=arrays["user"]))
+                columns[sampler] = pd.concat(frames).groupby(level=0).mean()
+            whole = pd.concat(columns, axis=1).swaplevel(axis=1)
+            names = list(columns)
+            found[str(dataset), str(backbone)] = {
+                str(metric): whole[metric][names]
+                for metric in whole.columns.get_level_values(0).unique()
+            }
         return found
-
-    def _gains_of(self, key: str, metric: str) -> pd.Series[float]:
-        arrays = self.store.arrays(key)
-        return pd.Series(gains(arrays["rank"])[metric], index=arrays["user"])
 
 
 def comparisons(store: Store) -> list[Comparison]:

@@ -139,14 +139,11 @@ def p_values(gains: pd.DataFrame, wilcoxon: bool = True) -> pd.DataFrame:
     Returns:
         A row a pair, indexed by the two names; columns ``t`` and ``wilcoxon``.
     """
-    names = list(gains.columns)
-    tests = {"t": p_of_t} | ({"wilcoxon": p_of_wilcoxon} if wilcoxon else {})
-    columns: dict[str, list[float]] = {test: [] for test in tests}
-    pairs = list(itertools.combinations(names, 2))
-    for first, second in pairs:
-        differences = differences_of(gains, first, second)
-        for test, p in tests.items():
-            columns[test].append(p(differences))
+    pairs = list(itertools.combinations(gains.columns, 2))
+    differences = [differences_of(gains, first, second) for first, second in pairs]
+    columns = {"t": p_of_t(np.array(differences).reshape(len(pairs), len(gains)))}
+    if wilcoxon:
+        columns["wilcoxon"] = np.array([p_of_wilcoxon(one) for one in differences])
     return pd.DataFrame(columns, index=pd.MultiIndex.from_tuples(pairs, names=["first", "second"]))
 
 
@@ -156,13 +153,18 @@ def differences_of(values: pd.DataFrame, first: str, second: str) -> Floats:
     return np.round(difference, DECIMALS)
 
 
-def p_of_t(differences: Floats) -> float:
-    """Paired t test; 1 where nothing differs, and for a single pair, which shows no variance."""
-    if len(differences) < 2 or not differences.any():
-        return 1.0
-    if np.ptp(differences) == 0:
-        return 0.0  # the same everywhere, as scipy has it, less its warning
-    return float(stats.ttest_1samp(differences, 0.0).pvalue)
+def p_of_t(differences: Floats) -> Floats:
+    """``[pairs]`` p of the paired t test, from the differences ``[pairs x users]``.
+
+    1 where nothing differs, and for a single user, who shows no variance; 0 where everybody
+    differs by the same, as scipy has it, less its warning.
+    """
+    p = np.where(differences.any(axis=1), 0.0, 1.0)
+    if differences.shape[1] < 2:
+        return np.ones(len(differences))
+    varies = np.ptp(differences, axis=1) > 0
+    p[varies] = stats.ttest_1samp(differences[varies], 0.0, axis=1).pvalue
+    return p
 
 
 def p_of_wilcoxon(differences: Floats) -> float:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import joblib
 import matplotlib
 from matplotlib.figure import Figure
 
@@ -13,6 +16,9 @@ from bench.comparison import Comparison
 from bench.plot_style import Looks, file_stem, looks_of
 
 __all__ = ["draw", "looks_of"]
+
+MANY = 200
+"""Cells; from there on figures are drawn in several processes."""
 
 
 def draw(comparison: Comparison, folder: Path, looks: Looks | None = None) -> list[Path]:
@@ -28,20 +34,47 @@ def draw(comparison: Comparison, folder: Path, looks: Looks | None = None) -> li
         The files.
     """
     looks = looks_of(comparison.cells["sampler"]) if looks is None else looks
-    written: list[Path] = []
+    cells = comparison.cells
+    # Other processes take seconds to start: worth it for hundreds of panels only.
+    workers = (os.cpu_count() or 1) if len(cells) > MANY else 1
+    each = [
+        replace(comparison, cells=members) for _, members in cells.groupby("backbone", sort=True)
+    ]
+    drawn = joblib.Parallel(n_jobs=workers)(
+        joblib.delayed(_save)(figures, part, folder, looks)
+        for figures, part in [(_of_all, comparison), *((_of_one, part) for part in each)]
+    )
+    return [path for paths in drawn for path in paths]
+
+
+Figures = Iterator[tuple[str, Figure]]
+
+
+def _save(
+    figures: Callable[[Comparison, Looks], Figures],
+    comparison: Comparison,
+    folder: Path,
+    looks: Looks,
+) -> list[Path]:
     with matplotlib.rc_context(plot_style.STYLE):
-        for stem, figure in _figures(comparison, looks):
-            written += plot_style.save(figure, folder / stem)
-    return written
+        return [
+            path
+            for stem, figure in figures(comparison, looks)
+            for path in plot_style.save(figure, folder / stem)
+        ]
 
 
-def _figures(comparison: Comparison, looks: Looks) -> Iterator[tuple[str, Figure]]:
-    """Each figure with the name of its file."""
+def _of_all(comparison: Comparison, looks: Looks) -> Figures:
+    """The figures that hold all backbones, each with the name of its file."""
     yield comparison.name, plot_dots.figure_of(comparison)
-    name = comparison.name.removeprefix("comparison-")
     gains = plot_gains.figure_of(comparison)
     if gains is not None:
-        yield f"gains-{name}", gains
+        yield f"gains-{comparison.name.removeprefix('comparison-')}", gains
+
+
+def _of_one(comparison: Comparison, looks: Looks) -> Figures:
+    """The figures of a backbone, each with the name of its file."""
+    name = comparison.name.removeprefix("comparison-")
     history = plot_curves.histories(comparison)
     for kind, figures in {
         "costs": plot_costs.figures(comparison, looks),
