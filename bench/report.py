@@ -94,7 +94,7 @@ class Style:
     worse: str
 
 
-MARKDOWN = Style("**{}**", "<u>{}</u>", "", " ± {:.4f}", " †")
+MARKDOWN = Style("**{}**", "<u>{}</u>", "–", " ± {:.4f}", " †")
 LATEX = Style("\\textbf{{{}}}", "\\underline{{{}}}", "--", " $\\pm$ {:.4f}", "$^\\dagger$")
 
 
