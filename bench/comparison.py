@@ -14,6 +14,7 @@ import samplers
 from bench import tuning
 from bench.errors import UserError
 from bench.evaluation import gains
+from bench.over_users import differ_from_best
 from bench.store import Store
 from bench.tables import HEADLINE, METRICS, as_text, cells_of, dataset_names, sampler_order
 
@@ -97,6 +98,20 @@ class Comparison:
             sampler has, indexed by user; only users whom all the samplers were tested on.
         """
         return {block: metrics[metric].dropna() for block, metrics in self._gains.items()}
+
+    @cached_property
+    def below_best(self) -> dict[str, dict[tuple[str, str], set[str]]]:
+        """By metric, per dataset and backbone: the samplers significantly worse than the best.
+
+        By paired t-tests over the users, with Holm's correction over all pairs of samplers.
+        """
+        return {
+            metric: {
+                block: differ_from_best(frame) if len(frame) else set()
+                for block, frame in self.user_gains(metric).items()
+            }
+            for metric in METRICS
+        }
 
     @cached_property
     def _gains(self) -> dict[tuple[str, str], dict[str, pd.DataFrame]]:

@@ -216,12 +216,14 @@ def _section(comparison: Comparison) -> Section:
 
 def _accuracy(comparison: Comparison, backbone: str, table: pd.DataFrame) -> Table:
     n_samplers = len(table.columns) - len(comparison.references)
+    stored = {shown: name for name, shown in METRICS.items()}
     margins = comparison.margins(backbone).to_numpy().tolist()
     rows = []
     for (dataset, metric), numbers, halves in zip(
         table.index, table.to_numpy().tolist(), margins, strict=True
     ):
         values = [_number(number, "{:.4f}") for number in numbers]
+        below = comparison.below_best[stored[metric]].get((dataset, backbone), set())
         marks: list[str] = [*places([value.text for value in values[:n_samplers]], MISSING)]
         marks += ["reference"] * len(comparison.references)
         marked = [
@@ -229,9 +231,10 @@ def _accuracy(comparison: Comparison, backbone: str, table: pd.DataFrame) -> Tab
                 value.text,
                 value.number,
                 " ".join(filter(None, (value.mark, mark))),
-                "" if mark == "reference" or math.isnan(half) else f" ± {half:.4f}",
+                ("" if mark == "reference" or math.isnan(half) else f" ± {half:.4f}")
+                + (" †" if name in below else ""),
             )
-            for value, mark, half in zip(values, marks, halves, strict=True)
+            for name, value, mark, half in zip(table.columns, values, marks, halves, strict=True)
         ]
         rows.append([Value(dataset), Value(metric), *marked])
     caption = _caption(comparison, f"Backbone {backbone}")

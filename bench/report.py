@@ -13,7 +13,7 @@ import argparse
 import math
 import sys
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,9 +63,8 @@ def write(study: Path, folder: Path, post_hoc: PostHoc = "wilcoxon") -> list[Pat
         looks = plots.looks_of(name for each in found for name in each.cells["sampler"])
         for comparison in found:
             written += plots.draw(comparison, folder, looks)
-            worse = {metric: stats.marks(comparison, metric) for metric in METRICS}
-            put(f"{comparison.name}.md", _markdown(comparison, worse, f"{comparison.name}.png"))
-            put(f"{comparison.name}.tex", _latex(comparison, worse))
+            put(f"{comparison.name}.md", _markdown(comparison, f"{comparison.name}.png"))
+            put(f"{comparison.name}.tex", _latex(comparison))
             put(f"{comparison.name}.csv", comparison.cells.to_csv(index=False))
             written += stats.write(comparison, folder, post_hoc)
         for table in paper_tables.fill(tuning.reported(store)):
@@ -77,10 +76,6 @@ def write(study: Path, folder: Path, post_hoc: PostHoc = "wilcoxon") -> list[Pat
     except OSError as error:
         raise UserError(f"--reports: {folder} cannot be written ({error.strerror})") from error
     return written
-
-
-Worse = Mapping[str, Mapping[stats.Block, set[str]]]
-"""By metric, and by dataset and backbone: the samplers significantly below the best."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +94,9 @@ LATEX = Style("\\textbf{{{}}}", "\\underline{{{}}}", "--", " $\\pm$ {:.4f}", "$^
 
 
 def _rows(
-    comparison: Comparison, backbone: str, table: pd.DataFrame, worse: Worse, style: Style
+    comparison: Comparison, backbone: str, table: pd.DataFrame, style: Style
 ) -> Iterator[list[str]]:
-    """Dataset, metric and values as text; the samplers in ``worse`` are marked as such."""
+    """Dataset, metric and values as text; those significantly below the best are marked."""
     samplers = list(table.columns)[: len(table.columns) - len(comparison.references)]
     stored = {shown: name for name, shown in METRICS.items()}
     margins = comparison.margins(backbone).to_numpy().tolist()
@@ -112,7 +107,7 @@ def _rows(
         shown = plain[: len(samplers)]
         patterns = {"best": style.best, "second": style.second, "": "{}"}
         marks = places(shown, style.missing)
-        below = worse[stored[metric]].get((dataset, backbone), set())
+        below = comparison.below_best[stored[metric]].get((dataset, backbone), set())
         marked = [
             patterns[mark].format(text)
             + ("" if math.isnan(half) else style.margin.format(half))
@@ -122,7 +117,7 @@ def _rows(
         yield [dataset, metric, *marked, *plain[len(samplers) :]]
 
 
-def _markdown(comparison: Comparison, worse: Worse, picture: str) -> str:
+def _markdown(comparison: Comparison, picture: str) -> str:
     counts = comparison.cells.groupby(["dataset", "backbone", "sampler"])["seed"].nunique()
     lines = [
         f"# {comparison.title}",
@@ -147,7 +142,7 @@ def _markdown(comparison: Comparison, worse: Worse, picture: str) -> str:
     lines += [f"![test NDCG@10; bars are 95 % t-intervals over seeds]({picture})", ""]
     for backbone, table in comparison.backbones():
         lines += [f"## {backbone}", ""]
-        rows = _rows(comparison, backbone, table, worse, MARKDOWN)
+        rows = _rows(comparison, backbone, table, MARKDOWN)
         lines += [*markdown_table(["dataset", "metric", *table.columns], rows, n_text=2), ""]
     lines += _peers(comparison.cells)
     lines += ["## Cost", "", *markdown_table(COST_HEADER, _costs(comparison.cells), n_text=3), ""]
@@ -205,11 +200,11 @@ def _peers(cells: pd.DataFrame) -> list[str]:
     ]
 
 
-def _latex(comparison: Comparison, worse: Worse) -> str:
+def _latex(comparison: Comparison) -> str:
     """See `latex_table`."""
     lines = [PREAMBLE]
     for backbone, table in comparison.backbones():
-        rows = _rows(comparison, backbone, table, worse, LATEX)
+        rows = _rows(comparison, backbone, table, LATEX)
         header = ["Dataset", "Metric", *table.columns]
         lines += latex_table(f"{backbone}. {comparison.title}", header, rows, n_text=2)
     return "\n".join(lines)

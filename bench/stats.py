@@ -15,7 +15,7 @@ import pandas as pd
 
 from bench.comparison import Comparison
 from bench.over_blocks import OverBlocks, PostHoc, analyse, fewest_blocks, smallest_p
-from bench.over_users import LEVEL, RESAMPLES, Pair, compare, differ_from_best
+from bench.over_users import LEVEL, RESAMPLES, Pair, compare
 from bench.plot_ranks import critical_difference
 from bench.tables import BASELINE, HEADLINE, markdown_table, sampler_order
 
@@ -79,17 +79,6 @@ def find(comparison: Comparison, post_hoc: PostHoc = "wilcoxon") -> Findings:
     enough = len(everywhere) >= 2 and len(everywhere.columns) >= 3
     over_blocks = analyse(everywhere, post_hoc) if enough else None
     return Findings(pairs, {block: len(f) for block, f in gains.items()}, means, over_blocks)
-
-
-def marks(comparison: Comparison, metric: str = HEADLINE) -> dict[Block, set[str]]:
-    """Per dataset and backbone the samplers that are significantly worse than the best.
-
-    For a mark in a table, such as a dagger; paired t test, Holm over all pairs of samplers.
-    """
-    return {
-        block: differ_from_best(frame) if len(frame) else set()
-        for block, frame in comparison.user_gains(metric).items()
-    }
 
 
 def statement(pair: Pair, dataset: str, backbone: str) -> str:

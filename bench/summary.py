@@ -94,7 +94,8 @@ def remarks(comparison: Comparison) -> list[str]:
     """How to read the comparison's tables, a sentence each."""
     found = [
         "RC is recall, NG is NDCG, on the test users, ranking the whole catalogue. Best in bold, "
-        "second underlined; a dash: no number."
+        "second underlined; †: significantly below the best (paired t-tests over the test users, "
+        "Holm-corrected); a dash: no number."
     ]
     if comparison.cells.groupby(["dataset", "backbone", "sampler"])["seed"].nunique().max() > 1:
         found.append("± is half the 95 % interval over seeds (Student's t).")

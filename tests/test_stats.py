@@ -360,7 +360,7 @@ def test_the_report_has_statements_figures_and_ranks(tmp_path):
     assert row.difference == pytest.approx((gains["mdcns"] - gains["uniform"]).mean())
     assert row.significant
     assert row.seeds_std > 0
-    assert stats.marks(comparison) == {
+    assert comparison.below_best["ndcg@10"] == {
         (dataset, backbone): {"uniform", "dns"} for dataset, backbone in BLOCKS
     }
     nemenyi = stats.report(comparison, "nemenyi")
@@ -412,7 +412,7 @@ def test_without_the_baseline_the_best_is_compared(tmp_path):
 def test_a_single_sampler_is_not_written_about(tmp_path):
     (comparison,) = comparisons(study_of(tmp_path, [("red", "sasrec")], {"uniform": 1.0}))
     assert stats.write(comparison, tmp_path) == []
-    assert stats.marks(comparison) == {("red", "sasrec"): set()}
+    assert comparison.below_best["ndcg@10"] == {("red", "sasrec"): set()}
 
 
 # The diagram
