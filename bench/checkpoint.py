@@ -7,6 +7,7 @@ was stopped and goes on gives the numbers of one that was not.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import pickle
@@ -43,14 +44,21 @@ class Checkpoint:
         return time.monotonic() - self._saved >= EVERY_S
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write the state in place of the former one; a kill leaves the one or the other."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        """Write the state in place of the former one; a kill leaves the one or the other.
+
+        Where it cannot be written (a full disk), training goes on without.
+        """
         temporary = self.path.with_name(f".{self.path.name}-{uuid.uuid4().hex}")
         content = io.BytesIO()
         torch.save({"made_by": self._made_by, "state": state}, content)
         digest = hashlib.sha256(content.getbuffer()).digest()
-        temporary.write_bytes(digest + content.getbuffer())
-        temporary.replace(self.path)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(digest + content.getbuffer())
+            temporary.replace(self.path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
         self._saved = time.monotonic()
 
     def load(self) -> dict[str, Any] | None:

@@ -112,19 +112,21 @@ class Store:
         return "done" if record["code"] == code else "stale"
 
     def save(self, result: CellResult) -> None:
-        """Store a finished cell, in place of an older one of the same key."""
+        """Store a finished cell, in place of an older one of the same key.
+
+        Raises:
+            UserError: it cannot be written (a full disk, for one); nothing of it is left.
+        """
         key = result.cell.key
         temporary = self._cells / f".{key}-{uuid.uuid4().hex}"
-        temporary.mkdir(parents=True)
-        record = {"schema": SCHEMA_VERSION, "key": key} | {
-            name: value
-            for name, value in asdict(result).items()
-            if name not in ("arrays", "epochs", "cell")
-        }
-        record["config"] = result.cell.config()
-        (temporary / "cell.json").write_text(json.dumps(record, indent=1) + "\n")
-        pd.DataFrame(result.epochs).to_csv(temporary / "epochs.csv", index=False)
-        np.savez_compressed(temporary / "ranks.npz", allow_pickle=False, **result.arrays)
+        try:
+            self._write(result, temporary)
+        except OSError as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise UserError(
+                f"{self.root} cannot be written ({error.strerror}): {result.cell.label} is lost, "
+                "what was stored before is kept; make room and run the same command again"
+            ) from error
         final, old = self._cells / key, self._cells / f".{key}-old-{uuid.uuid4().hex}"
         if final.exists():
             final.rename(old)
@@ -132,6 +134,18 @@ class Store:
         shutil.rmtree(old, ignore_errors=True)
         (self._failures / f"{key}.txt").unlink(missing_ok=True)
         self.checkpoint(key).unlink(missing_ok=True)
+
+    def _write(self, result: CellResult, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        record = {"schema": SCHEMA_VERSION, "key": result.cell.key} | {
+            name: value
+            for name, value in asdict(result).items()
+            if name not in ("arrays", "epochs", "cell")
+        }
+        record["config"] = result.cell.config()
+        (folder / "cell.json").write_text(json.dumps(record, indent=1) + "\n")
+        pd.DataFrame(result.epochs).to_csv(folder / "epochs.csv", index=False)
+        np.savez_compressed(folder / "ranks.npz", allow_pickle=False, **result.arrays)
 
     def save_failure(self, cell: Cell, reason: str) -> Path:
         """Keep a failure's traceback, beside the cells and never as one; returns its path."""

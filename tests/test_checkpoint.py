@@ -87,3 +87,11 @@ def test_what_cannot_be_used_is_not(damage, tmp_path):
     seen = []
     fit(cell_of(), DATA, SPLIT.valid, CPU, seen.append, Checkpoint(file, made_by))
     assert seen[0]["epoch"] == 1
+
+
+def test_a_checkpoint_that_cannot_be_written_does_not_stop_training(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    undisturbed = fit(cell_of(), DATA, SPLIT.valid, CPU, ignore)
+    file = tmp_path / "file" / "cell.pt"
+    fitted = fit(cell_of(), DATA, SPLIT.valid, CPU, ignore, Checkpoint(file, "code"))
+    assert numbers(fitted) == numbers(undisturbed)

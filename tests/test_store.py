@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 
@@ -145,3 +146,16 @@ def test_records_are_plain_json(store):
     store.save(result_of(cell))
     path = store.root / "cells" / cell.key / "cell.json"
     assert json.loads(path.read_text())["key"] == cell.key
+
+
+def test_a_full_disk_is_one_clear_error_and_leaves_nothing(store, monkeypatch):
+    store.save(result_of(cell_of("dns")))
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        store.save(result_of(cell_of()))
+    assert len(list(store.root.glob("cells/*"))) == 1
+    assert store.status(cell_of("dns"), "c" * 16) == "done"
