@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,14 +21,12 @@ from bench.tables import HEADLINE, METRICS, as_text, cells_of, dataset_names, sa
 Record = Mapping[str, Any]
 
 
-def _margins(grouped: Any) -> pd.DataFrame:
-    count = grouped.count()
-    spread: pd.DataFrame = t.ppf(0.975, count - 1) * grouped.std() / count**0.5
-    return spread
-
-
 REFERENCES = {"popularity": "popularity ranking", "oracle": "best reachable"}
 """What accuracy is measured against, trained by nobody: stored name to its name in tables."""
+
+
+SYSTEM = ("dataset", "backbone", "sampler")
+COSTS = ("models", "targets_per_s", "epochs", "best_epoch", "train_s_to_best", "wall_s", "peak_mb")
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ class Comparison:
 
         NaN where there are fewer than two seeds.
         """
-        return self._table(self.cells[self.cells["backbone"] == backbone], _margins)
+        return self._table(self.cells[self.cells["backbone"] == backbone], half_widths)
 
     def _table(
         self, cells: pd.DataFrame, over_seeds: Callable[[Any], pd.DataFrame]
@@ -89,6 +87,24 @@ class Comparison:
         )
         columns = [*names, *self.references]
         return pd.DataFrame(values, index=index, columns=columns, dtype=float)
+
+    def peers(self) -> pd.DataFrame:
+        """Of systems that train two models the headline metric of self, peer and ensemble, means
+        over seeds, by dataset, backbone and sampler; empty where none does."""
+        names, columns = [*SYSTEM], [HEADLINE, f"peer_{HEADLINE}", f"ensemble_{HEADLINE}"]
+        paired = self.cells.reindex(columns=[*names, *columns]).dropna(subset=[columns[1]])
+        return paired.groupby(names)[columns].mean()
+
+    def costs(self) -> pd.DataFrame:
+        """What systems cost and reach, means over seeds, by dataset, backbone and sampler.
+
+        ``per_minute`` is the headline metric per minute of training up to the best epoch; NaN
+        where that took no time.
+        """
+        cells = self.cells.reindex(columns=[*SYSTEM, *COSTS, HEADLINE])
+        means = cells.groupby([*SYSTEM], sort=False)[[*COSTS, HEADLINE]].mean()
+        seconds = means["train_s_to_best"]
+        return means.assign(per_minute=60 * means[HEADLINE] / seconds.where(seconds > 0))
 
     def user_gains(self, metric: str = HEADLINE) -> dict[tuple[str, str], pd.DataFrame]:
         """Per dataset and backbone what each test user contributes to a metric.
@@ -118,13 +134,10 @@ class Comparison:
         """Per dataset and backbone, by metric: ``[users x samplers]``, means over seeds."""
         found = {}
         for (dataset, backbone), cells in self.cells.groupby(["dataset", "backbone"]):
-            columns = {}
-            for sampler in sampler_order(cells):
-                frames = []
-                for key in cells.loc[cells["sampler"] == sampler, "key"]:
-                    arrays = self.store.arrays(key)
-                    frames.append(pd.DataFrame(gains(arrays["rank"]), index=arrays["user"]))
-                columns[sampler] = pd.concat(frames).groupby(level=0).mean()
+            keys = {
+                name: cells.loc[cells["sampler"] == name, "key"] for name in sampler_order(cells)
+            }
+            columns = {name: gains_by_user(self.store, each) for name, each in keys.items()}
             whole = pd.concat(columns, axis=1).swaplevel(axis=1)
             names = list(columns)
             found[str(dataset), str(backbone)] = {
@@ -134,6 +147,21 @@ class Comparison:
         return found
 
 
+def half_widths(grouped: Any) -> Any:
+    """Half the widths of the 95 % t-intervals of grouped values' means; NaN of fewer than two."""
+    count = grouped.count()
+    return t.ppf(0.975, count - 1) * grouped.std() / count**0.5
+
+
+def gains_by_user(store: Store, keys: Iterable[str]) -> pd.DataFrame:
+    """``[users x metrics]`` what each test user contributes, mean over the cells (one a seed)."""
+    frames = []
+    for key in keys:
+        arrays = store.arrays(key)
+        frames.append(pd.DataFrame(gains(arrays["rank"]), index=arrays["user"]))
+    return pd.concat(frames).groupby(level=0).mean()
+
+
 def comparisons(store: Store) -> list[Comparison]:
     """The study's cells, sorted into what may stand in one table.
 
@@ -141,8 +169,6 @@ def comparisons(store: Store) -> list[Comparison]:
         UserError: the study has no finished cell.
     """
     records = tuning.as_compared(store)
-    if not records:
-        raise UserError(f"{store.root}: no finished cell; run python -m bench.grid first")
     result: list[Comparison] = []
     names: set[str] = set()
     for synthetic, loss, members in _groups(records):
@@ -161,7 +187,7 @@ def comparisons(store: Store) -> list[Comparison]:
         own = {
             r["config"]["sampler"]["name"]: r["config"]["objective"]["name"]
             for r in members
-            if _has_own_loss(r)
+            if has_own_loss(r["config"]["sampler"]["name"])
         }
         result.append(Comparison(store, name, title, cells, notes, _references(members), own))
     return result
@@ -173,7 +199,7 @@ def _groups(records: Sequence[Record]) -> Iterator[tuple[bool, str, list[Record]
     for record in records:
         kind = (bool(record["data"]["synthetic"]), as_text(record["config"]["protocol"]))
         by_loss, with_own = kinds.setdefault(kind, ({}, []))
-        if _has_own_loss(record):
+        if has_own_loss(record["config"]["sampler"]["name"]):
             with_own.append(record)
         else:
             by_loss.setdefault(as_text(record["config"]["objective"]), []).append(record)
@@ -184,10 +210,10 @@ def _groups(records: Sequence[Record]) -> Iterator[tuple[bool, str, list[Record]
             yield synthetic, "own", with_own
 
 
-def _has_own_loss(record: Record) -> bool:
-    """Whether the sampler goes with one loss alone; a plug-in that is not loaded counts as free."""
+def has_own_loss(sampler: str) -> bool:
+    """Whether it goes with one loss alone; a plug-in that is not loaded counts as free."""
     try:
-        return samplers.registry.get(record["config"]["sampler"]["name"]).objective is not None
+        return samplers.registry.get(sampler).objective is not None
     except UserError:
         return False
 

@@ -24,9 +24,9 @@ from markdown_it.token import Token
 from markupsafe import Markup
 
 from bench import reproduce, summary, tuning
-from bench.comparison import Comparison
+from bench.comparison import SYSTEM, Comparison
 from bench.store import Store
-from bench.tables import HEADLINE, METRICS, as_text, places, sampler_order
+from bench.tables import HEADLINE, METRICS, as_text, places
 
 NAME = "index.html"
 TEMPLATES = Path(__file__).parent / "templates"
@@ -199,9 +199,7 @@ def _section(comparison: Comparison) -> Section:
         remarks=summary.remarks(comparison),
         accuracy=[_accuracy(comparison, name, table) for name, table in comparison.backbones()],
         peers=_peers(comparison),
-        costs=[
-            _costs(comparison, str(name), trained) for name, trained in cells.groupby("backbone")
-        ],
+        costs=[_costs(comparison, name) for name, _ in comparison.backbones()],
         data=_data(comparison, records),
         notes=sorted(comparison.notes.items()),
         protocol=Table(
@@ -243,17 +241,13 @@ def _accuracy(comparison: Comparison, backbone: str, table: pd.DataFrame) -> Tab
 
 def _peers(comparison: Comparison) -> Table:
     """Of systems that train two models, which of them one would use; no row where none does."""
-    cells = comparison.cells
-    names = ["dataset", "backbone", "sampler"]
-    wanted = [HEADLINE, f"peer_{HEADLINE}", f"ensemble_{HEADLINE}"]
-    paired = cells.reindex(columns=[*names, *wanted]).dropna(subset=[wanted[1]])
-    means = paired.groupby(names)[wanted].mean()
+    means = comparison.peers()
     rows = [
         [*map(Value, key), *(_number(value, "{:.4f}") for value in values)]
         for key, values in zip(means.index, means.to_numpy().tolist(), strict=True)
     ]
     caption = _caption(comparison, METRICS[HEADLINE])
-    return Table(caption, [*names, "self", "peer", "ensemble"], rows, n_text=3)
+    return Table(caption, [*SYSTEM, "self", "peer", "ensemble"], rows, n_text=3)
 
 
 def _caption(comparison: Comparison, text: str) -> str:
@@ -261,22 +255,15 @@ def _caption(comparison: Comparison, text: str) -> str:
     return f"{text}, SYNTHETIC data" if comparison.cells["synthetic"].all() else text
 
 
-def _costs(comparison: Comparison, backbone: str, cells: pd.DataFrame) -> Table:
-    """A row a dataset and sampler; means over seeds."""
-    names = ["dataset", "sampler"]
-    wanted = [name for name in COSTS if name != "per_minute"]
-    means = cells.reindex(columns=[*names, *wanted]).groupby(names)[wanted].mean()
-    seconds = means["train_s_to_best"]
-    means["per_minute"] = 60 * means[HEADLINE] / seconds.where(seconds > 0)
-    order = {name: place for place, name in enumerate(sampler_order(cells))}
+def _costs(comparison: Comparison, backbone: str) -> Table:
+    """A row a dataset and sampler."""
+    costs = comparison.costs()
+    means = costs[costs.index.get_level_values("backbone") == backbone].droplevel("backbone")
     rows = [
         [*map(Value, key), *(_number(row[name], pattern) for name, (_, pattern) in COSTS.items())]
-        for key, row in sorted(
-            zip(means.index, means.to_dict("records"), strict=True),
-            key=lambda pair: (pair[0][0], order[pair[0][1]]),
-        )
+        for key, row in zip(means.index, means.to_dict("records"), strict=True)
     ]
-    header = [*names, *(title for title, _ in COSTS.values())]
+    header = ["dataset", "sampler", *(title for title, _ in COSTS.values())]
     return Table(_caption(comparison, f"Backbone {backbone}"), header, rows, n_text=2)
 
 
@@ -332,7 +319,7 @@ def _environment(store: Store) -> Table:
 
 def _failures(store: Store) -> list[Failure]:
     found = []
-    for path in sorted((store.root / "failures").glob("*.txt")):
+    for path in store.failures().values():
         text = path.read_text(encoding="utf-8", errors="replace")
         label, _, rest = text.partition("\n")
         traceback = _without_folders(rest.partition("\n\n")[2].strip() or rest.strip())

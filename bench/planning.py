@@ -269,6 +269,22 @@ def _check_pool(dataset: Dataset, split: Split, sampler_components: Sequence[Com
         )
 
 
+def usual_hyper(
+    registry: Registry[Any], name: str, pool: int, settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A component's hyper-parameters where nothing is set but a preset's ``settings``.
+
+    Args:
+        pool: the protocol's N.
+
+    Raises:
+        UserError: nobody registered it.
+    """
+    defaults = {"N": pool} if registry is samplers.registry else None
+    (component,) = _Settings(list(settings.items())).components(registry, [name], defaults)
+    return component.hyper
+
+
 class _Settings:
     """``--set`` options: where each applies, and whether all were of use."""
 

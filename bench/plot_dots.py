@@ -10,10 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from scipy.stats import t
 
 from bench import plot_style
-from bench.comparison import Comparison
+from bench.comparison import SYSTEM, Comparison, half_widths
 from bench.tables import HEADLINE, sampler_order
 
 MARKERS = "osD^vPX*<>"
@@ -22,7 +21,6 @@ MARKERS = "osD^vPX*<>"
 DASHES: tuple[Any, ...] = ("--", ":")
 """Of the reference lines, in their order."""
 
-CONFIDENCE = 0.95
 GREY = "0.35"
 
 
@@ -66,7 +64,7 @@ def figure_of(comparison: Comparison) -> Figure:
         for name, dash in zip(comparison.references, DASHES, strict=False)
     ]
     if summary["low"].notna().any():
-        bar = f"{CONFIDENCE:.0%} t-interval over seeds"
+        bar = "95% t-interval over seeds"
         handles.append(Line2D([], [], color=GREY, linewidth=0.7, label=bar))
     plot_style.add_legend(figure, handles)
     plot_style.set_title(figure, comparison.title)
@@ -75,12 +73,9 @@ def figure_of(comparison: Comparison) -> Figure:
 
 def intervals(cells: pd.DataFrame) -> pd.DataFrame:
     """Mean over seeds and its t-interval, by dataset, backbone and sampler; NaN for one seed."""
-    summary = cells.groupby(["dataset", "backbone", "sampler"])[HEADLINE].agg(
-        ["mean", "std", "count"]
-    )
-    quantile = t.ppf((1 + CONFIDENCE) / 2, summary["count"] - 1)  # NaN for one
-    half = quantile * summary["std"] / np.sqrt(summary["count"])
-    return summary.assign(low=summary["mean"] - half, high=summary["mean"] + half)
+    grouped = cells.groupby([*SYSTEM])[HEADLINE]
+    mean, half = grouped.mean(), half_widths(grouped)
+    return pd.DataFrame({"mean": mean, "low": mean - half, "high": mean + half})
 
 
 def _looks(backbones: list[str]) -> dict[str, dict[str, Any]]:

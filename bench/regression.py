@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from scipy.stats import ttest_rel
 
 from bench import tuning
+from bench.comparison import gains_by_user
 from bench.errors import UserError
-from bench.evaluation import CUTOFFS, gains
-from bench.over_users import holm
+from bench.evaluation import CUTOFFS
+from bench.over_users import differences_of, holm, p_of_t
 from bench.store import Store
 from bench.tables import HEADLINE, as_text, content_of, markdown_table
 
@@ -77,10 +76,10 @@ def compare(a: Store, b: Store, metric: str = HEADLINE) -> tuple[list[Change], l
         )
     found, values = [], []
     for name, records_a, records_b in pairs:
-        before, after = _gains(a, records_a, metric), _gains(b, records_b, metric)
-        both = pd.concat([before, after], axis=1, join="inner").to_numpy()
-        same = np.array_equal(both[:, 0], both[:, 1])
-        values.append(1.0 if same else float(ttest_rel(both[:, 0], both[:, 1]).pvalue))
+        before = gains_by_user(a, [record["key"] for record in records_a])[metric]
+        after = gains_by_user(b, [record["key"] for record in records_b])[metric]
+        both = pd.concat({"A": before, "B": after}, axis=1, join="inner")
+        values.append(float(p_of_t(differences_of(both, "B", "A")[None])[0]))
         seeds = min(len(records_a), len(records_b))
         found.append((_label(name), *both.mean(axis=0).tolist(), len(both), seeds))
     changes = [
@@ -99,11 +98,8 @@ System = tuple[str, ...]
 
 def _systems(store: Store) -> dict[System, list[Mapping[str, Any]]]:
     """Each system's cells, one a seed; settings are part of the name where there are several."""
-    records = tuning.as_compared(store)
-    if not records:
-        raise UserError(f"{store.root}: no finished cell; run python -m bench.grid first")
     by_name: dict[System, dict[str, list[Mapping[str, Any]]]] = {}
-    for record in records:
+    for record in tuning.as_compared(store):
         config = record["config"]
         parts = [config[kind] for kind in ("backbone", "sampler", "objective")]
         name = (
@@ -123,15 +119,6 @@ def _systems(store: Store) -> dict[System, list[Mapping[str, Any]]]:
 def _label(name: System) -> str:
     settings = f" {name[5]}" if len(name) > 5 else ""
     return "/".join(name[:4]) + settings
-
-
-def _gains(store: Store, records: Sequence[Mapping[str, Any]], metric: str) -> pd.Series[float]:
-    """``[users]`` what each user contributes to the metric, mean over the seeds."""
-    each = []
-    for record in records:
-        arrays = store.arrays(record["key"])
-        each.append(pd.Series(gains(arrays["rank"])[metric], index=arrays["user"]))
-    return pd.concat(each, axis=1).mean(axis=1)
 
 
 def main(arguments: Sequence[str]) -> int:

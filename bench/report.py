@@ -20,7 +20,7 @@ from pathlib import Path
 import pandas as pd
 
 from bench import export, page, paper_tables, plots, regression, stats, tuning, tuning_report
-from bench.comparison import Comparison, comparisons
+from bench.comparison import SYSTEM, Comparison, comparisons
 from bench.errors import UserError
 from bench.over_blocks import PostHoc
 from bench.store import Store
@@ -144,8 +144,8 @@ def _markdown(comparison: Comparison, picture: str) -> str:
         lines += [f"## {backbone}", ""]
         rows = _rows(comparison, backbone, table, MARKDOWN)
         lines += [*markdown_table(["dataset", "metric", *table.columns], rows, n_text=2), ""]
-    lines += _peers(comparison.cells)
-    lines += ["## Cost", "", *markdown_table(COST_HEADER, _costs(comparison.cells), n_text=3), ""]
+    lines += _peers(comparison)
+    lines += ["## Cost", "", *markdown_table(COST_HEADER, _costs(comparison), n_text=3), ""]
     lines += ["## Notes on the data", ""]
     tested = comparison.cells.groupby("dataset")["test_users"].max()
     lines += [f"- {dataset}: {count} test users" for dataset, count in tested.items()]
@@ -154,15 +154,14 @@ def _markdown(comparison: Comparison, picture: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-COST_HEADER = ["dataset", "backbone", "sampler", "models", "targets/s", "epochs", "best epoch",
+COST_HEADER = [*SYSTEM, "models", "targets/s", "epochs", "best epoch",
                "s to best epoch", "s in all", "peak MB", "NG@10", "NG@10 per minute"]  # fmt: skip
 
 
-def _costs(cells: pd.DataFrame) -> Iterator[list[str]]:
-    """A row a system, means over seeds; accuracy per minute of training up to the best epoch."""
-    for key, group in cells.groupby(["dataset", "backbone", "sampler"], sort=False):
-        mean = group[["models", "targets_per_s", "epochs", "best_epoch", "train_s_to_best",
-                      "wall_s", "peak_mb", HEADLINE]].mean()  # fmt: skip
+def _costs(comparison: Comparison) -> Iterator[list[str]]:
+    """A row a system."""
+    means = comparison.costs()
+    for key, mean in zip(means.index, means.to_dict("records"), strict=True):
         yield [
             *map(str, key),
             f"{mean['models']:.0f}",
@@ -173,22 +172,20 @@ def _costs(cells: pd.DataFrame) -> Iterator[list[str]]:
             f"{mean['wall_s']:.1f}",
             f"{mean['peak_mb']:,.0f}",
             f"{mean[HEADLINE]:.4f}",
-            f"{60 * mean[HEADLINE] / mean['train_s_to_best']:.4f}",
+            f"{mean['per_minute']:.4f}",
         ]
 
 
-def _peers(cells: pd.DataFrame) -> list[str]:
+def _peers(comparison: Comparison) -> list[str]:
     """A section on the systems that train two models: which of them one would use."""
-    columns = [HEADLINE, f"peer_{HEADLINE}", f"ensemble_{HEADLINE}"]
-    if columns[1] not in cells:
+    means = comparison.peers()
+    if means.empty:
         return []
-    paired = cells[cells[columns[1]].notna()]
-    means = paired.groupby(["dataset", "backbone", "sampler"])[columns].mean()
     rows = [
         [*map(str, key), *(f"{value:.4f}" for value in values)]
         for key, values in zip(means.index, means.to_numpy().tolist(), strict=True)
     ]
-    header = ["dataset", "backbone", "sampler", "self", "peer", "ensemble"]
+    header = [*SYSTEM, "self", "peer", "ensemble"]
     return [
         "## Self, peer and ensemble",
         "",

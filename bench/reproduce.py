@@ -11,8 +11,9 @@ import backbones
 import samplers
 from bench import datasets, objectives, tuning
 from bench.cell import PRESETS, Preset, Protocol
+from bench.comparison import has_own_loss
 from bench.errors import UserError
-from bench.planning import ANY
+from bench.planning import usual_hyper
 from bench.registry import Registry
 from bench.store import Store
 from bench.tables import as_text
@@ -107,7 +108,7 @@ def _command(
     split = changed.pop("split", None)
     different, unknown = _different(configs, settings, PRESETS[name])
     names = {kind: _names(records, kind) for kind in ("backbone", "sampler")}
-    free = [r for r in records if not _own_loss(r["config"]["sampler"]["name"])]
+    free = [r for r in records if not has_own_loss(r["config"]["sampler"]["name"])]
     losses = _names(free, "objective")
     known = sorted({config["dataset"] for config in configs})
     seeds = 1 + max(config["seed"] for config in configs)
@@ -167,7 +168,7 @@ def _different(
     for config in configs:
         for registry, name, hyper in _parts(config):
             try:
-                usual = _usual(registry, name, config["protocol"]["N"], preset)
+                usual = usual_hyper(registry, name, config["protocol"]["N"], preset.settings)
             except UserError:
                 unknown.add(name)
                 usual = {}
@@ -178,19 +179,6 @@ def _different(
                 if option not in usual or usual[option] != settings[key]:
                     different[key] = settings[key]
     return dict(sorted(different.items())), sorted(unknown)
-
-
-def _usual(registry: Registry[Any], name: str, pool: int, preset: Preset) -> dict[str, Any]:
-    """The hyper-parameters of a component when nothing is set, as `bench.planning` finds them."""
-    known = registry.hyper_parameters(name)
-    given: dict[str, Any] = {}
-    if registry is samplers.registry and "N" in known and "N" not in registry.set_by_variant(name):
-        given["N"] = pool
-    for setting, value in preset.settings.items():
-        target, _, option = setting.rpartition(".")
-        if target in (ANY, name) and option in known:
-            given[option] = value
-    return registry.resolve(name, given)
 
 
 def _parts(config: Mapping[str, Any]) -> Parts:
@@ -205,13 +193,6 @@ def _parts(config: Mapping[str, Any]) -> Parts:
         for kind, registry in registries.items()
         if config[kind] is not None
     ]
-
-
-def _own_loss(sampler: str) -> bool:
-    try:
-        return samplers.registry.get(sampler).objective is not None
-    except UserError:
-        return False
 
 
 def _option(name: str, found: set[Any], usual: Any) -> list[str]:

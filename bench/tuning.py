@@ -413,10 +413,16 @@ def as_compared(store: Store) -> list[dict[str, Any]]:
 
     There the same sampler has other hyper-parameters on each dataset and backbone: comparisons
     are about the tuned sampler, and what was chosen for it stands in ``tuning.json``.
+
+    Raises:
+        UserError: the study has no finished cell.
     """
+    records = reported(store)
+    if not records:
+        raise UserError(f"{store.root}: no finished cell; run python -m bench.grid first")
     if not (store.root / FILE).exists():
-        return reported(store)
-    return [record | {"config": _plain(record["config"])} for record in reported(store)]
+        return records
+    return [record | {"config": _plain(record["config"])} for record in records]
 
 
 def _plain(config: dict[str, Any]) -> dict[str, Any]:
