@@ -28,6 +28,7 @@ from bench.cell import Cell, Component
 from bench.datasets.splits import Examples, Sequences
 from bench.evaluation import rank_users
 from bench.isolated import in_own_processes, peak_memory_mb
+from bench.tables import markdown_table
 from bench.training import Trainer, TrainingData
 
 AXES = {
@@ -134,24 +135,30 @@ def _measure_point(axis: str, sizes: dict[str, int], cell: Cell, steps: int, thr
     )
 
 
+HEADER = [
+    "varied",
+    "sampler",
+    "prepare s",
+    "step ms",
+    "× smallest",
+    "evaluation ms/user",
+    "peak MB",
+]
+
+
 def _markdown(points: pd.DataFrame) -> str:
-    lines = [
-        f"Random sequences of {LENGTH} items (synthetic); otherwise "
-        + ", ".join(f"{name} = {value:,}" for name, value in BASE.items())
-        + ".",
-        "",
-        "| varied | sampler | prepare s | step ms | × smallest | evaluation ms/user | peak MB |",
-        "|---|---|--:|--:|--:|--:|--:|",
-    ]
+    base = ", ".join(f"{name} = {value:,}" for name, value in BASE.items())
+    rows = []
     for (axis, sampler), group in points.groupby(["axis", "sampler"], sort=False):
         smallest = group["step_ms"].iloc[0]
         for point in group.itertuples():
-            lines.append(
-                f"| {axis} = {point.value:,} | {sampler} | {point.prepare_s:.2f} | "
-                f"{point.step_ms:.1f} | {point.step_ms / smallest:.2f} | "
-                f"{point.evaluate_ms:.2f} | {point.peak_mb:,.0f} |"
-            )
-    return "\n".join(lines) + "\n"
+            rows.append(
+                [f"{axis} = {point.value:,}", str(sampler), f"{point.prepare_s:.2f}",
+                 f"{point.step_ms:.1f}", f"{point.step_ms / smallest:.2f}",
+                 f"{point.evaluate_ms:.2f}", f"{point.peak_mb:,.0f}"]
+            )  # fmt: skip
+    lines = [f"Random sequences of {LENGTH} items (synthetic); otherwise {base}.", ""]
+    return "\n".join([*lines, *markdown_table(HEADER, rows, n_text=2)]) + "\n"
 
 
 def _plot(points: pd.DataFrame, directory: Path) -> None:

@@ -185,9 +185,7 @@ def measure(
     for cell in plan.cells:
         groups.setdefault((cell.dataset, cell.backbone.name), []).append(cell)
     for (dataset, backbone), cells in groups.items():
-        data = TrainingData.of(
-            plan.datasets[cells[0].fingerprint], plan.splits[cells[0].fingerprint]
-        )
+        data = _data(plan, cells[0])
         reference = Trainer(cells[0], data, device)
         floor_loop = Loop(f"{dataset}/{backbone}/floor", _with_floor(cells[0], data, device))
         plain = PlainLoop(f"{dataset}/{backbone}/plain", reference, cells[0].protocol.window)
@@ -289,19 +287,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         if options.parallel:
             for cell in plan.cells:
-                data = TrainingData.of(
-                    plan.datasets[cell.fingerprint], plan.splits[cell.fingerprint]
-                )
-                print("\n".join(measure_parallel(cell, data, options.batches)))
+                print("\n".join(measure_parallel(cell, _data(plan, cell), options.batches)))
             return 0
         costs = measure(plan, options.rounds, options.batches, device, options.memory)
         print(table(costs))
         ratios = {}
         for cell in {(c.dataset, c.backbone.name): c for c in plan.cells}.values():
-            dataset, split = plan.datasets[cell.fingerprint], plan.splits[cell.fingerprint]
-            ratio = measure_evaluation(
-                cell, TrainingData.of(dataset, split), split.valid, options.rounds, device
-            )
+            split = plan.splits[cell.fingerprint]
+            ratio = measure_evaluation(cell, _data(plan, cell), split.valid, options.rounds, device)
             ratios[f"{cell.dataset}/{cell.backbone.name}"] = ratio
             print(
                 f"evaluation of {len(split.valid.targets)} users, {cell.dataset}/"
@@ -334,6 +327,10 @@ def _with_floor(cell: Cell, data: TrainingData, device: torch.device) -> Trainer
     floor.draw(trainer)
     trainer.sampler = floor
     return trainer
+
+
+def _data(plan: Plan, cell: Cell) -> TrainingData:
+    return TrainingData.of(plan.datasets[cell.fingerprint], plan.splits[cell.fingerprint])
 
 
 def _system(cell: Cell) -> str:
