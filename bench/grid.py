@@ -1,7 +1,8 @@
 """python -m bench.grid: cross samplers, backbones and datasets, train what is missing, report.
 
-Exit status: 0 all cells are finished; 1 some failed (named at the end, with the reason);
-2 bad input, nothing was written; 130 stopped by Ctrl-C (what was finished is kept).
+Exit status: 0 all cells are finished; 1 some are not (they are named at the end, with the reason:
+they failed, or another run is at them); 2 bad input, nothing was written; 130 stopped by Ctrl-C
+(what was finished is kept).
 
 ``python -m bench.grid status STUDY`` says how a study stands; see `bench.status`.
 """
@@ -9,11 +10,13 @@ Exit status: 0 all cells are finished; 1 some failed (named at the end, with the
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -39,8 +42,8 @@ from bench.progress import Progress, duration
 from bench.registry import Registry, load_plugin
 from bench.status import Log
 from bench.store import Store
-from bench.training import SELECT_ON, TrainingData
-from bench.worker import Outcome, Task, about, code_digest
+from bench.training import SELECT_ON
+from bench.worker import Material, Outcome, Task, code_digest
 
 REGISTRIES: dict[str, Registry[Any]] = {
     "samplers": samplers.registry,
@@ -75,6 +78,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Plan, train what is missing, write the index and the report; returns the exit status."""
+    options.devices = _devices(options)
+    with contextlib.ExitStack() as stack:
+        # Made when there is something to train, and once, as tuning trains round after round.
+        options.engine = cache(lambda: stack.enter_context(contextlib.closing(_engine(options))))
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     study = study_name(options)
     request = _request(options)
     plan = make_plan(request)
@@ -195,6 +206,58 @@ def _shown(default: object) -> str:
     return "none" if default is None else str(default)
 
 
+def _devices(options: argparse.Namespace) -> list[str]:
+    """The device of each cell that runs at a time on this machine.
+
+    Raises:
+        UserError: impossible or contradictory options.
+    """
+    if options.executor == "here" and options.address is not None:
+        raise UserError("--address: goes with --executor dask or ray")
+    if options.gpus is None:
+        if options.cells_per_gpu is not None:
+            raise UserError("--cells-per-gpu: of which GPUs? give --gpus too, such as --gpus 0,1")
+        if not re.fullmatch(r"cpu|cuda(:\d+)?", options.device):
+            raise UserError(f"--device {options.device}: expected cpu, cuda or cuda:NUMBER")
+        if options.executor != "here":
+            return [options.device] * (options.workers or 1)
+        if options.device != "cpu":
+            _check_gpu(f"--device {options.device}", int(options.device[5:] or 0))
+        return [options.device] * (options.workers or os.cpu_count() or 1)
+    if options.executor != "here" or options.device != "cpu" or options.workers is not None:
+        raise UserError(
+            "--gpus: goes with none of --device, --workers (see --cells-per-gpu) and --executor"
+        )
+    if not re.fullmatch(r"\d+(,\d+)*", options.gpus):
+        raise UserError(f"--gpus {options.gpus}: expected numbers, such as 0,1")
+    gpus = sorted({int(number) for number in options.gpus.split(",")})
+    for gpu in gpus:
+        _check_gpu(f"--gpus {options.gpus}", gpu)
+    return [f"cuda:{gpu}" for _ in range(options.cells_per_gpu or 1) for gpu in gpus]
+
+
+def _check_gpu(option: str, gpu: int) -> None:
+    if not torch.cuda.is_available():
+        raise UserError(f"{option}: this torch sees no GPU; leave it out to train on the CPU")
+    if gpu >= torch.cuda.device_count():
+        raise UserError(f"{option}: GPU {gpu} is not among the {torch.cuda.device_count()} here")
+
+
+def _engine(options: argparse.Namespace) -> executors.Engine:
+    """Where cells run.
+
+    Raises:
+        UserError: the cluster is not there.
+    """
+    if options.executor == "dask":
+        return executors.Dask(options.address, options.workers, options.device)
+    if options.executor == "ray":
+        return executors.Ray(options.address, options.workers, options.threads, options.device)
+    if len(options.devices) == 1:
+        return executors.Here(options.devices[0])
+    return executors.Processes(options.devices, options.threads)
+
+
 def _request(options: argparse.Namespace) -> Request:
     chosen = {name: getattr(options, name) for name in REGISTRIES}
     if not options.all and not options.table and not any(chosen.values()):
@@ -202,10 +265,6 @@ def _request(options: argparse.Namespace) -> Request:
             "nothing is chosen: give --all or --table, or some of --datasets --backbones "
             "--samplers --objectives (--list shows the names)"
         )
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", options.device):
-        raise UserError(f"--device {options.device}: expected cpu, cuda or cuda:NUMBER")
-    if options.device != "cpu" and not torch.cuda.is_available():
-        raise UserError(f"--device {options.device}: this torch sees no GPU; use --device cpu")
     if options.split_file is not None and not options.split_file.is_file():
         raise UserError(f"--split-file {options.split_file}: no such file")
     if options.test_trials and options.tune is None:
@@ -245,11 +304,12 @@ def _todo(
 
 
 def _expected(plan: Plan, todo: list[Cell], options: argparse.Namespace) -> str:
-    seconds = estimate_seconds(plan, todo, options.device, options.threads)
-    total = sum(seconds.values()) / max(1, min(options.workers, len(todo)))
+    seconds = estimate_seconds(plan, todo, options.devices[0], options.threads)
+    workers = len(options.devices)
+    total = sum(seconds.values()) / max(1, min(workers, len(todo)))
     lines = [f"  {duration(seconds[cell.key]):>16}  {cell.label}" for cell in todo]
     lines.append(
-        f"to train: {len(todo)} cells, at most {duration(total)} with {options.workers} workers "
+        f"to train: {len(todo)} cells, at most {duration(total)} with {workers} workers "
         f"of {options.threads} threads, if every cell used all its epochs"
     )
     return "\n".join(lines)
@@ -260,7 +320,7 @@ def _expected_trials(plan: Plan, options: argparse.Namespace) -> str:
     fixed = parse_settings(options.set)
     sizes = [tuning.size_of(tuning.space_of(cell, fixed)) for cell in systems]
     counts = [min(options.tune, size) for size in sizes]
-    seconds = estimate_seconds(plan, plan.cells, options.device, options.threads)
+    seconds = estimate_seconds(plan, plan.cells, options.devices[0], options.threads)
     total = sum(seconds.values())
     total += sum(n * seconds[cell.key] for n, cell in zip(counts, systems, strict=True))
     lines = [
@@ -269,7 +329,7 @@ def _expected_trials(plan: Plan, options: argparse.Namespace) -> str:
     ]
     lines.append(
         f"to train: at most {sum(counts)} trials and {len(seconds)} cells, about "
-        f"{duration(total / options.workers)} with {options.workers} workers of "
+        f"{duration(total / len(options.devices))} with {len(options.devices)} workers of "
         f"{options.threads} threads, if every one used all its epochs"
     )
     return "\n".join(lines)
@@ -294,8 +354,9 @@ def _train(
     """
     if not todo:
         return []
-    estimates = estimate_seconds(plan, todo, options.device, options.threads, rates)
-    workers = min(options.workers, len(todo))
+    estimates = estimate_seconds(plan, todo, options.devices[0], options.threads, rates)
+    engine = options.engine()
+    workers = min(engine.capacity, len(todo))
     part, metric = ("test", HEADLINE) if test else ("valid", SELECT_ON)
     noun = "cells" if test and not labels else "trials"
     failures = []
@@ -304,33 +365,36 @@ def _train(
     claims: dict[str, filelock.FileLock] = {}
     with Progress(estimates, workers, store.root / ".progress") as progress:
         progress.say(
-            f"training {len(todo)} {noun} with {workers} workers of "
-            f"{options.threads} threads: at most {duration(sum(estimates.values()) / workers)}"
+            f"training {len(todo)} {noun} {engine.description}: at most "
+            f"{duration(sum(estimates.values()) / workers)}"
         )
 
-        def tasks() -> Iterator[Task]:
+        @cache
+        def material(fingerprint: str) -> Material:
+            return Material.of(plan.datasets[fingerprint], plan.splits[fingerprint], test)
+
+        def work() -> Iterator[executors.Work]:
             for cell in todo:
                 claim = store.claim(cell)
                 if claim is None:
                     label = labels.get(cell.key, cell.label)
                     progress.finished(cell.key, f"skipped {label}: another run is at it")
+                    failures.append(Outcome(cell, None, "another run is at it; run again later"))
                     continue
                 claims[cell.key] = claim
-                dataset, split = plan.datasets[cell.fingerprint], plan.splits[cell.fingerprint]
-                yield Task(
-                    cell,
-                    about(dataset),
-                    TrainingData.of(dataset, split),
-                    split.valid,
-                    split.test if test else None,
-                    options.device,
-                    options.threads,
-                    tuple(options.plugin),
-                    progress.file(cell.key),
-                    store.checkpoint(cell.key),
+                files = (progress.file(cell.key), store.checkpoint(cell.key))
+                yield (
+                    Task(
+                        cell,
+                        code_digest(cell),
+                        options.threads,
+                        tuple(options.plugin),
+                        *(files if engine.sees_files else ()),
+                    ),
+                    material(cell.fingerprint),
                 )
 
-        for outcome in executors.run(tasks(), workers, options.threads):
+        for outcome in executors.run(work(), engine):
             label = labels.get(outcome.cell.key, outcome.cell.label)
             if outcome.result is None:
                 path = store.save_failure(outcome.cell, outcome.traceback)
@@ -393,9 +457,22 @@ def _parser() -> argparse.ArgumentParser:
         help="folder under results and reports (default: the preset, paper-protocol for paper; "
         "PRESET-tuned with --tune)",
     )
-    add("--workers", type=_positive, default=os.cpu_count() or 1, help="cells at a time")
+    add(
+        "--workers",
+        type=_positive,
+        help="cells at a time (default: as many as there are processors)",
+    )
     add("--threads", type=_positive, default=1, help="of each cell")
     add("--device", default="cpu", help="cpu (default) or cuda")
+    add("--gpus", metavar="NUMBERS", help="several GPUs of this machine, such as 0,1")
+    add("--cells-per-gpu", type=_positive, metavar="COUNT", help="at a time (default: 1)")
+    add(
+        "--executor",
+        choices=("here", "dask", "ray"),
+        default="here",
+        help="this machine (default), or a cluster",
+    )
+    add("--address", metavar="URL", help="of the cluster; without, ray starts one here")
     add("--plugin", action="append", default=[], metavar="FILE|MODULE", help="your own components")
     add(
         "--tune",

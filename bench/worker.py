@@ -22,7 +22,7 @@ from bench import environment, objectives
 from bench.cell import Cell
 from bench.checkpoint import Checkpoint
 from bench.datasets.base import Dataset
-from bench.datasets.splits import Examples
+from bench.datasets.splits import Examples, Split
 from bench.evaluation import (
     TOP,
     accuracy,
@@ -30,6 +30,7 @@ from bench.evaluation import (
     by_bucket,
     rank_users,
     references,
+    smaller_pieces,
 )
 from bench.isolated import peak_memory_mb
 from bench.registry import load_plugin
@@ -39,39 +40,60 @@ from bench.training import Epoch, Fitted, TrainingData, fit
 
 @dataclass(frozen=True)
 class Task:
-    """A cell with all that a process needs to run it.
+    """A cell and how to run it.
 
     Attributes:
+        code: digest of the code that is to train it; a worker with other code refuses.
+        device: where; the engine that runs the cell has the last word.
+        plugins: to be loaded first; a fresh process has not seen them.
+        progress: a file to keep the state of the latest epoch in, or None.
+        checkpoint: a file to keep the state of training in, to go on from after a kill, or None.
+    """
+
+    cell: Cell
+    code: str
+    threads: int
+    plugins: tuple[str, ...] = ()
+    progress: Path | None = None
+    checkpoint: Path | None = None
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the cells of one dataset and split have in common, sent to a worker once.
+
+    Attributes:
+        key: tells it from other material.
         about: the dataset's sizes, whether it is synthetic, its footnotes.
         data: what to train on.
         valid: held-out predictions to stop and select by.
         test: held-out predictions to test on; None in a trial of tuning, which must not see them.
-        progress: a file to keep the state of the latest epoch in, or None.
-        checkpoint: a file to keep the state of training in, to go on from after a kill.
-        plugins: to be loaded first; a fresh process has not seen them.
     """
 
-    cell: Cell
+    key: str
     about: dict[str, Any]
     data: TrainingData
     valid: Examples
     test: Examples | None
-    device: str
-    threads: int
-    plugins: tuple[str, ...]
-    progress: Path | None
-    checkpoint: Path
 
-
-def about(dataset: Dataset) -> dict[str, Any]:
-    """What a result says of its dataset."""
-    return {
-        "users": dataset.n_users,
-        "items": dataset.n_items,
-        "interactions": dataset.n_interactions,
-        "synthetic": dataset.synthetic,
-        "notes": list(dataset.notes),
-    }
+    @classmethod
+    def of(cls, dataset: Dataset, split: Split, test: bool) -> Material:
+        """Of a dataset that is split so, with the test split or without."""
+        about = {
+            "users": dataset.n_users,
+            "items": dataset.n_items,
+            "interactions": dataset.n_interactions,
+            "synthetic": dataset.synthetic,
+            "notes": list(dataset.notes),
+        }
+        return cls(
+            f"{dataset.fingerprint} {split.digest} {'with' if test else 'without'} test",
+            about,
+            TrainingData.of(dataset, split),
+            split.valid,
+            split.test if test else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -84,12 +106,26 @@ class Outcome:
     traceback: str = ""
 
 
-def run_task(task: Task) -> Outcome:
-    """Run a cell; an exception becomes a failed outcome, so that other cells go on."""
+def run_task(task: Task, material: Material) -> Outcome:
+    """Run a cell; an exception becomes a failed outcome, so that other cells go on.
+
+    A cell for which the GPU has no memory left is tried once more, with smaller pieces where
+    their size does not change the numbers: its neighbours may have finished by then.
+    """
     try:
         for plugin in task.plugins:
             load_plugin(plugin)
-        return Outcome(task.cell, run_cell(task))
+        if code_digest(task.cell) != task.code:
+            raise RuntimeError("this worker has other code; install the same version everywhere")
+        try:
+            return Outcome(task.cell, run_cell(task, material))
+        except torch.OutOfMemoryError:
+            torch.cuda.empty_cache()
+            with smaller_pieces():
+                return Outcome(task.cell, run_cell(task, material))
+    except torch.OutOfMemoryError as error:
+        reason = f"out of GPU memory, twice; fewer cells at a time (--cells-per-gpu)? {error}"
+        return Outcome(task.cell, None, reason, traceback.format_exc())
     except Exception as error:
         return Outcome(task.cell, None, f"{type(error).__name__}: {error}", traceback.format_exc())
     finally:
@@ -97,26 +133,27 @@ def run_task(task: Task) -> Outcome:
             task.progress.unlink(missing_ok=True)
 
 
-def run_cell(task: Task) -> CellResult:
-    """Train a cell, then read the test split once, if the task has it."""
+def run_cell(task: Task, material: Material) -> CellResult:
+    """Train a cell, then read the test split once, if the material has it."""
     started, cpu_started = time.perf_counter(), time.process_time()
     torch.set_num_threads(task.threads)
-    cell, train, device = task.cell, task.data.train, torch.device(task.device)
-    checkpoint = Checkpoint(task.checkpoint, code_digest(cell))
-    fitted = fit(cell, task.data, task.valid, device, _progress_writer(task), checkpoint)
-    if task.test is None:
-        found = _validated(task.valid, fitted, device)
+    cell, data, valid, test = task.cell, material.data, material.valid, material.test
+    device = torch.device(task.device)
+    checkpoint = None if task.checkpoint is None else Checkpoint(task.checkpoint, task.code)
+    fitted = fit(cell, data, valid, device, _progress_writer(task), checkpoint)
+    if test is None:
+        found = _validated(valid, fitted, device)
     else:
-        found = _tested(task.data, task.test, fitted, device)
+        found = _tested(data, test, fitted, device)
     train_s = sum(row["train_s"] for row in fitted.epochs)
-    n_targets = int((np.diff(train.offsets) - 1).sum())
+    n_targets = int((np.diff(data.train.offsets) - 1).sum())
     return CellResult(
         cell=cell,
-        code=code_digest(cell),
+        code=task.code,
         data={
-            **task.about,
+            **material.about,
             "train_targets": n_targets,
-            "valid_users": len(task.valid.targets),
+            "valid_users": len(valid.targets),
             **found.data,
         },
         metrics={"valid": selected_on(fitted), **found.metrics},

@@ -194,7 +194,7 @@ class Sealed:
     """A split whose test part may not be looked at."""
 
     def __init__(self, split):
-        self.train, self.valid = split.train, split.valid
+        self.train, self.valid, self.digest = split.train, split.valid, split.digest
 
     @property
     def test(self):
@@ -215,31 +215,32 @@ def test_tuning_never_looks_at_the_test_split(tmp_path, log, monkeypatch):
 
 
 def test_no_process_of_a_trial_is_sent_a_test_example(tmp_path, log, monkeypatch):
-    tasks = []
+    sent = []
 
-    def watched(given, workers, threads):
-        given = list(given)
-        tasks.extend(given)
-        return executors_run(given, workers, threads)
+    def watched(work, engine):
+        work = list(work)
+        sent.extend(work)
+        return executors_run(work, engine)
 
     executors_run = executors.run
     monkeypatch.setattr(executors, "run", watched)
     assert run(tmp_path, log, "--tune", 4, chosen=["dns+"]).status == 0
-    trials, finals = tasks[:4], tasks[4:]
-    assert [task.test is None for task in tasks] == [True] * 4 + [False] * 2
-    test = finals[0].test
+    assert [material.test is None for _, material in sent] == [True] * 4 + [False] * 2
+    test = sent[-1][1].test
     assert len(test.users)
-    for task in trials:
-        held = pickle.loads(pickle.dumps(task))
+    trials = sent[:4]
+    for task, material in trials:
+        held = pickle.loads(pickle.dumps(material))
         for part in (held.data.train, held.valid):
             assert not set(part.users) & set(test.users)
-        assert not any(isinstance(part, (Dataset, Split)) for part in vars(held).values())
-    record = Store(root(tmp_path) / "trials").load(trials[0].cell.key)
+        parts = [*vars(held).values(), *vars(task).values()]
+        assert not any(isinstance(part, (Dataset, Split)) for part in parts)
+    record = Store(root(tmp_path) / "trials").load(trials[0][0].cell.key)
     assert set(record["metrics"]) == {"valid"}
     assert record["buckets"] == {}
     assert "references" not in record["data"]
-    arrays = Store(root(tmp_path) / "trials").arrays(trials[0].cell.key)
-    assert set(arrays["user"]) == set(trials[0].valid.users)
+    arrays = Store(root(tmp_path) / "trials").arrays(trials[0][0].cell.key)
+    assert set(arrays["user"]) == set(trials[0][1].valid.users)
 
 
 def test_two_workers_tune_the_same_as_one(done, tmp_path, log):

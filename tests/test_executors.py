@@ -1,0 +1,226 @@
+"""Wherever cells run, and whatever dies meanwhile, the numbers are the same."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from support import dataset_of, random_sequences
+
+from bench import executors, grid, worker
+from bench.cell import Cell, Component, Protocol
+from bench.datasets.splits import make_split
+from bench.registry import load_plugin
+from bench.worker import Material, Outcome, Task, code_digest
+
+DATASET = dataset_of(random_sequences(n_users=60), n_items=60)
+SPLIT = make_split(DATASET, "user", 0)
+MATERIAL = Material.of(DATASET, SPLIT, test=True)
+PROTOCOL = Protocol(dim=8, window=8, batch_targets=128, N=10, epochs=3, patience=3)
+
+
+def cell_of(sampler="uniform", seed=0, **hyper):
+    return Cell(
+        "made-up", DATASET.fingerprint, SPLIT.digest, Component("gru4rec", {"layers": 1}),
+        Component(sampler, hyper), None, Component("bce"), PROTOCOL, seed,
+    )  # fmt: skip
+
+
+def work_of(cells, plugins=()):
+    return [(Task(cell, code_digest(cell), 1, plugins), MATERIAL) for cell in cells]
+
+
+def numbers(outcomes):
+    """By cell: what must not depend on where it ran."""
+    outcomes = list(outcomes)
+    for outcome in outcomes:
+        assert outcome.result is not None, outcome.traceback
+    return {
+        outcome.cell.key: (
+            outcome.result.metrics,
+            [row["loss"] for row in outcome.result.epochs],
+            outcome.result.arrays["rank"].tolist(),
+        )
+        for outcome in outcomes
+    }
+
+
+CELLS = [cell_of(seed=seed) for seed in range(6)]
+
+
+@pytest.fixture(scope="module")
+def undisturbed():
+    return numbers(executors.run(work_of(CELLS), executors.Here("cpu")))
+
+
+def in_processes(work, count=2):
+    engine = executors.Processes(["cpu"] * count, 1)
+    with contextlib.closing(engine):
+        return list(executors.run(work, engine))
+
+
+KILLER = """
+import os, signal
+from pathlib import Path
+import samplers
+
+@samplers.register("killer")
+class Killer(samplers.Sampler):
+    '''Kills its process, so many times in all.'''
+
+    def __init__(self, *, folder: str = "", times: int = 0) -> None:
+        self.folder, self.times = Path(folder), times
+
+    def sample(self, views):
+        killed = len(list(self.folder.iterdir()))
+        if killed < self.times:
+            (self.folder / str(killed)).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return [samplers.Negatives(ids=view.pool(1)) for view in views]
+"""
+
+
+@pytest.fixture(scope="module")
+def killer(tmp_path_factory):
+    path = tmp_path_factory.mktemp("plugin") / "killer_sampler.py"
+    path.write_text(KILLER)
+    load_plugin(str(path))
+    return str(path)
+
+
+def test_processes_give_the_numbers_of_one(undisturbed):
+    assert numbers(in_processes(work_of(CELLS))) == undisturbed
+
+
+@pytest.mark.parametrize("times, survives", [(2, True), (3, False)])
+def test_a_cell_whose_process_dies_is_tried_again(undisturbed, killer, tmp_path, times, survives):
+    poison = cell_of("killer", folder=str(tmp_path), times=times)
+    outcomes = in_processes(work_of([poison, *CELLS], (killer,)))
+    (fate,) = [outcome for outcome in outcomes if outcome.cell == poison]
+    others = [outcome for outcome in outcomes if outcome.cell != poison]
+    assert numbers(others) == undisturbed  # its neighbours do not even notice
+    assert len(list(tmp_path.iterdir())) == times
+    if survives:
+        assert fate.result is not None, fate.error
+    else:
+        assert "its worker died 3 times" in fate.error
+        assert "--workers" in fate.error
+
+
+def test_a_worker_does_not_outlive_its_coordinator(tmp_path):
+    script = (
+        "from bench import executors\nimport os, time\n"
+        "def forever(task, material):\n"
+        "    executors._end_with_parent()\n"
+        "    print(os.getpid(), flush=True)\n"
+        "    time.sleep(600)\n"
+        "from joblib.externals.loky import ProcessPoolExecutor\n"
+        "ProcessPoolExecutor(max_workers=1).submit(forever, 0, 0).result()\n"
+    )
+    coordinator = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    orphan = int(coordinator.stdout.readline())
+    coordinator.kill()
+    coordinator.wait()
+    deadline = time.monotonic() + 20
+    with contextlib.suppress(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.kill(orphan, 0)
+            if Path(f"/proc/{orphan}/stat").read_text().split()[2] == "Z":
+                return
+            time.sleep(0.2)
+        pytest.fail("it is still there")
+
+
+def test_a_worker_with_other_code_refuses():
+    cell = cell_of()
+    task = Task(cell, "other code", 1)
+    outcome = worker.run_task(task, MATERIAL)
+    assert outcome.result is None
+    assert "other code" in outcome.error
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_gpu_that_is_full_is_tried_once_more_with_smaller_pieces(undisturbed, monkeypatch, times):
+    """No GPU needed: the first evaluations report what torch would."""
+    calls = []
+
+    def rank_users(*arguments, **options):
+        calls.append(1)
+        if len(calls) <= times:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return original(*arguments, **options)
+
+    import bench.training
+
+    original = bench.training.rank_users
+    monkeypatch.setattr(bench.training, "rank_users", rank_users)
+    ((task, material),) = work_of(CELLS[:1])
+    outcome = worker.run_task(task, material)
+    if times == 1:
+        key = outcome.cell.key
+        assert numbers([outcome])[key] == undisturbed[key]
+    else:
+        assert outcome.error.startswith("out of GPU memory, twice")
+        assert "--cells-per-gpu" in outcome.error
+
+
+def options_of(*given):
+    return grid._parser().parse_args(["--all", *map(str, given)])
+
+
+@pytest.fixture
+def two_gpus(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+
+
+def test_each_cell_is_told_its_gpu(two_gpus):
+    assert grid._devices(options_of("--gpus", "0,1", "--cells-per-gpu", 2)) == [
+        "cuda:0", "cuda:1", "cuda:0", "cuda:1"
+    ]  # fmt: skip
+    assert grid._devices(options_of("--gpus", "1")) == ["cuda:1"]
+    assert grid._devices(options_of("--device", "cuda", "--workers", 3)) == ["cuda"] * 3
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        (["--gpus", "0,x"], "expected numbers"),
+        (["--gpus", "0,2"], "GPU 2 is not among the 2 here"),
+        (["--gpus", "0", "--workers", "2"], "--cells-per-gpu"),
+        (["--gpus", "0", "--executor", "ray"], "goes with none of"),
+        (["--cells-per-gpu", "2"], "give --gpus too"),
+        (["--device", "tpu"], "expected cpu, cuda"),
+        (["--address", "tcp://x:1"], "goes with --executor"),
+    ],
+)
+def test_impossible_gpus_are_one_clear_error(two_gpus, given, message):
+    with pytest.raises(grid.UserError, match=message):
+        grid._devices(options_of(*given))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+@pytest.mark.parametrize("given", [["--gpus", "0"], ["--device", "cuda"]])
+def test_without_a_gpu_there_is_one_clear_error(given, capsys):
+    assert grid.main(["--all", *given]) == 2
+    assert capsys.readouterr().err.count("this torch sees no GPU") == 1
+
+
+def seen_device(task, material):
+    time.sleep(0.2)
+    return Outcome(task.cell, None, task.device)
+
+
+def test_devices_are_given_out_evenly(monkeypatch):
+    monkeypatch.setattr(executors, "_run_in_process", seen_device)
+    outcomes = []
+    engine = executors.Processes(["cuda:0", "cuda:1"], 1)
+    with contextlib.closing(engine):
+        outcomes = list(executors.run(work_of(CELLS[:4]), engine))
+    assert sorted({outcome.error for outcome in outcomes}) == ["cuda:0", "cuda:1"]
