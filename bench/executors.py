@@ -7,6 +7,7 @@ depend on the engine: a cell's threads are fixed, and cells share nothing.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -15,7 +16,7 @@ import traceback
 from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -36,13 +37,11 @@ class Engine(ABC):
 
     Attributes:
         lost: what a future raises when the process or machine under its cell died.
-        attempts: how often a cell is handed out again and again before it has failed.
         sees_files: whether cells can write progress and checkpoints where this process reads them.
         description: for people.
     """
 
     lost: tuple[type[BaseException], ...] = ()
-    attempts: ClassVar[int] = ATTEMPTS
     sees_files: ClassVar[bool] = True
     description: str
 
@@ -87,7 +86,7 @@ def run(work: Iterable[Work], engine: Engine) -> Iterator[Outcome]:
                 yield future.result()
             except engine.lost as error:
                 tries[cell.key] += 1
-                if tries[cell.key] < engine.attempts:
+                if tries[cell.key] < ATTEMPTS:
                     again.append(one)
                     continue
                 reason = (
@@ -207,7 +206,7 @@ class Dask(Engine):
     directory in common.
     """
 
-    attempts = 1  # the scheduler has tried by itself before it gives up
+    lost = (CancelledError,)  # with all workers that held its data; the scheduler sees to the rest
     sees_files = False
 
     def __init__(self, address: str | None, workers: int | None, device: str) -> None:
@@ -221,7 +220,7 @@ class Dask(Engine):
             UserError: Dask is not installed, or nobody answers there.
         """
         try:
-            from distributed import Client, KilledWorker
+            from distributed import Client
         except ImportError as error:
             raise _not_installed("dask") from error
         if address is None:
@@ -234,7 +233,6 @@ class Dask(Engine):
                 f"--address {address}: no Dask scheduler with a worker answers ({error}); start "
                 "them with 'dask scheduler' and 'dask worker ADDRESS --nthreads 1'"
             ) from error
-        self.lost = (KilledWorker,)
         self._submit = self._client.get_executor(pure=False).submit
         self._workers, self._device, self._address = workers, device, address
         self._sent: dict[str, Any] = {}
@@ -242,17 +240,31 @@ class Dask(Engine):
 
     @property
     def capacity(self) -> int:
-        return self._workers or max(1, len(self._client.nthreads()))
+        with self._reachable():
+            return self._workers or max(1, len(self._client.nthreads()))
 
     def submit(self, task: Task, material: Material) -> Future[Outcome]:
-        sent = self._sent.get(material.key)
-        if sent is None or sent.status != "finished":  # never sent, or lost with all its holders
-            sent = self._client.scatter(material, broadcast=True, hash=False)
-            self._sent[material.key] = sent
-        future: Future[Outcome] = self._submit(
-            _run_one_at_a_time, replace(task, device=self._device), sent
-        )
+        with self._reachable():
+            sent = self._sent.get(material.key)
+            if sent is None or sent.status != "finished":  # new, or lost with all its holders
+                sent = self._client.scatter(material, broadcast=True, hash=False)
+                self._sent[material.key] = sent
+            future: Future[Outcome] = self._submit(
+                _run_one_at_a_time, replace(task, device=self._device), sent
+            )
         return future
+
+    @contextlib.contextmanager
+    def _reachable(self) -> Iterator[None]:
+        try:
+            if self._client.status != "running":
+                raise OSError("the connection was closed")
+            yield
+        except (OSError, TimeoutError) as error:
+            raise UserError(
+                f"the Dask scheduler at {self._address} is gone ({error}); what was finished is "
+                "kept; run the same command again when it is back"
+            ) from error
 
     def close(self) -> None:
         self._client.close()

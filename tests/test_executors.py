@@ -11,47 +11,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import dataset_of, random_sequences
+from cells import CELLS, MATERIAL, cell_of, killer_plugin, numbers, work_of
 
 from bench import executors, grid, worker
-from bench.cell import Cell, Component, Protocol
-from bench.datasets.splits import make_split
-from bench.registry import load_plugin
-from bench.worker import Material, Outcome, Task, code_digest
-
-DATASET = dataset_of(random_sequences(n_users=60), n_items=60)
-SPLIT = make_split(DATASET, "user", 0)
-MATERIAL = Material.of(DATASET, SPLIT, test=True)
-PROTOCOL = Protocol(dim=8, window=8, batch_targets=128, N=10, epochs=3, patience=3)
-
-
-def cell_of(sampler="uniform", seed=0, **hyper):
-    return Cell(
-        "made-up", DATASET.fingerprint, SPLIT.digest, Component("gru4rec", {"layers": 1}),
-        Component(sampler, hyper), None, Component("bce"), PROTOCOL, seed,
-    )  # fmt: skip
-
-
-def work_of(cells, plugins=()):
-    return [(Task(cell, code_digest(cell), 1, plugins), MATERIAL) for cell in cells]
-
-
-def numbers(outcomes):
-    """By cell: what must not depend on where it ran."""
-    outcomes = list(outcomes)
-    for outcome in outcomes:
-        assert outcome.result is not None, outcome.traceback
-    return {
-        outcome.cell.key: (
-            outcome.result.metrics,
-            [row["loss"] for row in outcome.result.epochs],
-            outcome.result.arrays["rank"].tolist(),
-        )
-        for outcome in outcomes
-    }
-
-
-CELLS = [cell_of(seed=seed) for seed in range(6)]
+from bench.worker import Outcome, Task
 
 
 @pytest.fixture(scope="module")
@@ -65,33 +28,10 @@ def in_processes(work, count=2):
         return list(executors.run(work, engine))
 
 
-KILLER = """
-import os, signal
-from pathlib import Path
-import samplers
-
-@samplers.register("killer")
-class Killer(samplers.Sampler):
-    '''Kills its process, so many times in all.'''
-
-    def __init__(self, *, folder: str = "", times: int = 0) -> None:
-        self.folder, self.times = Path(folder), times
-
-    def sample(self, views):
-        killed = len(list(self.folder.iterdir()))
-        if killed < self.times:
-            (self.folder / str(killed)).touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return [samplers.Negatives(ids=view.pool(1)) for view in views]
-"""
-
-
 @pytest.fixture(scope="module")
 def killer(tmp_path_factory):
-    path = tmp_path_factory.mktemp("plugin") / "killer_sampler.py"
-    path.write_text(KILLER)
-    load_plugin(str(path))
-    return str(path)
+    with killer_plugin(tmp_path_factory.mktemp("plugin")) as path:
+        yield path
 
 
 def test_processes_give_the_numbers_of_one(undisturbed):
