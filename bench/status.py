@@ -7,6 +7,7 @@ to be trained, with estimates), ``done`` and ``failed`` (a cell), ``end`` and ``
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -28,11 +29,12 @@ class Log:
         self._path = store.root / FILE
 
     def event(self, name: str, **about: Any) -> None:
-        """Append an event with the time."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        """Append an event with the time; where there is no room for it, it is left out."""
         line = json.dumps({"time": datetime.now(UTC).isoformat(), "event": name} | about)
-        with self._path.open("a") as file:  # one short write: lines of two runs do not mix
-            file.write(line + "\n")
+        with contextlib.suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a") as file:  # one short write: lines of two runs do not mix
+                file.write(line + "\n")
 
     def events(self) -> Iterator[dict[str, Any]]:
         """All of them, oldest first; a line cut off by a kill is passed over."""
@@ -94,7 +96,7 @@ def _seconds_left(
     if done <= 0:
         return left / events[index]["workers"]
     started = datetime.fromisoformat(events[index]["time"])
-    return left * (now - started).total_seconds() / done
+    return max(0.0, left * (now - started).total_seconds() / done)  # clocks may jump
 
 
 def _first_line(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import sys
@@ -260,7 +261,8 @@ def _progress_writer(task: Task) -> Callable[[Epoch], None]:
             state = {"cell": task.cell.label, "epoch": row["epoch"], "ndcg": row["valid_ndcg@10"]}
             state["epochs"] = task.cell.protocol.epochs
             temporary = task.progress.with_suffix(".new")
-            temporary.write_text(json.dumps(state))
-            temporary.replace(task.progress)
+            with contextlib.suppress(OSError):  # a full disk is no reason to stop training
+                temporary.write_text(json.dumps(state))
+                temporary.replace(task.progress)
 
     return write

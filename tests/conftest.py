@@ -23,3 +23,14 @@ def data_dir():
 def one_thread():
     """As in the grid: the same numbers on every machine, and no idle threads."""
     torch.set_num_threads(1)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The table of faults that were tried (`tests/test_faults.py`)."""
+    reports = terminalreporter.getreports("passed")
+    rows = [value for report in reports for name, value in report.user_properties
+            if name == "fault" and report.when == "call"]  # fmt: skip
+    if rows:
+        terminalreporter.section("faults")
+        for row in [("fault", "done", "found"), ("---",) * 3, *rows]:
+            terminalreporter.line(f"| {' | '.join(row)} |")
