@@ -62,7 +62,11 @@ class Ranking:
 
 @torch.no_grad()
 def rank_users(
-    models: Sequence[Backbone], examples: Examples, device: torch.device, top: int = 0
+    models: Sequence[Backbone],
+    examples: Examples,
+    device: torch.device,
+    top: int = 0,
+    seen_as: float = -torch.inf,
 ) -> Ranking:
     """Rank every held-out item among the whole catalogue.
 
@@ -76,6 +80,8 @@ def rank_users(
         examples: held-out predictions.
         device: where the model lives.
         top: length of the recommendation lists to return.
+        seen_as: the score of what the user has had.  With 0 the padding row, of score 0, is ranked
+            too, as in the released code of the MDCNS paper's baselines; for comparison only.
 
     Raises:
         FloatingPointError: the model holds or computes what is not a finite number.
@@ -98,8 +104,8 @@ def rank_users(
         scores, counts = buffers[:, : len(users)]
         torch.mm(states[users], table.t(), out=scores)
         rows, seen = _history(items, offsets, users)
-        scores[rows, seen] = -torch.inf
-        scores[:, 0] = -torch.inf
+        scores[rows, seen] = seen_as
+        scores[:, 0] = seen_as
         target = scores.gather(1, targets[users][:, None])
         # Ones in float32, exact to 2^24: comparing to bool takes several times as long.
         above = torch.gt(scores, target, out=counts).sum(1)

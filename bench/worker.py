@@ -190,6 +190,8 @@ def _tested(data: TrainingData, test: Examples, fitted: Fitted, device: torch.de
     ranking = rank_users(fitted.models[:1], test, device, top=TOP)
     counts = np.bincount(data.train.items, minlength=data.n_items + 1)
     lengths = np.diff(test.offsets)
+    # How the released code of the MDCNS paper's baselines masks what a user has had.
+    with_zero = rank_users(fitted.models[:1], test, device, seen_as=0.0).ranks
     others = {}
     if len(fitted.models) == 2:
         for name, models in (
@@ -201,6 +203,7 @@ def _tested(data: TrainingData, test: Examples, fitted: Fitted, device: torch.de
         data={"test_users": len(test.targets), "references": references(data, test)},
         metrics={
             "test": accuracy(ranking.ranks) | beyond_accuracy(ranking.top, counts),
+            "test_seen_as_zero": accuracy(with_zero),
             **{name: accuracy(ranks) for name, ranks in others.items()},
         },
         buckets=by_bucket(ranking.ranks, test.targets, lengths, counts),

@@ -12,7 +12,7 @@ from torchmetrics.retrieval import RetrievalHitRate, RetrievalMRR, RetrievalNorm
 
 from backbones.base import Backbone
 from bench.datasets.splits import Examples
-from bench.evaluation import accuracy, beyond_accuracy, by_bucket, rank_users
+from bench.evaluation import accuracy, beyond_accuracy, by_bucket, rank_users, smaller_pieces
 
 N_ITEMS = 30
 
@@ -71,6 +71,28 @@ def test_ranks_equal_brute_force_with_ties_counting_half(made):
     assert ranks.tolist() == expected
     assert len(set(expected)) > 20
     assert any(r % 1 for r in expected)  # ties did occur
+
+
+def test_seen_items_at_zero_equal_brute_force(made):
+    """As in the released baselines: what was had, and the padding row, compete with score 0."""
+    model, inputs, targets = made
+    expected = []
+    for history, target in zip(inputs, targets, strict=True):
+        scores = scores_by_hand(model, list(history))
+        mine = scores.pop(target)
+        others = [*scores.values(), 0.0, *(0.0 for _ in history)]
+        expected.append(1 + sum(s > mine for s in others) + sum(s == mine for s in others) / 2)
+    found = rank_users([model], examples_of(inputs, targets), CPU, seen_as=0.0).ranks
+    assert found.tolist() == expected
+
+
+def test_smaller_pieces_rank_the_same(made):
+    model, inputs, targets = made
+    examples = examples_of(inputs, targets)
+    whole = rank_users([model], examples, CPU, top=5)
+    with smaller_pieces():
+        cut = rank_users([model], examples, CPU, top=5)
+    assert (whole.ranks == cut.ranks).all() and (whole.top == cut.top).all()
 
 
 def test_lists_hold_the_best_unseen_items(made):
