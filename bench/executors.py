@@ -163,9 +163,15 @@ class _Slot:
         if self._pool is None:
             names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
             environment = dict.fromkeys(names, str(self._threads))
-            self._pool = ProcessPoolExecutor(max_workers=1, timeout=None, env=environment)
+            self._pool = ProcessPoolExecutor(
+                max_workers=1,
+                timeout=None,
+                initializer=_begin,
+                initargs=(os.getpid(),),
+                env=environment,
+            )
         task = replace(task, device=self._device)
-        self._future = self._pool.submit(_run_in_process, task, material)
+        self._future = self._pool.submit(run_task, task, material)
         return self._future
 
     def close(self) -> None:
@@ -174,25 +180,14 @@ class _Slot:
         self._pool = None
 
 
-def _run_in_process(task: Task, material: Material) -> Outcome:
+def _begin(coordinator: int) -> None:
+    """What a worker process does first."""
     # Ctrl-C reaches the whole process group; the coordinator alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _end_with_parent()
-    return run_task(task, material)
-
-
-_watched = threading.Event()
-
-
-def _end_with_parent() -> None:
-    """Do not outlive a coordinator that was killed: the next one may be at this cell already."""
-    if _watched.is_set():
-        return
-    _watched.set()
-    parent = os.getppid()
 
     def watch() -> None:
-        while os.getppid() == parent:
+        # A coordinator that was killed is not outlived: the next one may be at this cell already.
+        while os.getppid() == coordinator:
             time.sleep(1)
         os._exit(1)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 import sys
 import time
@@ -53,28 +52,25 @@ def test_a_cell_whose_process_dies_is_tried_again(undisturbed, killer, tmp_path,
         assert "--workers" in fate.error
 
 
-def test_a_worker_does_not_outlive_its_coordinator(tmp_path):
+def test_a_worker_does_not_outlive_its_coordinator():
     script = (
-        "from bench import executors\nimport os, time\n"
-        "def forever(task, material):\n"
-        "    executors._end_with_parent()\n"
+        "import os, time\n"
+        "from joblib.externals.loky import ProcessPoolExecutor\n"
+        "from bench import executors\n"
+        "def forever():\n"
         "    print(os.getpid(), flush=True)\n"
         "    time.sleep(600)\n"
-        "from joblib.externals.loky import ProcessPoolExecutor\n"
-        "ProcessPoolExecutor(max_workers=1).submit(forever, 0, 0).result()\n"
+        "pool = ProcessPoolExecutor(1, initializer=executors._begin, initargs=(os.getpid(),))\n"
+        "pool.submit(forever).result()\n"
     )
     coordinator = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
-    orphan = int(coordinator.stdout.readline())
+    orphan = Path("/proc", str(int(coordinator.stdout.readline())), "stat")
     coordinator.kill()
     coordinator.wait()
     deadline = time.monotonic() + 20
-    with contextlib.suppress(ProcessLookupError):
-        while time.monotonic() < deadline:
-            os.kill(orphan, 0)
-            if Path(f"/proc/{orphan}/stat").read_text().split()[2] == "Z":
-                return
-            time.sleep(0.2)
-        pytest.fail("it is still there")
+    while orphan.exists() and orphan.read_text().split()[2] != "Z":  # a zombie has ended
+        assert time.monotonic() < deadline, "it is still there"
+        time.sleep(0.2)
 
 
 def test_a_worker_with_other_code_refuses():
@@ -158,7 +154,7 @@ def seen_device(task, material):
 
 
 def test_devices_are_given_out_evenly(monkeypatch):
-    monkeypatch.setattr(executors, "_run_in_process", seen_device)
+    monkeypatch.setattr(executors, "run_task", seen_device)
     outcomes = []
     engine = executors.Processes(["cuda:0", "cuda:1"], 1)
     with contextlib.closing(engine):
