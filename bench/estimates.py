@@ -153,11 +153,12 @@ class Meter:
         return epoch * cell.protocol.epochs
 
     def _stored(self, cell: Cell, test: bool) -> float:
-        split = self._plan.splits[cell.fingerprint]
         if test:
-            arrays, users = ARRAYS + MODEL_ARRAYS * (len(cell.models) - 1), len(split.test.targets)
+            arrays = ARRAYS + MODEL_ARRAYS * (len(cell.models) - 1)
+            users = self._plan.test_users[cell.fingerprint]
         else:
-            arrays, users = TRIAL_ARRAYS, len(split.valid.targets)
+            arrays = TRIAL_ARRAYS
+            users = len(self._plan.splits[cell.fingerprint].valid.targets)
         epochs = cell.protocol.epochs * self._of(cell).columns * NUMBER
         return RECORD + epochs + 8 * arrays * users
 

@@ -57,12 +57,14 @@ class Plan:
     """Cells to run and the data they need, by the dataset's fingerprint.
 
     Attributes:
+        test_users: how many test users each split has, for those who must not look at them.
         skipped: what a lenient request left out, and why, a line each.
     """
 
     cells: list[Cell]
     datasets: dict[str, Dataset]
     splits: dict[str, Split]
+    test_users: dict[str, int]
     skipped: list[str]
 
 
@@ -130,7 +132,8 @@ def make_plan(request: Request) -> Plan:
             for seed, system in itertools.product(range(request.seeds), systems)
             if system["sampler"].name not in left_out
         ]
-    return Plan(cells, loaded, splits, skipped)
+    test_users = {fingerprint: len(split.test.targets) for fingerprint, split in splits.items()}
+    return Plan(cells, loaded, splits, test_users, skipped)
 
 
 def _systems(

@@ -11,7 +11,7 @@ import io
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,29 +23,31 @@ from bench.errors import UserError
 from bench.isolated import peak_memory_mb
 from bench.status import Log, status
 from bench.store import Store
+from bench.tables import markdown_table
 
 STEPS = 10
 """Runs, each with as many new cells."""
-DATASETS = 2
+
 SAMPLERS = ("uniform", "popularity", "dns", "dns+", "mixed")
+DATASETS, USERS, ITEMS, LENGTH = 2, 30, 40, 6
+"""Random datasets, and of each: users, items, items of a user."""
+
 PER_SEED = DATASETS * len(SAMPLERS)
-USERS, ITEMS, LENGTH = 30, 40, 6
-"""Of a random dataset: users, items, items of a user."""
 SETTINGS = ("dim=4", "window=6", "N=4", "epochs=1", "dns+.M=2")
 STUDY = "tiny"
 
 
 @dataclass(frozen=True)
 class Step:
-    """What a run cost, in milliseconds.
+    """What a run cost, in milliseconds a cell of the study, but for ``train``.
 
     Attributes:
-        cells: in the study, when it was finished.
-        plan: to plan, look up and estimate, by cell of the study.
-        train: to train and store, by new cell.
-        report: to write index, tables, plots and page, by cell of the study.
-        again: a dry run when all is finished, by cell of the study.
-        status: to say how the study stands, by cell of the study.
+        cells: in the study, when the run was over.
+        plan: to plan, look up what is finished, and estimate.
+        train: to train and store a cell, by new cell.
+        report: to write index, tables, plots and page.
+        again: a dry run when all is finished.
+        status: to say how the study stands.
         peak_mb: peak memory of the process so far.
     """
 
@@ -70,10 +72,13 @@ def measure(cells: int) -> Iterator[Step]:
     seeds = cells // (STEPS * PER_SEED)
     if seeds < 1:
         raise UserError(f"--cells {cells}: must be at least {STEPS * PER_SEED}")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    return _runs(seeds)
+
+
+def _runs(seeds: int) -> Iterator[Step]:
+    with tempfile.TemporaryDirectory() as folder:
         for step in range(1, STEPS + 1):
-            yield run(folder, step * seeds, (step - 1) * seeds)
+            yield run(Path(folder), step * seeds, (step - 1) * seeds)
 
 
 def run(folder: Path, seeds: int, before: int = 0) -> Step:
@@ -92,21 +97,42 @@ def run(folder: Path, seeds: int, before: int = 0) -> Step:
     started = time.time()
     _grid(folder, seeds)
     ended = time.time()
-    events = list(Log(store).events())[-new - 2 :]
+    events = list(Log(store).events())[-new - 2 :]  # the start, every new cell, the end
     begin, end = (datetime.fromisoformat(events[i]["time"]).timestamp() for i in (0, -1))
     again = time.time()
     _grid(folder, seeds, "--dry-run")
     looked = time.time()
     status(store, datetime.now(UTC))
+    seen = time.time()
     return Step(
-        cells,
-        1000 * (begin - started) / cells,
-        1000 * (end - begin) / new,
-        1000 * (ended - end) / cells,
-        1000 * (looked - again) / cells,
-        1000 * (time.time() - looked) / cells,
-        peak_memory_mb(),
+        cells=cells,
+        plan=1000 * (begin - started) / cells,
+        train=1000 * (end - begin) / new,
+        report=1000 * (ended - end) / cells,
+        again=1000 * (looked - again) / cells,
+        status=1000 * (seen - looked) / cells,
+        peak_mb=peak_memory_mb(),
     )
+
+
+def lines(steps: Iterable[Step]) -> Iterator[str]:
+    """The runs as a Markdown table, a line as soon as it is known."""
+    yield from markdown_table(HEADER, [], n_text=0)
+    for step in steps:
+        costs = (step.plan, step.train, step.report, step.again, step.status)
+        row = [f"{step.cells:,}", *(f"{cost:.2f}" for cost in costs), f"{step.peak_mb:,.0f}"]
+        yield "| " + " | ".join(row) + " |"
+
+
+HEADER = [
+    "cells",
+    "plan ms",
+    "train and store ms",
+    "report ms",
+    "dry run ms",
+    "status ms",
+    "peak MB",
+]
 
 
 def _grid(folder: Path, seeds: int, *more: str) -> None:
@@ -128,7 +154,8 @@ def _data(folder: Path) -> list[str]:
     for number, path in enumerate(paths):
         rng = np.random.default_rng(number)
         rows = (rng.permutation(ITEMS)[:LENGTH] + 1 for _ in range(USERS))
-        text = "".join(f"{u} {' '.join(map(str, row))}\n" for u, row in enumerate(rows, 1))
         if not path.exists():
-            path.write_text(text)
+            path.write_text(
+                "".join(f"{u} {' '.join(map(str, row))}\n" for u, row in enumerate(rows, 1))
+            )
     return [os.fspath(path) for path in paths]
