@@ -33,7 +33,7 @@ STEPS, USERS = 4, 256
 """Training steps and ranked users that are timed."""
 
 SPARE = 1.25
-"""Memory of a worker to that of the first steps: on Beauty one took 1.17 times as much in the end."""
+"""Memory of a worker to that of its first steps; on Beauty one came to 1.17 times as much."""
 
 NUMBER = 20
 """Bytes of a number in ``epochs.csv``; most have 17 digits, a point and a comma."""
