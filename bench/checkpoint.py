@@ -49,12 +49,10 @@ class Checkpoint:
         Where it cannot be written (a full disk), training goes on without.
         """
         temporary = self.path.with_name(f".{self.path.name}-{uuid.uuid4().hex}")
-        content = io.BytesIO()
-        torch.save({"made_by": self._made_by, "state": state}, content)
-        digest = hashlib.sha256(content.getbuffer()).digest()
+        content = packed(state, self._made_by)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(digest + content.getbuffer())
+            temporary.write_bytes(content)
             temporary.replace(self.path)
         except OSError:
             with contextlib.suppress(OSError):
@@ -73,3 +71,10 @@ class Checkpoint:
             return state if stored["made_by"] == self._made_by else None
         except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError):
             return None
+
+
+def packed(state: dict[str, Any], made_by: str) -> bytes:
+    """What a checkpoint's file holds: a SHA-256 digest, then what it is of."""
+    content = io.BytesIO()
+    torch.save({"made_by": made_by, "state": state}, content)
+    return hashlib.sha256(content.getbuffer()).digest() + content.getbuffer()

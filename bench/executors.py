@@ -131,7 +131,7 @@ class Processes(Engine):
             threads: of each cell.
         """
         self._slots = [_Slot(device, threads) for device in devices]
-        self.description = f"with {len(devices)} workers of {threads} threads"
+        self.description = "in processes of their own"
 
     @property
     def capacity(self) -> int:
@@ -231,7 +231,7 @@ class Dask(Engine):
         self._submit = self._client.get_executor(pure=False).submit
         self._workers, self._device, self._address = workers, device, address
         self._sent: dict[str, Any] = {}
-        self.description = f"with {self.capacity} workers of the Dask cluster at {address}"
+        self.description = f"on the Dask cluster at {address}"
 
     @property
     def capacity(self) -> int:
@@ -315,8 +315,9 @@ class Ray(Engine):
             num_cpus=threads, num_gpus=0 if device == "cpu" else 1, max_retries=0
         )(run_task)
         self._sent: dict[str, Any] = {}
-        where = "a Ray cluster on this machine" if address is None else f"Ray at {address}"
-        self.description = f"with {self.capacity} workers of {where}"
+        self.description = (
+            "on a Ray cluster made here" if address is None else f"on Ray at {address}"
+        )
 
     @property
     def capacity(self) -> int:

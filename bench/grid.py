@@ -30,15 +30,8 @@ import samplers
 from bench import datasets, executors, objectives, paper, report, status, tuning
 from bench.cell import PRESETS, Cell, Protocol
 from bench.errors import UserError
-from bench.planning import (
-    Plan,
-    Rates,
-    Request,
-    estimate_seconds,
-    make_plan,
-    parse_settings,
-    preset_request,
-)
+from bench.estimates import LARGE_DISK, LARGE_HOURS, Meter, confirm, kind_of
+from bench.planning import Plan, Request, make_plan, parse_settings, preset_request
 from bench.progress import Progress, duration
 from bench.registry import Registry, load_plugin
 from bench.status import Log
@@ -100,21 +93,23 @@ def _run(options: argparse.Namespace) -> int:
     tuned = options.tune is not None
     store = Store(options.results / study)
     tuning.check_study(store, tuned)
+    meter = Meter(plan, options.devices[0], options.threads, elsewhere=options.executor != "here")
     if tuned and options.dry_run:
-        print(_expected_trials(plan, options))
+        print(_expected_trials(plan, store, options, meter))
         return 0
-    rates: Rates = {}
     cells, failures = plan.cells, list[str]()
     if options.test_trials:
-        cells, failures = _test_trials(plan, store, options, rates)
+        cells, failures = _test_trials(plan, store, options, meter)
     elif tuned:
-        cells, failures = _tune(request, plan, store, options, rates)
+        cells, failures = _tune(request, plan, store, options, meter)
     todo = _todo(cells, store, options.force_stale)
     if options.dry_run:
-        print(_expected(plan, todo, options))
+        print(_expected(todo, options, meter))
         return 0
+    if not tuned:
+        confirm(meter.estimate(todo, [], len(options.devices)), options.results, options.yes)
     store.check_writable()
-    failed = _train(plan, todo, store, options, rates)
+    failed = _train(plan, todo, store, options, meter)
     store.write_index()
     failures += [f"{outcome.cell.label}: {outcome.error}" for outcome in failed]
     if not failures or tuning.reported(store):
@@ -126,7 +121,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _tune(
-    request: Request, plan: Plan, store: Store, options: argparse.Namespace, rates: Rates
+    request: Request, plan: Plan, store: Store, options: argparse.Namespace, meter: Meter
 ) -> tuple[list[Cell], list[str]]:
     """Tune every system and keep the account; returns the chosen cells, and what failed."""
     trials, failures = Store(store.root / tuning.TRIALS), dict[str, str]()
@@ -135,11 +130,13 @@ def _tune(
         labels = {proposal.cell.key: proposal.label for proposal in proposals}
         cells = [proposal.cell for proposal in proposals]
         todo = _todo(cells, trials, options.force_stale, "trials")
-        failed = _train(plan, todo, trials, options, rates, test=False, labels=labels)
+        failed = _train(plan, todo, trials, options, meter, test=False, labels=labels)
         failures.update({o.cell.key: f"{labels[o.cell.key]}: {o.error}" for o in failed})
         return {outcome.cell.key for outcome in failed}
 
     fixed = parse_settings(options.set)
+    left = tuning.left(plan, options.tune, fixed, store, options.force_stale)
+    confirm(meter.estimate(*left, len(options.devices)), options.results, options.yes)
     tuned, cells = tuning.tune(request, plan, options.tune, fixed, trials, train)
     tuning.save(store.root, tuned)
     for one in tuned:
@@ -148,7 +145,7 @@ def _tune(
 
 
 def _test_trials(
-    plan: Plan, store: Store, options: argparse.Namespace, rates: Rates
+    plan: Plan, store: Store, options: argparse.Namespace, meter: Meter
 ) -> tuple[list[Cell], list[str]]:
     """Test the trials of a finished study; returns its final cells, and what failed."""
     tuned = tuning.finished(plan, options.tune, store)
@@ -160,7 +157,8 @@ def _test_trials(
         for cell, trial in zip(planned, done, strict=True)
     }
     todo = _todo(planned, tests, options.force_stale, "trials")
-    failed = _train(plan, todo, tests, options, rates, labels=labels)
+    confirm(meter.estimate(todo, [], len(options.devices)), options.results, options.yes)
+    failed = _train(plan, todo, tests, options, meter, labels=labels)
     cells = [store.cell(key) for one in tuned for key in one.cells]
     return cells, [f"{labels[outcome.cell.key]}: {outcome.error}" for outcome in failed]
 
@@ -295,7 +293,8 @@ def _todo(
     planned: Sequence[Cell], store: Store, force_stale: bool, noun: str = "cells"
 ) -> list[Cell]:
     """The cells to be trained; prints how they stand."""
-    statuses = {cell.key: store.status(cell, code_digest(cell)) for cell in planned}
+    codes = {kind: code_digest(cell) for kind, cell in {kind_of(c): c for c in planned}.items()}
+    statuses = {cell.key: store.status(cell, codes[kind_of(cell)]) for cell in planned}
     count = Counter(statuses.values())
     shown = ", ".join(f"{count[s]} {s}" for s in ("done", "stale", "broken", "missing") if count[s])
     print(f"{len(statuses)} {noun} in study {store.root}: {shown}", flush=True)
@@ -309,36 +308,29 @@ def _todo(
     return list(cells.values())
 
 
-def _expected(plan: Plan, todo: list[Cell], options: argparse.Namespace) -> str:
-    seconds = estimate_seconds(plan, todo, options.devices[0], options.threads)
-    workers = len(options.devices)
-    total = sum(seconds.values()) / max(1, min(workers, len(todo)))
+def _expected(todo: list[Cell], options: argparse.Namespace, meter: Meter) -> str:
+    seconds = meter.seconds(todo)
+    estimate = meter.estimate(todo, [], len(options.devices))
     lines = [f"  {duration(seconds[cell.key]):>16}  {cell.label}" for cell in todo]
-    lines.append(
-        f"to train: {len(todo)} cells, at most {duration(total)} with {workers} workers "
-        f"of {options.threads} threads, if every cell used all its epochs"
-    )
-    return "\n".join(lines)
+    lines.append(f"to train: {len(todo)} cells, {estimate}, if every cell used all its epochs")
+    return "\n".join(lines + [f"warning: {text}" for text in estimate.lacking(options.results)])
 
 
-def _expected_trials(plan: Plan, options: argparse.Namespace) -> str:
+def _expected_trials(plan: Plan, store: Store, options: argparse.Namespace, meter: Meter) -> str:
     systems = tuning.systems(plan)
     fixed = parse_settings(options.set)
     sizes = [tuning.size_of(tuning.space_of(cell, fixed)) for cell in systems]
-    counts = [min(options.tune, size) for size in sizes]
-    seconds = estimate_seconds(plan, plan.cells, options.devices[0], options.threads)
-    total = sum(seconds.values())
-    total += sum(n * seconds[cell.key] for n, cell in zip(counts, systems, strict=True))
     lines = [
-        f"  {count:>3} of {size} configurations  {cell.label.rpartition('/')[0]}"
-        for count, size, cell in zip(counts, sizes, systems, strict=True)
+        f"  {min(options.tune, size):>3} of {size} configurations  {cell.label.rpartition('/')[0]}"
+        for size, cell in zip(sizes, systems, strict=True)
     ]
+    cells, trials = tuning.left(plan, options.tune, fixed, store, options.force_stale)
+    estimate = meter.estimate(cells, trials, len(options.devices))
     lines.append(
-        f"to train: at most {sum(counts)} trials and {len(seconds)} cells, about "
-        f"{duration(total / len(options.devices))} with {len(options.devices)} workers of "
-        f"{options.threads} threads, if every one used all its epochs"
+        f"to train: at most {len(trials)} trials and {len(cells)} cells, {estimate}, "
+        "if every one used all its epochs"
     )
-    return "\n".join(lines)
+    return "\n".join(lines + [f"warning: {text}" for text in estimate.lacking(options.results)])
 
 
 def _train(
@@ -346,7 +338,7 @@ def _train(
     todo: list[Cell],
     store: Store,
     options: argparse.Namespace,
-    rates: Rates,
+    meter: Meter,
     *,
     test: bool = True,
     labels: Mapping[str, str] = MappingProxyType({}),
@@ -354,15 +346,16 @@ def _train(
     """Train cells and store them as they come; returns the failures.
 
     Args:
-        rates: measured speeds, for estimates.
+        meter: measures what cells take.
         test: whether tasks hold the test split.
         labels: by key, what to call a cell in place of its own label.
     """
     if not todo:
         return []
-    estimates = estimate_seconds(plan, todo, options.devices[0], options.threads, rates)
+    estimates = meter.seconds(todo)
     engine = options.engine()
     workers = min(engine.capacity, len(todo))
+    expected = meter.estimate(*((todo, []) if test else ([], todo)), workers)
     part, metric = ("test", HEADLINE) if test else ("valid", SELECT_ON)
     noun = "cells" if test and not labels else "trials"
     failures = []
@@ -370,10 +363,7 @@ def _train(
     log.event("start", workers=workers, threads=options.threads, estimates=estimates)
     claims: dict[str, filelock.FileLock] = {}
     with Progress(estimates, workers, store.root / ".progress") as progress:
-        progress.say(
-            f"training {len(todo)} {noun} {engine.description}: at most "
-            f"{duration(sum(estimates.values()) / workers)}"
-        )
+        progress.say(f"training {len(todo)} {noun} {engine.description}: {expected}")
 
         @cache
         def material(fingerprint: str) -> Material:
@@ -494,6 +484,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--force-stale", action="store_true", help="redo cells trained by other code")
     add("--dry-run", action="store_true", help="show the plan and its estimate, train nothing")
+    add(
+        "--yes",
+        action="store_true",
+        help=f"do not ask before a large run (over {LARGE_HOURS} hours or {LARGE_DISK / 1e9:.0f} "
+        "GB of disk, or more memory or disk than there is); asked on a terminal only",
+    )
     return parser
 
 

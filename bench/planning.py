@@ -1,15 +1,13 @@
-"""From what the user asked for to a checked list of cells, with an estimate of their cost."""
+"""From what the user asked for to a checked list of cells."""
 
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 import backbones
@@ -21,13 +19,9 @@ from bench.datasets.splits import Split, make_split
 from bench.errors import UserError
 from bench.pools import History
 from bench.registry import Registry, suggest
-from bench.training import Trainer, TrainingData
 
 ANY = "*"
 """As the target of a setting: every component of the grid that has such a hyper-parameter."""
-
-VALIDATION_SHARE = 0.15
-"""Validation's share of an epoch, for estimates made before one has been measured."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +57,14 @@ class Plan:
     """Cells to run and the data they need, by the dataset's fingerprint.
 
     Attributes:
+        test_users: how many test users each split has, for those who must not look at them.
         skipped: what a lenient request left out, and why, a line each.
     """
 
     cells: list[Cell]
     datasets: dict[str, Dataset]
     splits: dict[str, Split]
+    test_users: dict[str, int]
     skipped: list[str]
 
 
@@ -136,7 +132,8 @@ def make_plan(request: Request) -> Plan:
             for seed, system in itertools.product(range(request.seeds), systems)
             if system["sampler"].name not in left_out
         ]
-    return Plan(cells, loaded, splits, skipped)
+    test_users = {fingerprint: len(split.test.targets) for fingerprint, split in splits.items()}
+    return Plan(cells, loaded, splits, test_users, skipped)
 
 
 def _systems(
@@ -184,10 +181,6 @@ def _servable(dataset: Dataset, sampler: Component, lenient: bool, skipped: list
     return True
 
 
-Rates = dict[tuple[str, ...], float]
-"""Names of models, sampler and objective to seconds per training target."""
-
-
 def with_values(request: Request, plan: Plan, cell: Cell, values: Mapping[str, Any]) -> Cell:
     """A cell of the plan as ``--set`` of these values, on top of the request's, would make it.
 
@@ -207,45 +200,6 @@ def with_values(request: Request, plan: Plan, cell: Cell, values: Mapping[str, A
     _check_pool(plan.datasets[fingerprint], plan.splits[fingerprint], [sampler])
     (system,) = _systems(settings, backbone, sampler, [cell.objective.name])
     return replace(cell, **system)
-
-
-def estimate_seconds(
-    plan: Plan, cells: Iterable[Cell], device: str, threads: int, rates: Rates | None = None
-) -> dict[str, float]:
-    """Cell key to seconds it takes at most (early stopping can only shorten it).
-
-    Measured: a few training steps of each combination of models, sampler and objective are timed
-    on this machine.
-
-    Args:
-        rates: what was measured before in this run; what is measured now is added.
-    """
-    torch.set_num_threads(threads)
-    rates = {} if rates is None else rates
-    seconds = {}
-    for cell in cells:
-        split = plan.splits[cell.fingerprint]
-        kind = (*(model.name for model in cell.models), cell.sampler.name, cell.objective.name)
-        if kind not in rates:
-            try:
-                data = TrainingData.of(plan.datasets[cell.fingerprint], split)
-                rates[kind] = _seconds_per_target(cell, data, torch.device(device))
-            except Exception:  # the cell itself will fail the same way, and say so
-                rates[kind] = 0.0
-        targets = int((np.diff(split.train.offsets) - 1).sum())
-        epoch = targets * rates[kind] * (1 + VALIDATION_SHARE)
-        seconds[cell.key] = epoch * cell.protocol.epochs
-    return seconds
-
-
-def _seconds_per_target(cell: Cell, data: TrainingData, device: torch.device) -> float:
-    trainer = Trainer(cell, data, device)
-    rates = []
-    for batch in itertools.islice(trainer.batches.epoch(1, torch.Generator(device)), 4):
-        started = time.perf_counter()
-        float(trainer.step(batch))
-        rates.append((time.perf_counter() - started) / len(batch.cells))
-    return float(np.median(rates[1:] or rates))  # the first one warms up
 
 
 def _check_pool(dataset: Dataset, split: Split, sampler_components: Sequence[Component]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -37,11 +38,10 @@ def histories(comparison: Comparison) -> pd.DataFrame:
     so it ends there.
     """
     names = ["dataset", "backbone", "sampler"]
-    rows = [
-        comparison.store.epochs(cell["key"]).assign(**{name: cell[name] for name in names})
-        for cell in comparison.cells[["key", *names]].to_dict("records")
-    ]
-    epochs = pd.concat(rows, ignore_index=True).groupby([*names, "epoch"])
+    each = [comparison.store.epochs(key) for key in comparison.cells["key"]]
+    cell = np.repeat(np.arange(len(each)), [len(epochs) for epochs in each])
+    labels = comparison.cells[names].iloc[cell].reset_index(drop=True)
+    epochs = pd.concat(each, ignore_index=True).join(labels).groupby([*names, "epoch"])
     runs = comparison.cells.groupby(names).size().to_dict()
     means = epochs.mean(numeric_only=True)
     reached = epochs.size()

@@ -36,8 +36,9 @@ class Progress:
             workers: how many run at a time.
             folder: where workers keep the state of their latest epoch, ``<key>.json`` each.
         """
-        self._estimates, self._workers, self._folder = dict(estimates), workers, folder
+        self._total, self._workers, self._folder = len(estimates), workers, folder
         self._left = dict(estimates)
+        self._seconds = self._seconds_left = sum(estimates.values())
         self._started = time.monotonic()
         self._console = Console(stderr=True, highlight=False)
         self._live = Live(
@@ -71,8 +72,8 @@ class Progress:
 
     def finished(self, key: str, text: str) -> None:
         """Count a cell off and print a line about it."""
-        self._left.pop(key, None)
-        done, total = len(self._estimates) - len(self._left), len(self._estimates)
+        self._seconds_left -= self._left.pop(key, 0.0)
+        done, total = self._total - len(self._left), self._total
         line = f"[{done}/{total}, {duration(self.seconds_left())} left] {text}"
         self._console.print(Text(line), soft_wrap=True)
 
@@ -82,9 +83,9 @@ class Progress:
 
     def seconds_left(self) -> float:
         """Expected seconds to the end, by the pace so far."""
-        total = sum(self._estimates.values())
-        left = sum(self._left.values()) - self._done_in_running()
-        done = total - left
+        # Kept as sums: adding them up for every finished cell takes ever longer in a large study.
+        left = max(0.0, self._seconds_left - self._done_in_running())
+        done = self._seconds - left
         if done <= 0:
             return left / self._workers
         return left * (time.monotonic() - self._started) / done
@@ -105,7 +106,7 @@ class Progress:
         )
 
     def _render(self) -> Group:
-        done, total = len(self._estimates) - len(self._left), len(self._estimates)
+        done, total = self._total - len(self._left), self._total
         head = Table.grid(padding=(0, 1))
         head.add_row(
             ProgressBar(total=max(total, 1), completed=done, width=30),

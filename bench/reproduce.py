@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -165,13 +166,18 @@ def _different(
     """Hyper-parameters that a preset would not give, and the components that nobody registered."""
     different: dict[str, Any] = {}
     unknown = set()
+
+    @functools.cache  # cells are many, components few
+    def usual_of(registry: Registry[Any], name: str, pool: int) -> dict[str, Any]:
+        try:
+            return usual_hyper(registry, name, pool, preset.settings)
+        except UserError:
+            unknown.add(name)
+            return {}
+
     for config in configs:
         for registry, name, hyper in _parts(config):
-            try:
-                usual = usual_hyper(registry, name, config["protocol"]["N"], preset.settings)
-            except UserError:
-                unknown.add(name)
-                usual = {}
+            usual = usual_of(registry, name, config["protocol"]["N"])
             for option in hyper:
                 key = f"{name}.{option}"
                 if key not in settings:  # it was tuned

@@ -10,6 +10,7 @@ a figure is the median over rounds.  Three yardsticks stand beside the systems:
 * for evaluation: the bare product of states and item table with its top 20.
 
 With ``--growth DIR`` it shows instead how the cost of a step grows (see `bench.growth`), with
+``--cells COUNT`` how the cost of a cell grows with the study (see `bench.scale`), with
 ``--parallel`` whether cells are best trained one by one or side by side.
 """
 
@@ -32,7 +33,7 @@ import torch
 import torch.nn.functional as F
 
 import samplers
-from bench import datasets, environment, growth
+from bench import datasets, environment, growth, scale
 from bench.batches import prefix_windows
 from bench.cell import PRESETS, Cell, Component
 from bench.datasets.splits import Examples
@@ -269,6 +270,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         device = torch.device(options.device)
         torch.set_num_threads(options.threads)
+        if options.cells is not None:
+            for line in scale.lines(scale.measure(options.cells)):
+                print(line, flush=True)
+            return 0
         plan = make_plan(
             preset_request(
                 PRESETS[options.preset],
@@ -380,6 +385,12 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="DIR",
         help="instead: how a step's cost grows with items, N and interactions; table and plot",
+    )
+    add(
+        "--cells",
+        type=int,
+        metavar="COUNT",
+        help="instead: what a cell costs to plan, train, store and report in a study of so many",
     )
     add(
         "--parallel",

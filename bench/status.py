@@ -62,8 +62,10 @@ def status(store: Store, now: datetime) -> list[str]:
     starts = [event for event in events if event["event"] == "start"]
     estimates: dict[str, float] = starts[-1]["estimates"] if starts else {}
     running = {state["key"]: state for state in store.running() if state["key"] not in done}
-    failed = {key: path for key, path in store.failures().items() if key not in {*done, *running}}
-    left = [key for key in estimates if key not in {*done, *running, *failed}]
+    known = {*done, *running}
+    failed = {key: path for key, path in store.failures().items() if key not in known}
+    known |= failed.keys()
+    left = [key for key in estimates if key not in known]
     lines = [
         f"study {store.root}: {len(done)} done, {len(running)} running, {len(failed)} failed, "
         f"{len(left)} waiting"

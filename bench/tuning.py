@@ -19,6 +19,7 @@ import json
 import math
 import os
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -175,6 +176,39 @@ def tune(
 def systems(plan: Plan) -> list[Cell]:
     """The plan's systems, each by its cell of seed 0."""
     return list({_system(cell): cell for cell in plan.cells if cell.seed == 0}.values())
+
+
+def left(
+    plan: Plan, budget: int, fixed: Sequence[tuple[str, str]], store: Store, redo: bool
+) -> tuple[list[Cell], list[Cell]]:
+    """Final cells and trials that are still to be trained, at most; which is not known yet.
+
+    Args:
+        budget: trials for each system.
+        fixed: settings of the user's, which are not varied.
+        store: of the study.
+        redo: what is stored may have to be trained again.
+
+    Returns:
+        The plan's cells, and a cell for each trial, in place of those that tuning will choose.
+    """
+    stores = () if redo else (store, Store(store.root / TRIALS))
+    finals, tried = Counter[tuple[str, ...]](), Counter[tuple[str, ...]]()
+    for counter, each in zip((finals, tried), stores, strict=False):
+        counter.update(_system(Cell.from_config(record["config"])) for record in each.records())
+    trials: list[Cell] = []
+    unfinished = set[tuple[str, ...]]()
+    for cell in systems(plan):
+        count = min(budget, size_of(space_of(cell, fixed))) - tried[_system(cell)]
+        if count > 0:
+            trials += [cell] * count
+            unfinished.add(_system(cell))
+    cells = [
+        cell
+        for cell in plan.cells
+        if _system(cell) in unfinished or cell.seed >= finals[_system(cell)]
+    ]
+    return cells, trials
 
 
 def space_of(cell: Cell, fixed: Sequence[tuple[str, str]]) -> Space:

@@ -438,6 +438,15 @@ def test_dry_run_counts_and_writes_nothing(tmp_path, log):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_dry_run_counts_what_is_left(done, log):
+    finished = run(done, log, "--tune", 6, "--dry-run")
+    assert "to train: at most 0 trials and 0 cells, at most 0:00:00" in finished.out
+    more = run(done, log, "--tune", 7, "--dry-run", chosen=["dns+"])
+    assert "to train: at most 1 trials and 2 cells" in more.out
+    again = run(done, log, "--tune", 6, "--dry-run", "--force-stale", chosen=["dns+"])
+    assert "to train: at most 6 trials and 2 cells" in again.out
+
+
 def test_a_tuned_sampler_stands_under_its_plain_name(done):
     cells = pd.read_csv(done / "reports/smoke-tuned/comparison-bce.csv")
     assert set(cells["sampler"]) == set(SAMPLERS)
