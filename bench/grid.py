@@ -293,7 +293,7 @@ def _todo(
     planned: Sequence[Cell], store: Store, force_stale: bool, noun: str = "cells"
 ) -> list[Cell]:
     """The cells to be trained; prints how they stand."""
-    codes = {kind: code_digest(cell) for kind, cell in {kind_of(c): c for c in planned}.items()}
+    codes = _codes(planned)
     statuses = {cell.key: store.status(cell, codes[kind_of(cell)]) for cell in planned}
     count = Counter(statuses.values())
     shown = ", ".join(f"{count[s]} {s}" for s in ("done", "stale", "broken", "missing") if count[s])
@@ -306,6 +306,11 @@ def _todo(
     redo = {"missing", "broken"} | ({"stale"} if force_stale else set())
     cells = {cell.key: cell for cell in planned if statuses[cell.key] in redo}
     return list(cells.values())
+
+
+def _codes(cells: Sequence[Cell]) -> dict[tuple[str, ...], str]:
+    """Digests of the code that trains them, by kind."""
+    return {kind: code_digest(cell) for kind, cell in {kind_of(c): c for c in cells}.items()}
 
 
 def _expected(todo: list[Cell], options: argparse.Namespace, meter: Meter) -> str:
@@ -362,6 +367,7 @@ def _train(
     log = Log(store)
     log.event("start", workers=workers, threads=options.threads, estimates=estimates)
     claims: dict[str, filelock.FileLock] = {}
+    codes = _codes(todo)
     with Progress(estimates, workers, store.root / ".progress") as progress:
         progress.say(f"training {len(todo)} {noun} {engine.description}: {expected}")
 
@@ -382,7 +388,7 @@ def _train(
                 yield (
                     Task(
                         cell,
-                        code_digest(cell),
+                        codes[kind_of(cell)],
                         options.threads,
                         tuple(options.plugin),
                         *(files if engine.sees_files else ()),

@@ -19,8 +19,7 @@ from bench.errors import UserError
 from bench.estimates import Estimate, Meter, confirm
 from bench.planning import Plan
 from bench.store import Store
-from bench.training import TrainingData
-from bench.worker import Task, about, run_task
+from bench.worker import Material, Task, code_digest, run_task
 
 
 def plan_of(*sequences):
@@ -42,10 +41,8 @@ def test_a_cell_takes_no_more_disk_than_was_said(tmp_path, test):
     meter, store = Meter(plan, "cpu", 1), Store(tmp_path)
     for name in ("uniform", "mdcns", "srns"):
         cell = replace(cell_of(name, epochs=12, patience=12), fingerprint=fingerprint)
-        outcome = run_task(Task(
-            cell, about(dataset), TrainingData.of(dataset, split), split.valid,
-            split.test if test else None, "cpu", 1, (), None, store.checkpoint(cell.key),
-        ))  # fmt: skip
+        task = Task(cell, code_digest(cell), 1, checkpoint=store.checkpoint(cell.key))
+        outcome = run_task(task, Material.of(dataset, split, test))
         assert outcome.result is not None, outcome.traceback
         assert len(outcome.result.epochs[0]) <= meter_columns(meter, cell)
         store.save(outcome.result)

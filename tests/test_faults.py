@@ -94,13 +94,18 @@ def descendants(pid):
 
 def end(process):
     """Wait until nothing is left of a run: whatever holds its output open is an orphan of it."""
-    process.communicate(timeout=60)
+    try:
+        process.communicate(timeout=120)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGABRT)
+        pytest.fail(f"it does not end: {process.communicate()}")
 
 
 KILLS = 50
 
 
-def test_fifty_kills_at_random_moments(undisturbed, tmp_path, found):
+def test_fifty_kills_at_random_moments(undisturbed, tmp_path, found, monkeypatch):
+    monkeypatch.setenv("PYTHONFAULTHANDLER", "1")  # where it stands, should it not end
     rng = random.Random(0)
     kills = {"worker": 0, "coordinator": 0, "both": 0, "ctrl-c": 0}
     studies, kept, resumed = 0, 0, 0
@@ -135,6 +140,7 @@ def test_fifty_kills_at_random_moments(undisturbed, tmp_path, found):
             else:
                 os.killpg(process.pid, signal.SIGINT)
             kills[kind] += 1
+            print(studies, kind, len(stamps(folder)) // 3)
             if kind != "worker":
                 break
         else:

@@ -27,7 +27,7 @@ def test_many_cells_are_planned_by_kind_and_indexed_from_themselves(tmp_path, mo
     step = scale.run(tmp_path, 20)
     assert step.cells == 200
     kinds = len(scale.SAMPLERS)
-    assert calls == {"_measure": kinds, "code_digest": 2 * kinds}  # looked up twice: a dry run
+    assert calls == {"_measure": kinds, "code_digest": 3 * kinds}  # dry run, status, training
 
     root = tmp_path / "results" / scale.STUDY
     index = (root / "index.csv").read_bytes()
