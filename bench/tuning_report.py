@@ -46,7 +46,7 @@ def write(study: Path, folder: Path) -> list[Path]:
 def _tested(study: Path, tuned: Tuned) -> dict[str, float]:
     """Trial key to test metric; empty unless all trials that succeeded have been tested."""
     tests = Store(study / tuning.TESTS)
-    records = {record["key"]: record for record in tests.records()}
+    records = {one["key"]: one for one in tests.records() if "test" in one["metrics"]}
     keys = [trial.key for trial in tuned.trials if trial.status == "done"]
     if any(key not in records for key in keys):
         return {}
