@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -143,8 +144,13 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], n_text:
 
 
 def plain(text: str) -> str:
-    """Text for Markdown, in which neither HTML nor a table's cell begins or ends."""
-    return text.replace("<", "&lt;").replace("|", "\\|")
+    """Text for a Markdown table, in which no cell begins or ends."""
+    return text.replace("|", "\\|")
+
+
+def as_markdown(lines: Iterable[str]) -> str:
+    """A Markdown file of these lines, in which HTML is text, but for the second best's ``<u>``."""
+    return re.sub(r"<(?=[a-zA-Z/!?])(?!/?u>)", "&lt;", "\n".join(lines)) + "\n"
 
 
 def latex_table(

@@ -11,6 +11,7 @@ import pandas as pd
 
 from bench import tuning
 from bench.store import Store
+from bench.tables import as_markdown
 from bench.training import SELECT_ON
 from bench.tuning import Tuned
 
@@ -105,7 +106,7 @@ def _markdown(tuned: Sequence[Tuned], frame: pd.DataFrame) -> str:
         + ("; ".join(f"{name} in {values}" for name, values in one.space.items()) or "nothing")
         for one in tuned
     )
-    return "\n".join([*lines, "# Search spaces", "", *spaces]) + "\n"
+    return as_markdown([*lines, "# Search spaces", "", *spaces])
 
 
 def _section(title: str, rows: pd.DataFrame) -> list[str]:
