@@ -12,10 +12,10 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["bench.datasets", "bench.store", "bench.shape"]):
-    from test_fuzz import TARGETS, attempt, use_log, use_study, use_tuning
+    from test_fuzz import STUDIES, TARGETS, attempt
 
 FOLDER = Path(tempfile.mkdtemp(prefix="fuzz-"))
-CHOSEN = [t for t in TARGETS.values() if t.use not in (use_log, use_study, use_tuning)]
+CHOSEN = [t for t in TARGETS.values() if t.use not in STUDIES]
 
 
 def one_input(data: bytes) -> None:

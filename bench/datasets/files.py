@@ -23,7 +23,7 @@ MAX_BYTES = 2**31
 MAX_LINE = 2**22
 """Longest line in bytes: a user with half a million interactions."""
 
-MAX_RATIO, RATIO_FROM = 100, 2**22
+MAX_RATIO, RATIO_FROM = 100, 2**20
 """A compressed file may unpack to so many times its size; below so many bytes, to any.
 
 Logs unpack to some 3 to 20 times their size, a bomb of zeros to a thousand times.
