@@ -15,6 +15,7 @@ from bench import tuning
 from bench.errors import UserError
 from bench.evaluation import gains
 from bench.over_users import differ_from_best
+from bench.plot_style import file_stem
 from bench.store import Store
 from bench.tables import HEADLINE, METRICS, as_text, cells_of, dataset_names, sampler_order
 
@@ -172,7 +173,7 @@ def comparisons(store: Store) -> list[Comparison]:
     result: list[Comparison] = []
     names: set[str] = set()
     for synthetic, loss, members in _groups(records):
-        name = f"comparison-{loss}{'-synthetic' * synthetic}"
+        name = file_stem(f"comparison-{loss}{'-synthetic' * synthetic}")
         while name in names:
             name += "-other-protocol"
         names.add(name)

@@ -31,6 +31,8 @@ from bench.tables import HEADLINE, METRICS, as_text, places
 NAME = "index.html"
 TEMPLATES = Path(__file__).parent / "templates"
 MISSING = "–"
+MAX_TRACEBACK = 2**18
+"""Characters of a failure's file that are shown."""
 
 COSTS = {
     "targets_per_s": ("targets/s", "{:,.0f}"),
@@ -320,7 +322,8 @@ def _environment(store: Store) -> Table:
 def _failures(store: Store) -> list[Failure]:
     found = []
     for path in store.failures().values():
-        text = path.read_text(encoding="utf-8", errors="replace")
+        with path.open(encoding="utf-8", errors="replace") as file:
+            text = file.read(MAX_TRACEBACK)
         label, _, rest = text.partition("\n")
         traceback = _without_folders(rest.partition("\n\n")[2].strip() or rest.strip())
         reason = traceback.splitlines()[-1] if traceback else "no reason was kept"

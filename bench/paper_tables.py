@@ -21,6 +21,7 @@ from bench.paper import FOLDER, TABLES, Entry, PaperTable
 from bench.tables import (
     METRICS,
     PREAMBLE,
+    as_markdown,
     as_text,
     content_of,
     escape,
@@ -76,7 +77,7 @@ class FilledTable:
         ):
             if notes:
                 text += ["", f"## {heading}", "", *notes]
-        return "\n".join(text) + "\n"
+        return as_markdown(text)
 
     def latex(self) -> str:
         header, rows = self._layout()

@@ -12,6 +12,7 @@ matplotlib.use("Agg")  # files only: no display is needed, or looked for
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
+from matplotlib.text import Text
 
 BAR_STEP = 0.45
 """Height of a level of bars, in rows of names."""
@@ -67,6 +68,8 @@ def critical_difference(
     axis.set_ylim(depth, -1.2)
     figure.suptitle(title, fontsize="medium")
     files = [path.with_suffix(".png"), path.with_suffix(".svg")]
+    for shown in figure.findobj(Text):
+        shown.set_parse_math(False)  # names may hold dollars
     with plt.rc_context({"svg.hashsalt": path.stem}):  # the same file for the same ranks
         figure.savefig(files[0], dpi=160)
         figure.savefig(files[1], metadata={"Date": None})

@@ -6,6 +6,7 @@ two-column paper, with text of 6 points and more.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,11 +39,15 @@ STYLE: Any = sns.axes_style("whitegrid") | {
     "legend.frameon": False,
     "lines.linewidth": 1.0,
     "lines.markersize": 3.5,
+    "text.parse_math": False,  # names may hold dollars
     "svg.hashsalt": "bench",  # or element ids, and with them the files, differ from run to run
     "xtick.labelsize": 6.5,
     "ytick.labelsize": 6.5,
 }
 """Settings of matplotlib that every figure is made and saved under."""
+
+MAX_STEM = 200
+"""Bytes of a file's name, of the 255 that file systems allow."""
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
 """Okabe and Ito's, safe for the colour-blind, less the yellow that white paper swallows."""
@@ -171,7 +176,11 @@ def sampler_handles(looks: Looks, samplers: Iterable[str], lines: bool) -> list[
 
 def file_stem(*parts: str) -> str:
     """A file name of parts that may hold anything, ``mamba4rec (layers=1)`` for one."""
-    return "-".join(re.sub(r"[^\w.+=-]+", "-", part).strip("-") for part in parts)
+    stem = "-".join(re.sub(r"[^\w.+=-]+", "-", part).strip("-") for part in parts)
+    if len(stem.encode()) <= MAX_STEM:
+        return stem
+    digest = hashlib.sha256(stem.encode()).hexdigest()[:8]
+    return f"{stem.encode()[:MAX_STEM].decode(errors='ignore')}-{digest}"
 
 
 def lay_out(figure: Figure) -> None:

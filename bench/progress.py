@@ -18,8 +18,8 @@ from rich.text import Text
 
 
 def duration(seconds: float) -> str:
-    """``1:02:03``; days when there are any."""
-    return str(timedelta(seconds=round(seconds)))
+    """``1:02:03``; days when there are any, up to a million."""
+    return str(timedelta(seconds=round(min(seconds, 86_400e6))))
 
 
 class Progress:

@@ -28,6 +28,7 @@ from bench.tables import (
     HEADLINE,
     METRICS,
     PREAMBLE,
+    as_markdown,
     latex_table,
     markdown_table,
     places,
@@ -151,7 +152,7 @@ def _markdown(comparison: Comparison, picture: str) -> str:
     lines += [f"- {dataset}: {count} test users" for dataset, count in tested.items()]
     for dataset, notes in sorted(comparison.notes.items()):
         lines += [f"- {dataset}: {note}" for note in notes]
-    return "\n".join(lines) + "\n"
+    return as_markdown(lines)
 
 
 COST_HEADER = [*SYSTEM, "models", "targets/s", "epochs", "best epoch",

@@ -17,7 +17,7 @@ from bench.comparison import Comparison
 from bench.over_blocks import OverBlocks, PostHoc, analyse, fewest_blocks, smallest_p
 from bench.over_users import LEVEL, RESAMPLES, Pair, compare
 from bench.plot_ranks import critical_difference
-from bench.tables import BASELINE, HEADLINE, markdown_table, sampler_order
+from bench.tables import BASELINE, HEADLINE, as_markdown, markdown_table, sampler_order
 
 METRIC = HEADLINE.upper()
 FEW_USERS = 300
@@ -169,7 +169,7 @@ def _markdown(comparison: Comparison, findings: Findings, post_hoc: PostHoc) -> 
     if findings.over_blocks is not None:
         picture = f"{_file_name(comparison)}.png"
         lines += _over_blocks(findings.over_blocks, findings.means, picture, post_hoc)
-    return "\n".join(lines) + "\n"
+    return as_markdown(lines)
 
 
 def _summary(findings: Findings) -> Iterator[str]:

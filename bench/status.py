@@ -15,11 +15,27 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bench import shape
 from bench.errors import UserError
 from bench.progress import duration
 from bench.store import Store
 
 FILE = "log.jsonl"
+MAX_LINE, MAX_SHOWN = 2**24, 1000
+"""Characters of a line of the log that is read, of a failure that is shown."""
+
+
+def _moment(value: Any) -> bool:
+    """A time with its zone."""
+    try:
+        return datetime.fromisoformat(value).tzinfo is not None
+    except (TypeError, ValueError):
+        return False
+
+
+EVENT = {"event": shape.text, "key": (..., shape.text)}
+START = EVENT | {"time": _moment, "workers": shape.positive, "estimates": {str: shape.number}}
+"""Shapes of any event, and of the start of a run."""
 
 
 class Log:
@@ -37,15 +53,18 @@ class Log:
                 file.write(line + "\n")
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """All of them, oldest first; a line cut off by a kill is passed over."""
+        """All of them, oldest first; a line that is none, cut off by a kill, is passed over."""
         if not self._path.exists():
             return
-        for line in self._path.read_text(errors="replace").splitlines():
-            try:
-                event = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(event, dict) and "event" in event:
+        with self._path.open(errors="replace") as file:
+            for line in iter(lambda: file.readline(MAX_LINE), ""):
+                try:
+                    event = json.loads(line)
+                    shape.check(event, EVENT)
+                    if event["event"] == "start":
+                        shape.check(event, START)
+                except (ValueError, RecursionError):
+                    continue
                 yield event
 
 
@@ -102,7 +121,8 @@ def _seconds_left(
 
 
 def _first_line(path: Path) -> str:
-    return path.read_text(errors="replace").partition("\n")[0]
+    with path.open(errors="replace") as file:
+        return file.readline(MAX_SHOWN).rstrip("\n")
 
 
 def main(arguments: Sequence[str]) -> int:

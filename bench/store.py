@@ -10,31 +10,84 @@
 
 A cell is written under a temporary name and renamed when complete, so a reader never meets half
 of one.  Everything is JSON, CSV or NPZ without pickles: results from elsewhere are data, never
-code.
+code, and a cell counts as broken unless all of it has the shape that reports rely on.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
-from zipfile import BadZipFile
+from typing import Any, Literal, TypeVar
 
 import filelock
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bench.cell import SCHEMA_VERSION, Cell
+from bench import shape
+from bench.cell import SCHEMA_VERSION, Cell, Protocol
 from bench.errors import UserError
+from bench.tables import HEADLINE, METRICS
 
+T = TypeVar("T")
 Status = Literal["done", "stale", "missing", "broken"]
 Arrays = dict[str, npt.NDArray[Any]]
+
+MAX_JSON, MAX_EPOCHS, MAX_ARRAYS = 2**20, 2**24, 2**28
+"""Bytes of ``cell.json``, of ``epochs.csv`` and, unpacked, of ``ranks.npz`` (six million users)."""
+
+MAX_COLUMNS = 1000
+"""Of ``epochs.csv``."""
+
+COMPONENT = {"name": shape.component, "hyper": shape.hyper}
+_KINDS = {"int": shape.whole, "float": shape.number, "str": shape.component}
+PROTOCOL = {field.name: _KINDS[str(field.type)] for field in fields(Protocol)} | {str: shape.scalar}
+RECORD = {
+    "schema": shape.one_of(SCHEMA_VERSION),
+    "key": shape.name,
+    "code": shape.name,
+    "data": {
+        "synthetic": shape.boolean,
+        "notes": [shape.text],
+        "references": (..., {str: shape.having([HEADLINE], shape.number)}),
+        str: shape.number,
+    },
+    "metrics": {
+        "test": (..., shape.having([*METRICS], shape.number)),
+        "valid": {str: shape.number},
+        str: {str: shape.number},
+    },
+    "buckets": {str: shape.having(["users", HEADLINE], shape.number)},
+    "best_epoch": shape.whole,
+    "timings": {str: shape.number},
+    "environment": {"packages": (..., {str: shape.scalar}), str: shape.scalar},
+    "config": {
+        "dataset": shape.name,
+        "fingerprint": shape.name,
+        "split_digest": shape.name,
+        "backbone": COMPONENT,
+        "sampler": COMPONENT,
+        "peer": (None, COMPONENT),
+        "objective": COMPONENT,
+        "protocol": PROTOCOL,
+        "seed": shape.whole,
+    },
+}
+"""The shape of ``cell.json``."""
+
+PROGRESS = {
+    "cell": shape.text,
+    "epoch": shape.number,
+    "epochs": shape.positive,
+    "ndcg": shape.number,
+}
 
 
 @dataclass(frozen=True)
@@ -160,18 +213,21 @@ class Store:
         Raises:
             UserError: the cell is broken; names the file.
         """
-        path = self._cells / key / "cell.json"
-        try:
-            record: dict[str, Any] = json.loads(path.read_text())
-            if record["schema"] != SCHEMA_VERSION or record["key"] != key:
-                raise ValueError("another schema or key")
-            with np.load(path.with_name("ranks.npz"), allow_pickle=False) as arrays:
-                arrays["rank"]
-        except (OSError, ValueError, KeyError, BadZipFile) as error:
-            raise UserError(
-                f"{path.parent}: broken cell ({error}); run the grid again to redo it"
-            ) from error
+        folder = self._cells / key
+        record = self._whole(key, lambda: _read_record(folder / "cell.json", key))
+        self._whole(key, lambda: _check_once(folder / "ranks.npz", _read_arrays))
+        self._whole(key, lambda: _check_once(folder / "epochs.csv", _read_epochs))
         return record
+
+    def _whole(self, key: str, read: Callable[[], T]) -> T:
+        """What ``read`` gives, or the one error of a broken cell."""
+        try:
+            return read()
+        except Exception as error:  # damaged JSON, zip, NPY and CSV have two dozen kinds of them
+            raise UserError(
+                f"{self._cells / key}: broken cell ({str(error)[:200] or type(error).__name__}); "
+                "run the grid again to redo it"
+            ) from error
 
     def cell(self, key: str) -> Cell:
         """What a finished cell is the result of.
@@ -179,16 +235,24 @@ class Store:
         Raises:
             UserError: the cell is broken.
         """
-        return Cell.from_config(self.load(key)["config"])
+        config = self.load(key)["config"]
+        return self._whole(key, lambda: Cell.from_config(config))
 
     def arrays(self, key: str) -> Arrays:
-        """The per-user arrays of a finished cell."""
-        with np.load(self._cells / key / "ranks.npz", allow_pickle=False) as stored:
-            return dict(stored)
+        """The per-user arrays of a finished cell.
+
+        Raises:
+            UserError: they are broken.
+        """
+        return self._whole(key, lambda: _read_arrays(self._cells / key / "ranks.npz"))
 
     def epochs(self, key: str) -> pd.DataFrame:
-        """The training history of a finished cell."""
-        return pd.read_csv(self._cells / key / "epochs.csv")
+        """The training history of a finished cell.
+
+        Raises:
+            UserError: it is broken.
+        """
+        return self._whole(key, lambda: _read_epochs(self._cells / key / "epochs.csv"))
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Every readable cell, in the order of keys."""
@@ -214,7 +278,8 @@ class Store:
 
     def failures(self) -> dict[str, Path]:
         """Key of each cell that failed when last tried, to its traceback."""
-        return {path.stem: path for path in sorted(self._failures.glob("*.txt"))}
+        paths = sorted(self._failures.glob("*.txt"))
+        return {path.stem: path for path in paths if path.is_file()}
 
     def running(self) -> Iterator[dict[str, Any]]:
         """What some run is at just now: key, cell, epoch, epochs and validation NDCG@10."""
@@ -226,9 +291,11 @@ class Store:
             except filelock.Timeout:
                 pass
             try:
-                yield json.loads(path.read_text()) | {"key": path.stem}
-            except (OSError, ValueError):
+                state = json.loads(read_limited(path, MAX_JSON))
+                shape.check(state, PROGRESS)
+            except (OSError, ValueError, RecursionError):
                 continue  # it has just finished
+            yield state | {"key": path.stem}
 
     def claim(self, cell: Cell) -> filelock.FileLock | None:
         """The right to write a cell, until released or the process ends; None when it is taken."""
@@ -241,6 +308,75 @@ class Store:
         except filelock.Timeout:
             return None
         return lock
+
+
+def read_limited(path: Path, limit: int) -> str:
+    """A text of at most so many bytes.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is longer, or not UTF-8.
+    """
+    with path.open("rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"{path.name} is longer than {limit} bytes")
+    return content.decode()
+
+
+_sound: set[tuple[Path, int, int]] = set()
+"""Files that could be read, with time and size: reports ask for a cell's record many times."""
+
+
+def _check_once(path: Path, read: Callable[[Path], Any]) -> None:
+    about = path.stat()
+    state = (path, about.st_mtime_ns, about.st_size)
+    if state not in _sound:
+        read(path)
+        _sound.add(state)
+
+
+def _read_record(path: Path, key: str) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(read_limited(path, MAX_JSON))
+    shape.check(record, RECORD, path.name)
+    if record["key"] != key:
+        raise ValueError("it has another key")
+    if "test" in record["metrics"] and "test_users" not in record["data"]:
+        raise ValueError("test_users is missing")
+    return record
+
+
+def _read_arrays(path: Path) -> Arrays:
+    with zipfile.ZipFile(path) as packed:
+        if sum(info.file_size for info in packed.infolist()) > MAX_ARRAYS:
+            raise ValueError(f"{path.name} unpacks to more than {MAX_ARRAYS} bytes")
+    with np.load(path, allow_pickle=False) as stored:
+        arrays: Arrays = dict(stored)
+    arrays.pop("allow_pickle", None)  # stored by NumPy 1, which did not know the option
+    ranks = arrays["rank"]
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "iuf" or array.ndim != 1:
+            raise ValueError(f"{name} in {path.name} is not a list of numbers")
+        if len(array) != len(ranks) or not len(array):
+            raise ValueError(f"{name} in {path.name} has {len(array)} users, rank {len(ranks)}")
+    if arrays["user"].dtype.kind == "f" or not (np.isfinite(ranks) & (ranks >= 1)).all():
+        raise ValueError(f"{path.name} holds no ranks of users")
+    return arrays
+
+
+def _read_epochs(path: Path) -> pd.DataFrame:
+    text = read_limited(path, MAX_EPOCHS)
+    commas = {line.count(",") for line in text.splitlines()}
+    if len(commas) != 1 or max(commas) >= MAX_COLUMNS:
+        raise ValueError(f"{path.name} is no table of at most {MAX_COLUMNS} columns")
+    frame = pd.read_csv(io.StringIO(text), index_col=False)
+    if any(kind.kind not in "iuf" for kind in frame.dtypes):
+        raise ValueError(f"{path.name} holds what is not a number")
+    if (np.abs(frame.to_numpy(dtype=np.float64)) > shape.LARGEST).any():
+        raise ValueError(f"{path.name} holds a number above {shape.LARGEST}")
+    if frame["epoch"].dtype.kind == "f" or frame["epoch"].min() < 1:
+        raise ValueError(f"{path.name} does not number its epochs")
+    return frame
 
 
 def _row(record: dict[str, Any]) -> dict[str, Any]:

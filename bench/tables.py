@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -57,7 +58,9 @@ def cells_of(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         | record["timings"]
         for record in records
     ]
-    frame = pd.concat([pd.DataFrame(names), pd.DataFrame(rows)], axis=1)
+    # A metric or a timing that is called like one of the names gives way to it.
+    frame = pd.DataFrame(rows).drop(columns=list(names), errors="ignore")
+    frame = pd.concat([pd.DataFrame(names), frame], axis=1)
     return (
         frame.assign(_others=frame["sampler"] != BASELINE)
         .sort_values(["dataset", "backbone", "_others", "sampler", "seed"])
@@ -132,10 +135,22 @@ def seeds_line(counts: Iterable[int]) -> str:
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], n_text: int) -> list[str]:
-    """Lines of a table whose first ``n_text`` columns are text, the others numbers."""
-    lines = ["| " + " | ".join(header) + " |"]
+    """Lines of a table whose first ``n_text`` columns are text, the others ready for Markdown."""
+    lines = ["| " + " | ".join(map(plain, header)) + " |"]
     lines.append("|" + "---|" * n_text + "--:|" * (len(header) - n_text))
-    return lines + ["| " + " | ".join(row) + " |" for row in rows]
+    return lines + [
+        "| " + " | ".join([*map(plain, row[:n_text]), *row[n_text:]]) + " |" for row in rows
+    ]
+
+
+def plain(text: str) -> str:
+    """Text for a Markdown table, in which no cell begins or ends."""
+    return text.replace("|", "\\|")
+
+
+def as_markdown(lines: Iterable[str]) -> str:
+    """A Markdown file of these lines, in which HTML is text, but for the second best's ``<u>``."""
+    return re.sub(r"<(?=[a-zA-Z/!?])(?!/?u>)", "&lt;", "\n".join(lines)) + "\n"
 
 
 def latex_table(

@@ -22,6 +22,7 @@ from bench.checkpoint import Checkpoint
 from bench.datasets.base import Dataset, Exposures
 from bench.datasets.splits import Examples, Sequences, Split
 from bench.diagnostics import Diagnostics, Truth
+from bench.errors import UserError
 from bench.evaluation import accuracy, rank_users
 from bench.seeding import seed_for
 from samplers.base import Catalogue, Exposed, View
@@ -244,10 +245,14 @@ def fit(
     models = trainer.models
     epochs: list[Epoch] = []
     best_epoch, best_weights = 0, [model.state_dict() for model in models]
-    saved = None if checkpoint is None else checkpoint.load()
-    if saved is not None:
-        trainer.load_state_dict(saved["trainer"])
-        epochs, best_epoch, best_weights = saved["epochs"], saved["best_epoch"], saved["best"]
+    if checkpoint is not None and (saved := checkpoint.load()) is not None:
+        try:
+            trainer.load_state_dict(saved["trainer"])
+            epochs, best_epoch, best_weights = saved["epochs"], saved["best_epoch"], saved["best"]
+        except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+            raise UserError(
+                f"{checkpoint.path}: not the state of this cell; delete it, to train from the start"
+            ) from error
     for epoch in range(len(epochs) + 1, cell.protocol.epochs + 1):
         if epoch - 1 - best_epoch >= cell.protocol.patience:
             break

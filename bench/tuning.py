@@ -27,13 +27,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import backbones
 import samplers
-from bench import objectives
+from bench import objectives, shape
 from bench.cell import Cell
 from bench.errors import UserError
 from bench.planning import ANY, Plan, Request, with_values
 from bench.registry import Registry
 from bench.seeding import seed_for
-from bench.store import Store
+from bench.store import PROTOCOL, Store, read_limited
 from bench.training import SELECT_ON
 
 if TYPE_CHECKING:
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 ROUND = 4
 """Trials of a system that run side by side, none knowing how the others end."""
+
+MAX_FILE = 2**26
+"""Bytes of ``tuning.json``."""
 
 REPEATS = 20
 """Proposals of what was tried before until the first untried configuration is taken instead."""
@@ -127,6 +130,29 @@ class Proposal:
         """For people: the cell, and what sets it apart from the system's other trials."""
         return f"{self.cell.label} ({shown(self.values)})"
 
+
+TRIAL = {
+    "key": shape.name,
+    "values": shape.hyper,
+    "status": shape.one_of("done"),
+    "valid": shape.having([SELECT_ON], shape.number),
+}
+CONTENT = {
+    "systems": [
+        {
+            **dict.fromkeys(["dataset", "fingerprint", "split_digest", "optuna"], shape.name),
+            **dict.fromkeys(["backbone", "sampler", "objective"], shape.component),
+            **dict.fromkeys(["synthetic", "exhausted"], shape.boolean),
+            "protocol": PROTOCOL,
+            "budget": shape.whole,
+            "space": {str: [shape.scalar]},
+            "trials": [(TRIAL, TRIAL | {"status": shape.one_of("failed"), "valid": {}})],
+            "chosen": (None, shape.hyper),
+            "cells": [shape.name],
+        }
+    ]
+}
+"""The shape of ``tuning.json``."""
 
 Train = Callable[[Sequence[Proposal]], set[str]]
 """Trains, without the test split, what is not yet in the store; returns the keys that failed."""
@@ -425,11 +451,13 @@ def read(root: Path) -> list[Tuned] | None:
     if not path.exists():
         return None
     try:
+        content = json.loads(read_limited(path, MAX_FILE))
+        shape.check(content, CONTENT, FILE)
         return [
             Tuned(**{**one, "trials": [Trial(**trial) for trial in one["trials"]]})
-            for one in json.loads(path.read_text())["systems"]
+            for one in content["systems"]
         ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read ({error}); remove it and tune again") from error
 
 
@@ -437,9 +465,13 @@ def reported(store: Store) -> list[dict[str, Any]]:
     """The records that a study's reports are about: all, or of a tuned one what was chosen."""
     tuned = read(store.root)
     if tuned is None:
-        return list(store.records())
+        return [record for record in store.records() if "test" in record["metrics"]]
     chosen = {key for one in tuned for key in one.cells}
-    return [record for record in store.records() if record["key"] in chosen]
+    return [
+        record
+        for record in store.records()
+        if record["key"] in chosen and "test" in record["metrics"]
+    ]
 
 
 def as_compared(store: Store) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from bench import tuning
 from bench.store import Store
+from bench.tables import as_markdown
 from bench.training import SELECT_ON
 from bench.tuning import Tuned
 
@@ -46,7 +47,7 @@ def write(study: Path, folder: Path) -> list[Path]:
 def _tested(study: Path, tuned: Tuned) -> dict[str, float]:
     """Trial key to test metric; empty unless all trials that succeeded have been tested."""
     tests = Store(study / tuning.TESTS)
-    records = {record["key"]: record for record in tests.records()}
+    records = {one["key"]: one for one in tests.records() if "test" in one["metrics"]}
     keys = [trial.key for trial in tuned.trials if trial.status == "done"]
     if any(key not in records for key in keys):
         return {}
@@ -105,7 +106,7 @@ def _markdown(tuned: Sequence[Tuned], frame: pd.DataFrame) -> str:
         + ("; ".join(f"{name} in {values}" for name, values in one.space.items()) or "nothing")
         for one in tuned
     )
-    return "\n".join([*lines, "# Search spaces", "", *spaces]) + "\n"
+    return as_markdown([*lines, "# Search spaces", "", *spaces])
 
 
 def _section(title: str, rows: pd.DataFrame) -> list[str]:

@@ -13,6 +13,7 @@ import samplers
 from bench import checkpoint
 from bench.checkpoint import Checkpoint
 from bench.datasets.splits import make_split
+from bench.errors import UserError
 from bench.training import TrainingData, fit
 
 DATASET = dataset_of(random_sequences(n_users=60, n_items=40, longest=14))
@@ -95,3 +96,11 @@ def test_a_checkpoint_that_cannot_be_written_does_not_stop_training(tmp_path):
     file = tmp_path / "file" / "cell.pt"
     fitted = fit(cell_of(), DATA, SPLIT.valid, CPU, ignore, Checkpoint(file, "code"))
     assert numbers(fitted) == numbers(undisturbed)
+
+
+def test_a_state_of_another_shape_is_one_clear_error(tmp_path):
+    kept = Checkpoint(tmp_path / "cell.pt", "code")
+    for state in ({}, {"trainer": {}}, [], {"trainer": {"step": 1, "models": []}}):
+        kept.save(state)
+        with pytest.raises(UserError, match=r"cell\.pt: not the state of this cell; delete it"):
+            fit(cell_of(), DATA, SPLIT.valid, CPU, ignore, kept)

@@ -23,7 +23,7 @@ class Server:
 
     def __init__(self):
         self.files, self.requests, self.cut, self.redirect = {}, [], None, None
-        self.ranges = True
+        self.ranges, self.headers = True, {}
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -58,8 +58,9 @@ class Server:
             request.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         else:
             request.send_response(200)
-        request.send_header("ETag", tag)
-        request.send_header("Content-Length", str(len(content) - start))
+        sent = {"ETag": tag, "Content-Length": str(len(content) - start)} | self.headers
+        for name, value in sent.items():
+            request.send_header(name, value)
         request.end_headers()
         end = len(content) if self.cut is None else self.cut
         request.wfile.write(content[start:end])
@@ -162,11 +163,58 @@ def test_too_long_is_refused(server, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Length": "many"},
+        {"Content-Length": "-1"},
+        {"Content-Length": "9" * 5000},
+        {"ETag": '"a\r\n b"'},
+        {"ETag": "\xe9"},
+        {"Content-Range": "bytes \xb2-5/6"},
+    ],
+)
+def test_headers_that_say_nothing_are_not_relied_on(server, tmp_path, headers):
+    server.headers, server.cut = headers, 300_000
+    for _ in range(2):
+        try:
+            download(
+                f"{server.url}/file.bin", tmp_path / "file.bin", hashlib.md5(CONTENT).hexdigest()
+            )
+        except UserError as error:
+            assert "file.bin" in str(error)
+        server.headers, server.cut = {}, None
+    target = tmp_path / "file.bin"
+    assert download(f"{server.url}/file.bin", target).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("junk", [b"", b"\xff\xfe", b"\n"])
+def test_damaged_notes_beside_a_download(server, tmp_path, junk):
+    (tmp_path / "file.bin.part").write_bytes(CONTENT[:1000])
+    (tmp_path / "file.bin.part.validator").write_bytes(junk)
+    target = download(f"{server.url}/file.bin", tmp_path / "file.bin")
+    assert target.read_bytes() == CONTENT
+    (tmp_path / "file.bin.sha256").write_bytes(junk)
+    with pytest.raises(UserError, match="its sha256 is"):
+        download(f"{server.url}/file.bin", target)
+
+
+@pytest.mark.parametrize(
+    "location", ["http://[", "http://a b/", "http://127.0.0.1:x/", "http://\xe9/"]
+)
+def test_a_redirect_to_no_address(server, tmp_path, location):
+    server.redirect = location
+    with pytest.raises(UserError):
+        download(f"{server.url}/file.bin", tmp_path / "file.bin")
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
     ("url", "message"),
     [
         ("SERVER/absent", "Not Found.*--mirror"),
         ("http://127.0.0.1:9/x", "refused.*put the file at"),
         ("file:///etc/hostname", "only http and https"),
+        ("http://[", "not an address"),
     ],
 )
 def test_what_cannot_be_fetched_says_what_to_do(server, tmp_path, url, message):

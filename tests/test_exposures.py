@@ -39,6 +39,8 @@ def test_positions_count_what_the_user_had_taken_before(tmp_path):
         ("1 +1 +2 +3\n2 +4 -10 +5\n", "line 2: -10 is not a signed item id"),
         ("1 +1 0 +2 +3\n2 +4 +5\n", "line 1: 0 is not a signed item id"),
         ("1 +2 +1 +3\n2 +4 +5\n", "are not the interactions"),
+        ("1 +1 +2\n2 +3 +4 +5\n", "are not the interactions"),
+        (f"1 +1 +2 +3 {-(2**63)}\n2 +4 +5\n", "line 1: -9223372036854775808 is not a signed"),
         ("1 +1 +2 x\n2 +4 +5\n", "line 1"),
     ],
 )

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.datasets import data_directory, readers, resolve_dataset
+from bench.datasets import data_directory, files, readers, resolve_dataset
 from bench.datasets.readers import read_log
 from bench.errors import UserError
 
@@ -87,12 +87,38 @@ def test_text_and_table_of_one_log_have_one_fingerprint(tmp_path):
     assert other.fingerprint != text.fingerprint
 
 
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_dates_of_parquet_are_unix_seconds_whatever_their_unit(tmp_path, unit):
+    days = pd.to_datetime(["2020-01-01", "2020-01-02"]).tz_localize("UTC").as_unit(unit)
+    frame = pd.DataFrame({"user": ["a", "a"], "item": ["x", "y"], "timestamp": days})
+    frame.to_parquet(tmp_path / "x.parquet")
+    assert read_log(tmp_path / "x.parquet").times.tolist() == [1577836800, 1577923200]
+    frame.loc[1, "timestamp"] = pd.NaT
+    frame.to_parquet(tmp_path / "x.parquet")
+    with pytest.raises(UserError, match="line 3: timestamp"):
+        read_log(tmp_path / "x.parquet")
+
+
+def test_rows_are_numbered_beyond_the_first_block(tmp_path, monkeypatch):
+    monkeypatch.setattr(readers, "AT_ONCE", 3)
+    rows = [f"u{n},i{n},{n}" for n in range(10)]
+    assert read_log(write(tmp_path / "x.csv", "\n".join(["user,item,time", *rows]))).n_users == 10
+    with pytest.raises(UserError, match="line 9: timestamp 'x'"):
+        read_log(write(tmp_path / "x.csv", "\n".join(["user,item,time", *rows[:7], "a,b,x"])))
+    with pytest.raises(UserError, match="line 9: item id 'x'"):
+        read_log(write(tmp_path / "x.txt", "".join(f"{n} 1 2\n" for n in range(8)) + "9 x 3 4\n"))
+
+
 BAD = [
     ("x.txt", "1 2 3\n2\n", "line 2: expected 'user item item ...', found '2'"),
     ("x.txt", "1 2 3\n\n2 3\n", "line 2: expected 'user item item"),
     ("x.txt", "1 2 3\n1 4\n", r"line 2: user '1' has a line already \(line 1\)"),
     ("x.txt", "1 2 3\n2 4 x5\n", "line 2: item id 'x5' is not a positive integer"),
     ("x.txt", "1 2 3\n2 4 5.0\n", "line 2: item id '5.0' is not a positive integer"),
+    ("x.txt", "1 2 3\n2 1_0\n", "line 2: item id '1_0' is not a positive integer"),
+    ("x.txt", "1 2 3\n2 ١\n", "line 2: item id '١' is not a positive integer"),
+    ("x.txt", b"1 2 3\n2 4\x00\n", "line 2: not UTF-8 text"),
+    ("x.csv", "user,user,item\na,b,c\n", "2 columns 'user'; keep one"),
     ("x.txt", "1 2 3\n2 0 4\n", "line 2: item id 0 is not a positive integer"),
     ("x.txt", "1 2 3\n2 4 -5\n", "line 2: item id -5 is not a positive integer"),
     ("x.txt", f"1 2 {'9' * 30}\n", "line 1: item id '9+' is not a positive integer"),
@@ -114,7 +140,7 @@ BAD = [
     ("x.csv", "who,what\n1,2\n", "no column 'user'; its columns are who, what"),
     ("x.csv", "user,thing\n1,2\n", "no column 'item'; its columns are user, thing"),
     ("x.csv", ",".join(map(str, range(20_000))), "more than 10000 columns"),
-    ("x.csv", 'user,item\na,"x\n', "EOF inside string"),
+    ("x.csv", 'user,item\na,"x\n', "line 2: unexpected end of data"),
     ("x.parquet", b"junk", "not a Parquet file"),
     ("x.json", "{}", "unknown format; known are .txt"),
 ]
@@ -151,8 +177,8 @@ def test_noise_is_refused_not_crashed_on(tmp_path):
 
 
 def test_a_compressed_bomb_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(readers, "MAX_BYTES", 10_000)
-    path = write(tmp_path / "bomb.txt.gz", b"1 2 3\n" * 100_000)
+    monkeypatch.setattr(files, "MAX_BYTES", 10_000)
+    path = write(tmp_path / "bomb.txt.gz", "".join(f"{u} 2 3\n" for u in range(10_000)))
     with pytest.raises(UserError, match="longer than 10000 bytes unpacked"):
         read_log(path)
 

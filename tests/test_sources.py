@@ -15,7 +15,7 @@ import pytest
 
 from bench import data
 from bench.cell import REAL
-from bench.datasets import archives, registry, resolve_dataset
+from bench.datasets import files, registry, resolve_dataset
 from bench.datasets.kcore import k_core
 from bench.datasets.kuairand import MEMBERS
 from bench.datasets.splits import make_split
@@ -253,6 +253,6 @@ def test_archives_that_lack_the_table_or_are_damaged_or_too_long(tmp_path, monke
     raw.write_bytes(lastfm_file(tmp_path / "y.zip", random_events()).read_bytes()[:200])
     with pytest.raises(UserError, match="cannot be read"):
         lastfm.convert(raw)
-    monkeypatch.setattr(archives, "MAX_BYTES", 100)
+    monkeypatch.setattr(files, "MAX_BYTES", 100)
     with pytest.raises(UserError, match="longer than 100 bytes unpacked"):
         lastfm.convert(tmp_path / "y.zip")

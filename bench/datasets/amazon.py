@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import ast
-import gzip
+import io
 import json
-import zlib
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pandas as pd
 
+from bench.datasets import files
 from bench.datasets.base import register
 from bench.datasets.official import Counts, OfficialSource
+from bench.datasets.readers import last_line
 from bench.errors import UserError
 
+MAX_REVIEW = 2**18
+"""Bytes; a Python literal takes some 500 times as much memory while it is read."""
+
+LATEST = 2**53
 FIELDS = {"reviewerID": "user", "asin": "item", "unixReviewTime": "time"}
 
 
@@ -29,15 +34,9 @@ class Amazon(OfficialSource):
 
     def events(self, raw: Path) -> pd.DataFrame:
         """One record a line, JSON or a Python literal; see `OfficialSource.events`."""
-        rows = []
-        try:
-            with gzip.open(raw, "rt", encoding="utf-8") as lines:
-                for number, line in enumerate(lines, 1):
-                    rows.append(_fields(raw, number, line))
-        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-            raise UserError(
-                f"{raw}: cannot be read ({error}); delete it and fetch again"
-            ) from error
+        with files.open_text(raw, MAX_REVIEW) as file:
+            lines = io.TextIOWrapper(file, "utf-8")
+            rows = [_fields(raw, number, line) for number, line in enumerate(lines, 1)]
         return pd.DataFrame(rows, columns=list(FIELDS.values()))
 
 
@@ -48,10 +47,15 @@ def _fields(raw: Path, number: int, line: str) -> list[Any]:
         except json.JSONDecodeError:
             record = ast.literal_eval(line)
         user, item, time = (record[name] for name in FIELDS)
-        return [str(user), str(item), int(time)]
+        if type(time) is not int or abs(time) > LATEST:
+            raise ValueError("its time is not in unix seconds")
+        texts = [str(user), str(item)]
+        "".join(texts).encode()  # JSON can name what is no character
+        return [*texts, time]
     except (ValueError, SyntaxError, KeyError, TypeError, MemoryError, RecursionError) as error:
         raise UserError(
-            f"{raw}, line {number}: expected a review with {', '.join(FIELDS)} ({error})"
+            f"{raw}, line {number}: expected a review with {', '.join(FIELDS)} "
+            f"({last_line(error)[:80]}); delete the file and fetch again"
         ) from error
 
 

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
+import io
+import lzma
+import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 import pandas as pd
 
-from bench.datasets.readers import MAX_BYTES
+from bench.datasets import files
+from bench.datasets.readers import last_line, read_table
 from bench.errors import UserError
+
+MAX_MEMBERS = 10_000
+
+DAMAGED = (
+    zipfile.BadZipFile, tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError,
+    struct.error, OverflowError,
+    RuntimeError,  # encrypted, or (NotImplementedError) compressed in a way that is not known
+)  # fmt: skip
+"""What a damaged archive makes the standard library raise; and ValueError."""
 
 
 def read_member(archive: Path, name: str, columns: list[str], separator: str) -> pd.DataFrame:
@@ -26,39 +40,62 @@ def read_member(archive: Path, name: str, columns: list[str], separator: str) ->
         separator: of the fields.
 
     Raises:
-        UserError: no such member or column, a damaged archive, or a member too long.
+        UserError: no such member or column, a damaged archive, or one that passes a limit of
+            `bench.datasets.files` or ``MAX_MEMBERS``.
     """
+    label = f"{archive}, {name}"
     try:
-        with _open_member(archive, name) as file:
-            return pd.read_csv(file, sep=separator, usecols=columns, dtype="int64")
-    except (zipfile.BadZipFile, tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        with _open_member(archive, name) as member:
+            file = io.BufferedReader(files.Text(label, member), files.CHUNK)
+            table = read_table(label, file, separator, lambda names: _wanted(label, names, columns))
+            return table.astype("int64")
+    except DAMAGED as error:
         raise UserError(
-            f"{archive}: cannot be read ({error}); delete it and fetch again"
+            f"{archive}: cannot be read ({last_line(error)}); delete it and fetch again"
         ) from error
-    except ValueError as error:  # pandas' own errors are of this kind
-        raise UserError(f"{archive}, {name}: {str(error).strip().splitlines()[-1]}") from error
+    except ValueError as error:
+        raise UserError(f"{label}: {last_line(error)}") from error
+
+
+def _wanted(label: str, names: Sequence[str], columns: list[str]) -> dict[str, str]:
+    missing = [column for column in columns if column not in names]
+    if missing:
+        raise UserError(f"{label}: no column {missing[0]!r}; delete it and fetch again")
+    return {column: column for column in columns}
 
 
 @contextlib.contextmanager
-def _open_member(archive: Path, name: str) -> Iterator[IO[bytes]]:
+def _open_member(archive: Path, name: str) -> Iterator[IO[bytes] | files.Limited]:
+    """The first regular file of that name."""
     if archive.suffix == ".zip":
         with zipfile.ZipFile(archive) as zipped:
-            sizes = {info.filename: info.file_size for info in zipped.infolist()}
-            with zipped.open(_chosen(archive, name, sizes)) as file:
-                yield file
-        return
-    with tarfile.open(archive, "r:gz") as packed:
-        sizes = {info.name: info.size for info in packed if info.isfile()}
-        member = packed.extractfile(_chosen(archive, name, sizes))
-        assert member is not None  # it is a regular file
-        with member:
-            yield member
+            members = zipped.infolist()
+            _check_members(archive, len(members))
+            found = next((info for info in members if _named(info.filename, name)), None)
+            if found is not None:
+                # What the headers say of sizes is not relied on, only held against each other.
+                packed = min(found.compress_size, archive.stat().st_size)
+                with zipped.open(found) as member:
+                    yield files.Limited(f"{archive}, {name}", member, lambda: packed)
+                return
+    else:
+        with archive.open("rb") as raw, gzip.GzipFile(fileobj=raw) as unzipped:
+            limited: Any = files.Limited(str(archive), unzipped, raw.tell)
+            with tarfile.open(fileobj=limited, mode="r|") as stream:
+                for count, entry in enumerate(stream, 1):
+                    _check_members(archive, count)
+                    if entry.isfile() and _named(entry.name, name):
+                        content = stream.extractfile(entry)
+                        assert content is not None  # it is a regular file
+                        yield files.Limited(f"{archive}, {name}", content, None)
+                        return
+    raise UserError(f"{archive}: holds no {name}; delete it and fetch again")
 
 
-def _chosen(archive: Path, name: str, sizes: dict[str, int]) -> str:
-    matching = [path for path in sizes if PurePosixPath(path).name == name]
-    if not matching:
-        raise UserError(f"{archive}: holds no {name}; delete it and fetch again")
-    if sizes[matching[0]] > MAX_BYTES:
-        raise UserError(f"{archive}, {name}: longer than {MAX_BYTES} bytes unpacked")
-    return matching[0]
+def _named(path: str, name: str) -> bool:
+    return PurePosixPath(path).name == name
+
+
+def _check_members(archive: Path, count: int) -> None:
+    if count > MAX_MEMBERS:
+        raise UserError(f"{archive}: more than {MAX_MEMBERS} files; delete it and fetch again")

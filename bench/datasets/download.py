@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import urllib.error
 import urllib.request
 from http.client import HTTPException, HTTPResponse
@@ -40,10 +41,10 @@ def download(url: str, target: Path, md5: str | None = None) -> Path:
         UserError: unreachable, refused, cut short, too long, redirected to another scheme, or
             not the file it should be; says what to do.
     """
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise UserError(f"{url}: only http and https are fetched")
     part = target.with_name(f"{target.name}.part")
     try:
+        if urlsplit(url).scheme not in ("http", "https"):
+            raise UserError(f"{url}: only http and https are fetched")
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists():
             _receive(url, part)
@@ -58,6 +59,8 @@ def download(url: str, target: Path, md5: str | None = None) -> Path:
             f"{url}: {reason}; run the command again to go on, give --mirror, or put the file at "
             f"{target} by hand"
         ) from error
+    except ValueError as error:  # of an address or a header
+        raise UserError(f"{url}: not an address, or redirected to none ({error})") from error
     except OSError as error:
         raise UserError(f"{target}: cannot be written ({error.strerror or error})") from error
     return target
@@ -67,18 +70,19 @@ def _receive(url: str, part: Path) -> None:
     """Bring ``part`` to its full length."""
     have = part.stat().st_size if part.exists() else 0
     validator = _validator(part)
+    tag = _usable(validator.read_text(errors="replace")) if validator.is_file() else ""
     request = urllib.request.Request(url)
-    if have and validator.is_file():
+    if have and tag:
         # Unless the server still has the very same file, If-Range makes it send all of it.
         request.add_header("Range", f"bytes={have}-")
-        request.add_header("If-Range", validator.read_text())
+        request.add_header("If-Range", tag)
     opener = urllib.request.build_opener(_SameScheme)
     with opener.open(request, timeout=TIMEOUT) as response:
         start = _start(response)
         if start not in (0, have):
             raise UserError(f"{url}: the server resumes at byte {start}, not {have}; delete {part}")
-        length = response.headers.get("Content-Length")
-        total = None if length is None else start + int(length)
+        length = _whole_number(response.headers.get("Content-Length", ""))
+        total = None if length is None else start + length
         if total is not None and total > MAX_BYTES:
             raise UserError(f"{url}: {total} bytes are more than the limit of {MAX_BYTES}")
         _remember(validator, response)
@@ -113,8 +117,12 @@ def _start(response: HTTPResponse) -> int:
     if response.status != 206:
         return 0
     given = response.headers.get("Content-Range", "")
-    first = given.removeprefix("bytes ").partition("-")[0]
-    return int(first) if first.isdigit() else -1
+    first = _whole_number(given.removeprefix("bytes ").partition("-")[0])
+    return -1 if first is None else first
+
+
+def _whole_number(text: str) -> int | None:
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
 
 
 def _validator(part: Path) -> Path:
@@ -123,13 +131,18 @@ def _validator(part: Path) -> Path:
 
 def _remember(validator: Path, response: HTTPResponse) -> None:
     """Keep what tells this version of the file from another; weak tags do not."""
-    tag = response.headers.get("ETag", "")
+    tag = _usable(response.headers.get("ETag", ""))
     if not tag or tag.startswith("W/"):
-        tag = response.headers.get("Last-Modified", "")
+        tag = _usable(response.headers.get("Last-Modified", ""))
     if tag:
         validator.write_text(tag)
     else:
         validator.unlink(missing_ok=True)
+
+
+def _usable(tag: str) -> str:
+    """A tag that can be sent back in a header; else none."""
+    return tag if tag.isascii() and tag.isprintable() else ""
 
 
 def _verify(path: Path, target: Path, md5: str | None) -> None:
@@ -141,13 +154,13 @@ def _verify(path: Path, target: Path, md5: str | None) -> None:
     if md5 is None and not pin.is_file():
         pin.write_text(f"{found}  {target.name}\n")
         return
-    wanted = md5 if md5 is not None else pin.read_text().split()[0]
+    wanted = md5 if md5 is not None else pin.read_text(errors="replace").partition(" ")[0]
     if found != wanted:
         if path != target:  # going on from it would never end well
             path.unlink()
             _validator(path).unlink(missing_ok=True)
         raise UserError(
-            f"{target}: its {kind} is {found}, expected {wanted}"
+            f"{target}: its {kind} is {found}, expected {wanted[:64]}"
             + (f"; delete {target} to fetch it again" if path == target else "; fetch it again")
             + ("" if md5 else f", and {pin} too if the source has published another version")
         )

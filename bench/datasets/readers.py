@@ -6,11 +6,10 @@ Whatever is wrong with a file is one `UserError` that names the file, the line a
 from __future__ import annotations
 
 import csv
-import gzip
 import io
-import warnings
-import zlib
-from collections.abc import Iterable
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from bench import shape
+from bench.datasets import files
 from bench.datasets.base import Dataset, Exposures
 from bench.errors import UserError
 
@@ -27,10 +28,14 @@ SUFFIXES = (".txt", ".txt.gz", ".inter", ".inter.gz", ".csv", ".csv.gz", ".parqu
 USER, ITEM, TIME = ("user", "user_id"), ("item", "item_id"), ("timestamp", "time")
 """Accepted names of the columns of a table; RecBole's ``:token`` and ``:float`` are ignored."""
 
-MAX_BYTES = 2**31
-"""Longest file read, uncompressed: a compressed bomb must not fill the memory."""
+AT_ONCE = 2**14
+"""Numbers of a text, or rows of a table, that are held one by one."""
 
 MAX_COLUMNS = 10_000
+
+PARQUET_ROWS = 2**10
+"""Rows of Parquet that are unpacked at a time: few, for a small file may repeat a long text."""
+
 SPARSEST = 100
 """Item ids of S3-Rec text are rows of the item table as they stand: an id more than so many times
 the number of interactions (and above a million) is taken for a mistake."""
@@ -60,9 +65,11 @@ def read_log(path: Path, times_path: Path | None = None) -> Dataset:
         raise UserError(f"{path}: unknown format; known are {', '.join(SUFFIXES)}")
     if not path.is_file():
         raise UserError(f"{path}: no such file")
+    if not shape.name(stem(path)):
+        raise UserError(f"{str(path)!r}: not a name that tables can show; rename the file")
     if path.name.endswith((".txt", ".txt.gz")):
         return _read_text(path, times_path)
-    return _from_table(path, _read_table(path))
+    return _from_table(path, _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path))
 
 
 def from_events(
@@ -88,8 +95,18 @@ def from_events(
         offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         n_items=len(item_labels),
         times=None if times is None else times[order].astype(np.int64),
-        user_labels=np.asarray(labels, dtype=str),
+        user_labels=_labels(name, labels.tolist()),
     )
+
+
+def _labels(name: str, labels: list[str]) -> npt.NDArray[np.str_]:
+    """``[n_users]`` the ids as an array, in which each takes as much room as the longest."""
+    longest = max(map(len, labels), default=0)
+    if 4 * longest * len(labels) > files.MAX_BYTES:
+        raise UserError(
+            f"{name}: {len(labels)} user ids, one of them of {longest} characters; number the users"
+        )
+    return np.array(labels, dtype=str)
 
 
 def read_exposures(path: Path, dataset: Dataset) -> Exposures:
@@ -104,7 +121,8 @@ def read_exposures(path: Path, dataset: Dataset) -> Exposures:
     known = [] if dataset.user_labels is None else dataset.user_labels.tolist()
     if labels != known:
         raise UserError(f"{path}: its users are not those of dataset {dataset.name!r}")
-    wrong = np.flatnonzero((numbers == 0) | (np.abs(numbers) > dataset.n_items))
+    n_items = dataset.n_items
+    wrong = np.flatnonzero((numbers == 0) | (numbers > n_items) | (numbers < -n_items))
     if len(wrong):
         line = int(np.searchsorted(offsets, wrong[0], "right"))
         raise UserError(
@@ -112,9 +130,12 @@ def read_exposures(path: Path, dataset: Dataset) -> Exposures:
             f"{dataset.name!r}"
         )
     taken = numbers > 0
-    if not np.array_equal(numbers[taken], dataset.items):
-        raise UserError(f"{path}: its +items are not the interactions of {dataset.name!r}")
     user = np.repeat(np.arange(len(labels)), np.diff(offsets))
+    lengths = np.bincount(user[taken], minlength=len(labels))
+    if not (
+        np.array_equal(numbers[taken], dataset.items) and np.array_equal(lengths, dataset.lengths)
+    ):
+        raise UserError(f"{path}: its +items are not the interactions of {dataset.name!r}")
     before: Ints = np.cumsum(taken) - taken  # interactions so far, of this user and those above
     shown = np.flatnonzero(~taken)
     return Exposures(
@@ -145,7 +166,7 @@ def _read_text(path: Path, times_path: Path | None) -> Dataset:
         time_labels, time_offsets, times = _read_lines(times_path, "time")
         if time_labels != labels or not np.array_equal(time_offsets, offsets):
             raise UserError(f"{times_path}: its users or their lengths are not those of {path}")
-        falls = np.flatnonzero(np.diff(times) < 0) + 1
+        falls = np.flatnonzero(times[1:] < times[:-1]) + 1  # a difference might overflow
         falls = falls[~np.isin(falls, offsets)]
         if len(falls):
             line = int(np.searchsorted(offsets, falls[0], "right"))
@@ -156,132 +177,204 @@ def _read_text(path: Path, times_path: Path | None) -> Dataset:
         offsets=offsets,
         n_items=n_items,
         times=times,
-        user_labels=np.array(labels, dtype=str),
+        user_labels=_labels(str(path), labels),
     )
 
 
 def _read_lines(path: Path, what: str) -> tuple[list[str], Ints, Ints]:
     """User labels, offsets and numbers of a file of lines ``user number number ...``."""
-    lines = _text(path).splitlines()
-    labels, counts, seen = [], [], dict[str, int]()
+    labels, counts, seen = list[str](), list[int](), dict[str, int]()
+    numbers: list[Ints] = []
+    words: list[str] = []  # not yet made numbers
+    converted = 0  # lines whose numbers are
+
+    def convert() -> None:
+        nonlocal converted
+        numbers.append(_numbers(path, words, counts[converted:], converted + 1, what))
+        converted = len(counts)
+        words.clear()
+
+    with files.open_text(path) as file:
+        for number, line in _up_to_the_last(io.TextIOWrapper(file, "utf-8-sig")):
+            user, *rest = line.split() or [""]
+            if not rest:
+                raise UserError(
+                    f"{path}, line {number}: expected 'user {what} {what} ...', found {line[:40]!r}"
+                )
+            if user in seen:
+                raise UserError(
+                    f"{path}, line {number}: user {user[:40]!r} has a line already "
+                    f"(line {seen[user]})"
+                )
+            seen[user] = number
+            labels.append(user)
+            counts.append(len(rest))
+            words += rest
+            if len(words) > AT_ONCE:
+                convert()
+    convert()
+    return labels, np.cumsum([0, *counts], dtype=np.int64), np.concatenate(numbers)
+
+
+def _up_to_the_last(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Numbered lines without their ends, but for empty ones after which there is nothing."""
+    empty = 0
     for number, line in enumerate(lines, 1):
-        words = line.split(None, 1)
-        if len(words) < 2:
-            raise UserError(
-                f"{path}, line {number}: expected 'user {what} {what} ...', found {line[:40]!r}"
-            )
-        if words[0] in seen:
-            raise UserError(
-                f"{path}, line {number}: user {words[0]!r} has a line already "
-                f"(line {seen[words[0]]})"
-            )
-        seen[words[0]] = number
-        labels.append(words[0])
-        lines[number - 1] = words[1]
-        counts.append(len(words[1].split()))
+        if line == "\n":
+            empty += 1
+            continue
+        yield from ((before, "") for before in range(number - empty, number))
+        empty = 0
+        yield number, line.rstrip("\n")
+
+
+def _numbers(path: Path, words: list[str], counts: list[int], first: int, what: str) -> Ints:
+    """Words as numbers; ``counts`` of them in each line from line ``first``."""
+    text = " ".join(words)
     try:
-        numbers = np.array(" ".join(lines).split(), dtype=np.int64)
+        if text.isascii() and "_" not in text:  # Python takes "1_0" and other scripts' digits
+            return np.array(words, dtype=np.int64)
     except (ValueError, OverflowError):
-        for number, line in enumerate(lines, 1):
-            for word in line.split():
-                _check_integer(path, number, word, what)
-        raise
-    return labels, np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]), numbers
+        pass
+    ends = itertools.accumulate(counts)
+    bad = next(i for i, word in enumerate(words) if not _is_integer(word))
+    line = first + next(line for line, end in enumerate(ends) if end > bad)
+    kind = "item id" if what == "item" else what
+    raise UserError(f"{path}, line {line}: {kind} {words[bad][:40]!r} is not a positive integer")
 
 
-def _check_integer(path: Path, number: int, word: str, what: str) -> None:
-    try:
-        np.array([word], dtype=np.int64)
-    except (ValueError, OverflowError):
-        kind = "item id" if what == "item" else what
-        raise UserError(
-            f"{path}, line {number}: {kind} {word[:40]!r} is not a positive integer"
-        ) from None
+def _is_integer(word: str) -> bool:
+    return bool(re.fullmatch("[+-]?[0-9]{1,19}", word)) and -(2**63) <= int(word) < 2**63
 
 
-def _text(path: Path) -> str:
-    """The file's text, unpacked if its name ends in ``.gz``."""
-    try:
-        if path.suffix == ".gz":
-            with gzip.open(path) as file:
-                data = file.read(MAX_BYTES + 1)
-        else:
-            with path.open("rb") as file:
-                data = file.read(MAX_BYTES + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from error
-    if len(data) > MAX_BYTES:
-        raise UserError(f"{path}: longer than {MAX_BYTES} bytes unpacked; split it")
-    try:
-        return data.decode("utf-8-sig").rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{path}, line {line}: not UTF-8 text") from error
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    """All cells as text, for CSV and ``.inter``; typed, for Parquet."""
-    if path.suffix == ".parquet":
-        try:
-            return pd.read_parquet(path)
-        except ImportError as error:
-            raise UserError(
-                f"{path}: reading Parquet needs pyarrow; "
-                "pip install 'negative-sampling-bench[parquet]'"
-            ) from error
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path}: not a Parquet file ({error})") from error
-    text = _text(path)
-    if not text.strip():
-        raise UserError(f"{path}: empty; expected a header and lines of user, item, timestamp")
+def _read_csv(path: Path) -> pd.DataFrame:
+    """User, item and, if there are any, timestamps of CSV or ``.inter``, as text."""
     separator = "\t" if ".inter" in path.suffixes else ","
-    header = text.partition("\n")[0]
-    if header.count(separator) >= MAX_COLUMNS:
-        raise UserError(f"{path}, line 1: more than {MAX_COLUMNS} columns")
+    with files.open_text(path) as file:
+        return read_table(str(path), file, separator, lambda names: _columns(path, names))
+
+
+def read_table(
+    name: str, file: Any, separator: str, choose: Callable[[Sequence[str]], dict[str, str]]
+) -> pd.DataFrame:
+    """Some columns of a table as text; of a row that is too short what lacks is empty.
+
+    Args:
+        name: what errors call it.
+        file: a buffered reader of UTF-8.
+        separator: a comma, or a tab, with which quotation marks are text.
+        choose: called with the header; gives the result's columns and what the header calls each.
+
+    Raises:
+        UserError: no row, more than ``MAX_COLUMNS`` columns, a row longer than the header, an
+            empty line among the others, a quotation that does not end.
+    """
+    rows = csv.reader(
+        io.TextIOWrapper(file, "utf-8-sig", newline=""),
+        delimiter=separator,
+        quoting=csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL,
+        strict=True,
+    )
+    parts, part = [], list[list[str]]()
+    empty = 0  # the first of a run of empty lines
     try:
-        with warnings.catch_warnings():
-            # A first line longer than the header is only warned of, and cut.
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(
-            io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, na_filter=False,
-            index_col=False, on_bad_lines="error", skip_blank_lines=False,
-            quoting=csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL,
-        )  # fmt: skip
-    except pd.errors.ParserWarning as error:
-        raise UserError(f"{path}, line 2: more fields than the header has") from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
-        # pandas names the line; it counts the header as line 1, as an editor does.
-        raise UserError(f"{path}: {str(error).strip().splitlines()[-1]}") from error
+        header = next(rows, [])
+        if len(header) > MAX_COLUMNS:
+            raise UserError(
+                f"{name}, line 1: more than {MAX_COLUMNS} columns; keep the needed ones"
+            )
+        chosen = choose(header) if header else {}
+        places = [header.index(column) for column in chosen.values()]
+        for row in rows:
+            if len(row) > len(header):
+                raise UserError(f"{name}, line {rows.line_num}: more fields than the header has")
+            if not row:
+                empty = empty or rows.line_num
+                continue
+            if empty:
+                raise UserError(f"{name}, line {empty}: no {next(iter(chosen))}, the line is empty")
+            part.append([row[place] if place < len(row) else "" for place in places])
+            if len(part) == AT_ONCE:
+                parts.append(pd.DataFrame(part, columns=list(chosen), dtype="str"))
+                part.clear()
+    except csv.Error as error:
+        raise UserError(f"{name}, line {rows.line_num}: {error}") from error
+    parts.append(pd.DataFrame(part, columns=list(chosen), dtype="str"))
+    if not sum(map(len, parts)):
+        raise UserError(f"{name}: empty; expected a header and rows below it")
+    return pd.concat(parts, ignore_index=True)
+
+
+def last_line(error: Exception) -> str:
+    """What an error says, in one line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    """User, item and, if there are any, timestamps, typed."""
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise UserError(
+            f"{path}: reading Parquet needs pyarrow; pip install 'negative-sampling-bench[parquet]'"
+        ) from error
+    batches, size = [], 0
+    try:
+        with pq.ParquetFile(path) as file:
+            found = _columns(path, file.schema_arrow.names)
+            for role, name in found.items():
+                if pa.types.is_nested(file.schema_arrow.field(name).type):
+                    raise UserError(f"{path}: column {role!r} holds more than one value a row")
+            for batch in file.iter_batches(PARQUET_ROWS, columns=list(found.values())):
+                batch.validate(full=True)
+                size += batch.nbytes
+                if size > files.MAX_BYTES:
+                    raise UserError(
+                        f"{path}: longer than {files.MAX_BYTES} bytes unpacked; keep fewer users"
+                    )
+                batches.append(batch)
+        if not sum(map(len, batches)):
+            raise UserError(f"{path}: empty; expected rows of user, item, timestamp")
+        table = pa.Table.from_batches(batches).to_pandas(ignore_metadata=True)
+    except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError) as error:
+        raise UserError(f"{path}: not a Parquet file ({last_line(error)})") from error
+    return table[list(found.values())].set_axis(list(found), axis=1)
+
+
+def _columns(path: Path, names: Sequence[str]) -> dict[str, str]:
+    """Of those of ``user``, ``item`` and ``timestamp`` that there are, the columns' full names."""
+    plain: dict[str, list[str]] = {}
+    for name in names:
+        plain.setdefault(name.partition(":")[0].strip(), []).append(name)
+    found = {}
+    for role, accepted in (("user", USER), ("item", ITEM), ("timestamp", TIME)):
+        chosen = next((plain[name] for name in accepted if name in plain), [])
+        if len(chosen) > 1:
+            raise UserError(f"{path}: {len(chosen)} columns {role!r}; keep one")
+        if chosen:
+            found[role] = chosen[0]
+        elif role != "timestamp":
+            shown = ", ".join(name[:40] for name in list(plain)[:20])
+            raise UserError(f"{path}: no column {role!r}; its columns are {shown}")
+    return found
 
 
 def _from_table(path: Path, table: pd.DataFrame) -> Dataset:
-    plain = {str(column).partition(":")[0].strip(): column for column in table.columns}
-    found = {
-        role: next((plain[name] for name in names if name in plain), None)
-        for role, names in (("user", USER), ("item", ITEM), ("timestamp", TIME))
-    }
     for role in ("user", "item"):
-        if found[role] is None:
-            raise UserError(
-                f"{path}: no column {role!r}; its columns are {', '.join(list(plain)[:20])}"
-            )
-    if not len(table):
-        raise UserError(f"{path}: empty; it has a header and no lines")
-    for role in ("user", "item"):
-        column = table[found[role]]
+        column = table[role]
         missing = np.flatnonzero(column.isna() | (column.astype(str).str.strip() == ""))
         if len(missing):
             raise UserError(f"{path}, line {missing[0] + 2}: no {role}")
-    times = None if found["timestamp"] is None else _times(path, table[found["timestamp"]])
-    return from_events(
-        stem(path), table[found["user"]].astype(str), table[found["item"]].astype(str), times
-    )
+    times = _times(path, table["timestamp"]) if "timestamp" in table else None
+    return from_events(stem(path), table["user"].astype(str), table["item"].astype(str), times)
 
 
 def _times(path: Path, column: pd.Series) -> npt.NDArray[np.float64]:
     """Unix seconds."""
     if pd.api.types.is_datetime64_any_dtype(column):
-        column = column.astype("int64") / 10**9
+        since = pd.to_datetime(column, utc=True) - pd.Timestamp(0, tz="UTC")
+        column = since.dt.total_seconds()
     numbers = np.asarray(pd.to_numeric(column, errors="coerce"), dtype=np.float64)
     bad = np.flatnonzero(~np.isfinite(numbers) | (np.abs(numbers) > 2**53))
     if len(bad):

@@ -13,14 +13,15 @@ Every split is a function of the dataset and a seed.  Names:
 
 from __future__ import annotations
 
-import gzip
 import hashlib
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from bench.datasets import files
 from bench.datasets.base import Dataset
 from bench.errors import UserError
 from bench.registry import suggest
@@ -143,22 +144,18 @@ def _read_roles(dataset: Dataset, path: Path) -> Ints:
         raise UserError(f"--split-file {path}: dataset {dataset.name!r} names no users")
     rows = {str(label): row for row, label in enumerate(dataset.user_labels)}
     roles = np.full(dataset.n_users, -1)
-    opener = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opener(path, "rt", encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                words = line.split()
-                if len(words) != 2 or words[1] not in ROLES:
-                    raise UserError(f"{path}, line {number}: expected 'user train|val|test'")
-                if words[0] not in rows:
-                    raise UserError(
-                        f"{path}, line {number}: dataset {dataset.name!r} has no user {words[0]!r}"
-                    )
-                if roles[rows[words[0]]] >= 0:
-                    raise UserError(f"{path}, line {number}: user {words[0]!r} is named twice")
-                roles[rows[words[0]]] = ROLES[words[1]]
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise UserError(f"--split-file {path}: cannot be read ({error})") from error
+    with files.open_text(path) as file:
+        for number, line in enumerate(io.TextIOWrapper(file, "utf-8"), 1):
+            words = line.split()
+            if len(words) != 2 or words[1] not in ROLES:
+                raise UserError(f"{path}, line {number}: expected 'user train|val|test'")
+            if words[0] not in rows:
+                raise UserError(
+                    f"{path}, line {number}: dataset {dataset.name!r} has no user {words[0][:40]!r}"
+                )
+            if roles[rows[words[0]]] >= 0:
+                raise UserError(f"{path}, line {number}: user {words[0]!r} is named twice")
+            roles[rows[words[0]]] = ROLES[words[1]]
     missing = np.flatnonzero(roles < 0)
     if len(missing):
         raise UserError(
