@@ -4,6 +4,7 @@
         cells/<key>/cell.json    configuration, metrics, timings, environment
                     epochs.csv   one row an epoch
                     ranks.npz    per test user: rank, user, target, input length, target count
+                    SHA256SUMS   of these three
         failures/<key>.txt       traceback of the last failure of an unfinished cell
         index.csv                one row a finished cell; rebuilt from the cells at any time
         trials/, trials-test/    the same again for the trials of tuning (see `bench.tuning`)
@@ -15,6 +16,7 @@ code, and a cell counts as broken unless all of it has the shape that reports re
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -42,6 +44,9 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 MAX_JSON, MAX_EPOCHS, MAX_ARRAYS = 2**20, 2**24, 2**28
 """Bytes of ``cell.json``, of ``epochs.csv`` and, unpacked, of ``ranks.npz`` (six million users)."""
+
+FILES, SUMS = ("cell.json", "epochs.csv", "ranks.npz"), "SHA256SUMS"
+"""Of a cell; the sums are those of the others."""
 
 MAX_COLUMNS = 1000
 """Of ``epochs.csv``."""
@@ -184,6 +189,7 @@ class Store:
         if final.exists():
             final.rename(old)
         temporary.rename(final)
+        _sync(self._cells)
         shutil.rmtree(old, ignore_errors=True)
         (self._failures / f"{key}.txt").unlink(missing_ok=True)
         self.checkpoint(key).unlink(missing_ok=True)
@@ -199,6 +205,7 @@ class Store:
         (folder / "cell.json").write_text(json.dumps(record, indent=1) + "\n")
         pd.DataFrame(result.epochs).to_csv(folder / "epochs.csv", index=False)
         np.savez_compressed(folder / "ranks.npz", allow_pickle=False, **result.arrays)
+        seal(folder)
 
     def save_failure(self, cell: Cell, reason: str) -> Path:
         """Keep a failure's traceback, beside the cells and never as one; returns its path."""
@@ -214,10 +221,8 @@ class Store:
             UserError: the cell is broken; names the file.
         """
         folder = self._cells / key
-        record = self._whole(key, lambda: _read_record(folder / "cell.json", key))
-        self._whole(key, lambda: _check_once(folder / "ranks.npz", _read_arrays))
-        self._whole(key, lambda: _check_once(folder / "epochs.csv", _read_epochs))
-        return record
+        self._whole(key, lambda: _check_once(folder))
+        return self._whole(key, lambda: _read_record(folder / "cell.json", key))
 
     def _whole(self, key: str, read: Callable[[], T]) -> T:
         """What ``read`` gives, or the one error of a broken cell."""
@@ -324,16 +329,47 @@ def read_limited(path: Path, limit: int) -> str:
     return content.decode()
 
 
-_sound: set[tuple[Path, int, int]] = set()
-"""Files that could be read, with time and size: reports ask for a cell's record many times."""
+def seal(folder: Path) -> None:
+    """Write down the SHA-256 of a cell's files, as ``sha256sum`` does, and have all of it on disk.
+
+    A machine that dies in the next moment leaves the cell whole; a bit that flips later is noticed.
+    """
+    lines = [
+        f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}" for name in FILES
+    ]
+    (folder / SUMS).write_text("\n".join(lines) + "\n")
+    for path in [*(folder / name for name in (*FILES, SUMS)), folder]:
+        _sync(path)
 
 
-def _check_once(path: Path, read: Callable[[Path], Any]) -> None:
-    about = path.stat()
-    state = (path, about.st_mtime_ns, about.st_size)
-    if state not in _sound:
-        read(path)
-        _sound.add(state)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+_sound: set[tuple[Any, ...]] = set()
+"""Cells that could be read, with times and sizes: reports ask for a cell's record many times."""
+
+
+def _check_once(folder: Path) -> None:
+    stats = [(folder / name).stat() for name in (*FILES, SUMS)]
+    state = (folder, *((about.st_mtime_ns, about.st_size) for about in stats))
+    if state in _sound:
+        return
+    sums = read_limited(folder / SUMS, MAX_JSON).splitlines()
+    listed = dict(reversed(line.split("  ", 1)) for line in sums)
+    limits = (MAX_JSON, MAX_EPOCHS, MAX_ARRAYS)
+    for name, about, limit in zip(FILES, stats, limits, strict=False):
+        if about.st_size > limit:
+            raise ValueError(f"{name} is longer than {limit} bytes")
+        if hashlib.sha256((folder / name).read_bytes()).hexdigest() != listed[name]:
+            raise ValueError(f"{name} is not what was written")
+    _read_arrays(folder / "ranks.npz")
+    _read_epochs(folder / "epochs.csv")
+    _sound.add(state)
 
 
 def _read_record(path: Path, key: str) -> dict[str, Any]:

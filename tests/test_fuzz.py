@@ -51,7 +51,7 @@ from bench.datasets.readers import read_exposures, read_log
 from bench.datasets.splits import make_split
 from bench.errors import UserError
 from bench.status import FILE, Log, status
-from bench.store import Store
+from bench.store import Store, seal
 
 NASTY = [
     b"", b"\n", b"\n\n", b"\r", b"\r\n", b",", b"\t", b" ", b'"', b"'", b"\0", b"-", b"-1", b"0",
@@ -132,6 +132,7 @@ def use_study(path):
     """All that reads a study, whose ``cell.json``, ``ranks.npz`` or ``epochs.csv`` this is."""
     store = saved_store(path.parent)
     (store.root / "cells" / CELL.key / path.name).write_bytes(path.read_bytes())
+    seal(store.root / "cells" / CELL.key)  # whoever made it can do that, too
     assert store.status(CELL, "c" * 16) in ("done", "stale", "broken")
     store.frame()
     found = comparisons(store)  # a UserError where the only cell is broken
@@ -561,6 +562,7 @@ def test_broken_files_make_a_cell_broken(name, tmp_path):
     path = store.root / "cells" / CELL.key / name
     for content in BROKEN[name]:
         path.write_bytes(content)
+        seal(path.parent)
         with watched() as spent, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             assert store.status(CELL, "c" * 16) == "broken", content[:60]
@@ -582,6 +584,7 @@ def test_reports_are_written_of_what_is_sound_and_stay_in_their_folder(tmp_path)
         cell = cell_of("dns", seed=seed)
         store.save(result_of(cell))
         (store.root / "cells" / cell.key / "cell.json").write_bytes(damage)
+        seal(store.root / "cells" / cell.key)
     before = {path for path in tmp_path.rglob("*") if path.is_file()}
     written = report.write(store.root, tmp_path / "reports" / "study")
     after = {path for path in tmp_path.rglob("*") if path.is_file()}

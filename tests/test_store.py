@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 
@@ -12,7 +13,7 @@ from support import cell_of
 
 from bench.cell import Cell
 from bench.errors import UserError
-from bench.store import CellResult, Store
+from bench.store import CellResult, Store, seal
 
 
 def result_of(cell, ndcg=0.5, synthetic=True, **metrics):
@@ -99,11 +100,37 @@ def test_a_damaged_cell_is_broken_and_does_not_count(store, damage):
         store.load(cell.key)
 
 
+@pytest.mark.parametrize("name", ["cell.json", "epochs.csv", "ranks.npz", "SHA256SUMS"])
+def test_a_flipped_bit_anywhere_is_noticed(store, name):
+    cell = cell_of()
+    store.save(result_of(cell))
+    path = store.root / "cells" / cell.key / name
+    content = path.read_bytes()
+    for place in range(0, len(content), 7):
+        changed = bytearray(content)
+        changed[place] ^= 1 << place % 8
+        path.write_bytes(changed)
+        assert store.status(cell, "c" * 16) == "broken", content[place : place + 20]
+    path.write_bytes(content)
+    assert store.status(cell, "c" * 16) == "done"
+
+
+def test_sha256sum_agrees(store):
+    cell = cell_of()
+    store.save(result_of(cell))
+    folder = store.root / "cells" / cell.key
+    lines = [line.split("  ") for line in (folder / "SHA256SUMS").read_text().splitlines()]
+    for digest, name in lines:
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+    assert {name for _, name in lines} == {"cell.json", "epochs.csv", "ranks.npz"}
+
+
 def test_pickles_are_refused(store):
     cell = cell_of()
     store.save(result_of(cell))
     objects = np.array([{"not": "numbers"}], dtype=object)
     np.savez(store.root / "cells" / cell.key / "ranks.npz", rank=objects)
+    seal(store.root / "cells" / cell.key)
     assert store.status(cell, "c" * 16) == "broken"
 
 
