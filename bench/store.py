@@ -334,12 +334,14 @@ def seal(folder: Path) -> None:
 
     A machine that dies in the next moment leaves the cell whole; a bit that flips later is noticed.
     """
-    lines = [
-        f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}" for name in FILES
-    ]
-    (folder / SUMS).write_text("\n".join(lines) + "\n")
+    (folder / SUMS).write_text(_sums(folder))
     for path in [*(folder / name for name in (*FILES, SUMS)), folder]:
         _sync(path)
+
+
+def _sums(folder: Path) -> str:
+    digests = [hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES]
+    return "".join(f"{digest}  {name}\n" for digest, name in zip(digests, FILES, strict=True))
 
 
 def _sync(path: Path) -> None:
@@ -359,14 +361,11 @@ def _check_once(folder: Path) -> None:
     state = (folder, *((about.st_mtime_ns, about.st_size) for about in stats))
     if state in _sound:
         return
-    sums = read_limited(folder / SUMS, MAX_JSON).splitlines()
-    listed = dict(reversed(line.split("  ", 1)) for line in sums)
-    limits = (MAX_JSON, MAX_EPOCHS, MAX_ARRAYS)
-    for name, about, limit in zip(FILES, stats, limits, strict=False):
+    for name, about, limit in zip(FILES, stats, (MAX_JSON, MAX_EPOCHS, MAX_ARRAYS), strict=False):
         if about.st_size > limit:
             raise ValueError(f"{name} is longer than {limit} bytes")
-        if hashlib.sha256((folder / name).read_bytes()).hexdigest() != listed[name]:
-            raise ValueError(f"{name} is not what was written")
+    if read_limited(folder / SUMS, MAX_JSON) != _sums(folder):
+        raise ValueError("its files are not what was written")
     _read_arrays(folder / "ranks.npz")
     _read_epochs(folder / "epochs.csv")
     _sound.add(state)
