@@ -27,7 +27,16 @@ REFERENCES = {"popularity": "popularity ranking", "oracle": "best reachable"}
 
 
 SYSTEM = ("dataset", "backbone", "sampler")
-COSTS = ("models", "targets_per_s", "epochs", "best_epoch", "train_s_to_best", "wall_s", "peak_mb")
+COSTS = (
+    "models",
+    "targets_per_s",
+    "epochs",
+    "best_epoch",
+    "train_s_to_best",
+    "wall_s",
+    "cpu_s",
+    "peak_mb",
+)
 
 
 @dataclass(frozen=True)
@@ -95,6 +104,14 @@ class Comparison:
         names, columns = [*SYSTEM], [HEADLINE, f"peer_{HEADLINE}", f"ensemble_{HEADLINE}"]
         paired = self.cells.reindex(columns=[*names, *columns]).dropna(subset=[columns[1]])
         return paired.groupby(names)[columns].mean()
+
+    def masks(self) -> pd.DataFrame:
+        """The headline metric with what users have had masked by -inf and by 0, means over seeds,
+        by dataset, backbone and sampler; on real data, where cells know both."""
+        columns = [HEADLINE, f"seen_as_zero_{HEADLINE}"]
+        real = self.cells[~self.cells["synthetic"].astype(bool)]
+        known = real.reindex(columns=[*SYSTEM, *columns]).dropna(subset=columns[1:])
+        return known.groupby([*SYSTEM])[columns].mean()
 
     def costs(self) -> pd.DataFrame:
         """What systems cost and reach, means over seeds, by dataset, backbone and sampler.

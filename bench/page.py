@@ -41,6 +41,7 @@ COSTS = {
     "models": ("models", "{:.0f}"),
     HEADLINE: (METRICS[HEADLINE], "{:.4f}"),
     "wall_s": ("s in all", "{:,.1f}"),
+    "cpu_s": ("CPU s in all", "{:,.1f}"),
     "per_minute": (f"{METRICS[HEADLINE]} per min", "{:,.4f}"),
 }
 """Of the cost table: column of cells to its header and format."""

@@ -145,7 +145,7 @@ def _markdown(comparison: Comparison, picture: str) -> str:
         lines += [f"## {backbone}", ""]
         rows = _rows(comparison, backbone, table, MARKDOWN)
         lines += [*markdown_table(["dataset", "metric", *table.columns], rows, n_text=2), ""]
-    lines += _peers(comparison)
+    lines += _peers(comparison) + _masks(comparison)
     lines += ["## Cost", "", *markdown_table(COST_HEADER, _costs(comparison), n_text=3), ""]
     lines += ["## Notes on the data", ""]
     tested = comparison.cells.groupby("dataset")["test_users"].max()
@@ -155,8 +155,8 @@ def _markdown(comparison: Comparison, picture: str) -> str:
     return as_markdown(lines)
 
 
-COST_HEADER = [*SYSTEM, "models", "targets/s", "epochs", "best epoch",
-               "s to best epoch", "s in all", "peak MB", "NG@10", "NG@10 per minute"]  # fmt: skip
+COST_HEADER = [*SYSTEM, "models", "targets/s", "epochs", "best epoch", "s to best epoch",
+               "s in all", "CPU s in all", "peak MB", "NG@10", "NG@10 per minute"]  # fmt: skip
 
 
 def _costs(comparison: Comparison) -> Iterator[list[str]]:
@@ -171,6 +171,7 @@ def _costs(comparison: Comparison) -> Iterator[list[str]]:
             f"{mean['best_epoch']:.0f}",
             f"{mean['train_s_to_best']:.1f}",
             f"{mean['wall_s']:.1f}",
+            f"{mean['cpu_s']:.1f}",
             f"{mean['peak_mb']:,.0f}",
             f"{mean[HEADLINE]:.4f}",
             f"{mean['per_minute']:.4f}",
@@ -194,6 +195,27 @@ def _peers(comparison: Comparison) -> list[str]:
         "two together.",
         "",
         *markdown_table(header, rows, n_text=3),
+        "",
+    ]
+
+
+def _masks(comparison: Comparison) -> list[str]:
+    """A section on what another way to mask would have shown."""
+    means = comparison.masks()
+    if means.empty:
+        return []
+    rows = [
+        [*map(str, key), f"{ours:.4f}", f"{theirs:.4f}", f"{100 * (theirs / ours - 1):+.1f} %"]
+        for key, (ours, theirs) in zip(means.index, means.to_numpy().tolist(), strict=True)
+    ]
+    return [
+        "## Seen items at zero",
+        "",
+        f"{METRICS[HEADLINE]} as everywhere here, with the score of what a user has had set to "
+        "-∞, and with it set to 0 and the padding row ranked too, as the released code of the "
+        "MDCNS paper's baselines does it.  The models are the same.",
+        "",
+        *markdown_table([*SYSTEM, "-∞", "0", "difference"], rows, n_text=3),
         "",
     ]
 

@@ -124,7 +124,7 @@ def test_fifty_kills_at_random_moments(undisturbed, tmp_path, found, monkeypatch
                 break
             time.sleep(0.05)
         for _ in range(rng.randint(1, 3)):
-            time.sleep(rng.uniform(0, 4))
+            time.sleep(rng.uniform(0, 10))
             if process.poll() is not None:
                 break
             kind = rng.choice(list(kills))

@@ -39,6 +39,7 @@ def made(folder: Path) -> Path:
                 ranks = rng.geometric(0.02 * (k + 1), 400).astype(float)
                 value = float(np.where(ranks <= 10, 1 / np.log2(ranks + 1), 0).mean())
                 result = result_of(cell, value, synthetic=synthetic)
+                result.metrics["test_seen_as_zero"] = {"ndcg@10": value * (1 - k / 10)}
                 store.save(replace(result, arrays={"rank": ranks, "user": np.arange(400)}))
     report.write(store.root, folder / "reports")
     return folder / "reports"
