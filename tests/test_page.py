@@ -116,8 +116,8 @@ def test_costs(store, tmp_path):
     cost = section(written(store, tmp_path), "Cost")
     shown = re.findall(r"<td[^>]*>([^<]*)</td>", cost)
     start = shown.index("mdcns")
-    assert shown[start + 1 : start + 8] == [
-        "12,346", "30.0", "512", "2", "0.0400", "70.0", "0.0800",
+    assert shown[start + 1 : start + 9] == [
+        "12,346", "30.0", "512", "2", "0.0400", "70.0", "66.0", "0.0800",
     ]  # fmt: skip
 
 
@@ -137,7 +137,7 @@ def test_costs_that_were_not_measured_are_missing(tmp_path):
     result = result_of(cell_of("uniform"))
     result.timings.clear()
     store.save(result)
-    assert section(written(store, tmp_path), "Cost").count("–") == 5
+    assert section(written(store, tmp_path), "Cost").count("–") == 6
 
 
 def test_synthetic_is_called_synthetic_and_real_is_not(store, tmp_path):
