@@ -106,6 +106,7 @@ def test_dask_gives_the_numbers_of_one_process_while_a_worker_is_killed(cluster,
     assert sum(process.poll() is None for process in cluster.workers) == 1
 
 
+@pytest.mark.slow
 def test_dask_goes_on_when_every_worker_was_lost_and_another_comes(undisturbed, cluster):
     with contextlib.closing(executors.Dask(cluster.address, 2, "cpu")) as engine:
         running = executors.run(work_of(CELLS), engine)
@@ -117,6 +118,7 @@ def test_dask_goes_on_when_every_worker_was_lost_and_another_comes(undisturbed, 
     assert numbers(outcomes) == undisturbed
 
 
+@pytest.mark.slow
 def test_dask_says_that_its_scheduler_is_gone(cluster):
     with contextlib.closing(executors.Dask(cluster.address, 2, "cpu")) as engine:
         running = executors.run(work_of(CELLS), engine)
@@ -126,6 +128,7 @@ def test_dask_says_that_its_scheduler_is_gone(cluster):
             list(running)
 
 
+@pytest.mark.slow
 def test_a_grid_on_dask_writes_here_alone(cluster, tmp_path):
     home = tmp_path / "home"
     assert grid.main([
@@ -138,6 +141,7 @@ def test_a_grid_on_dask_writes_here_alone(cluster, tmp_path):
     assert not [path for path in written if path.name == "cell.json"]
 
 
+@pytest.mark.slow
 def test_an_address_where_nobody_answers_is_one_clear_error(capsys):
     pytest.importorskip("distributed", reason="Dask is not installed (extra: dask)")
     with pytest.raises(UserError, match="no Dask scheduler"):
