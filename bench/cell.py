@@ -14,6 +14,9 @@ from bench.registry import HyperParameter
 SCHEMA_VERSION = 1
 """Raise when the meaning of stored numbers changes; cells of other versions are redone."""
 
+KEY_LENGTH = 20
+"""Hex digits of a cell's key."""
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -108,7 +111,7 @@ class Cell:
 
     @cached_property
     def key(self) -> str:
-        """20 hex digits of SHA-256 over all that can change the cell's numbers.
+        """Hex digits of SHA-256 over all that can change the cell's numbers.
 
         The dataset counts by content, not by name, so a copy of a file finds its results again.
         """
@@ -116,7 +119,7 @@ class Cell:
         del config["dataset"]
         config["schema"] = SCHEMA_VERSION
         text = json.dumps(config, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:20]
+        return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
 
     def config(self) -> dict[str, Any]:
         """The cell as plain JSON values."""

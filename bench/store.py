@@ -34,7 +34,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from bench import shape
-from bench.cell import SCHEMA_VERSION, Cell, Protocol
+from bench.cell import KEY_LENGTH, SCHEMA_VERSION, Cell, Protocol
 from bench.errors import UserError
 from bench.tables import HEADLINE, METRICS
 
@@ -137,7 +137,7 @@ class Store:
         self._failures = root / "failures"
 
     def check_writable(self) -> None:
-        """Make the study's directory.
+        """Make the study's directory, and clear away what killed runs left half-written.
 
         Raises:
             UserError: it cannot be written.
@@ -147,11 +147,27 @@ class Store:
             probe = self._cells / f".probe-{uuid.uuid4().hex}"
             probe.touch()
             probe.unlink()
+            self._sweep()
         except OSError as error:
             raise UserError(
                 f"--results: {self.root} cannot be written ({error.strerror}); "
                 "choose another directory with --results"
             ) from error
+
+    def _sweep(self) -> None:
+        halves = [path for path in self._cells.glob(".*") if path.is_dir()]
+        for path in [*halves, *(self.root / ".checkpoints").glob(".*")]:
+            key = path.name[1 : 1 + KEY_LENGTH]
+            claim = self._lock(key)
+            if claim is None:
+                continue  # somebody is writing it just now
+            if path.name.startswith(f".{key}-old-") and not (self._cells / key).exists():
+                path.rename(self._cells / key)  # killed while it was being replaced
+            elif path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+            claim.release()
 
     def status(self, cell: Cell, code: str) -> Status:
         """Whether the cell is finished, and by today's code.
@@ -304,10 +320,13 @@ class Store:
 
     def claim(self, cell: Cell) -> filelock.FileLock | None:
         """The right to write a cell, until released or the process ends; None when it is taken."""
+        return self._lock(cell.key)
+
+    def _lock(self, key: str) -> filelock.FileLock | None:
         folder = self.root / ".locks"
         folder.mkdir(parents=True, exist_ok=True)
         # Taken in the thread that hands out work, released in the one that stores results.
-        lock = filelock.FileLock(folder / f"{cell.key}.lock", thread_local=False)
+        lock = filelock.FileLock(folder / f"{key}.lock", thread_local=False)
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:

@@ -141,6 +141,26 @@ def test_a_temporary_directory_is_not_a_cell(store):
     assert len(list(store.records())) == 1
 
 
+def test_what_a_killed_run_left_half_written_is_cleared_away(store):
+    cell, replaced, busy = cell_of(), cell_of(seed=1), cell_of(seed=2)
+    for each in (cell, replaced):
+        store.save(result_of(each))
+    cells, checkpoints = store.root / "cells", store.root / ".checkpoints"
+    (cells / replaced.key).rename(cells / f".{replaced.key}-old-0")  # its successor never came
+    for each in (cell, busy):
+        (cells / f".{each.key}-1").mkdir()
+        (cells / f".{each.key}-1" / "cell.json").write_text("{")
+    checkpoints.mkdir()
+    (checkpoints / f".{cell.key}.pt-1").write_bytes(b"half")
+    (checkpoints / f"{cell.key}.pt").write_bytes(b"whole")
+    claim = store.claim(busy)  # by a run that lives
+    store.check_writable()
+    claim.release()
+    assert [path.name for path in cells.glob(".*")] == [f".{busy.key}-1"]
+    assert [path.name for path in checkpoints.iterdir()] == [f"{cell.key}.pt"]
+    assert {record["key"] for record in store.records()} == {cell.key, replaced.key}
+
+
 def test_a_failure_is_kept_apart_and_goes_when_the_cell_succeeds(store):
     cell = cell_of()
     path = store.save_failure(cell, "Traceback: it broke")
