@@ -1,8 +1,8 @@
 """python -m bench.grid: cross samplers, backbones and datasets, train what is missing, report.
 
 Exit status: 0 all cells are finished; 1 some are not (they are named at the end, with the reason:
-they failed, or another run is at them); 2 bad input, nothing was written; 130 stopped by Ctrl-C
-(what was finished is kept).
+they failed, or another run is at them); 2 bad input, a directory that cannot be written, a cluster
+that is gone; 130 stopped by Ctrl-C.  What was finished is kept.
 
 ``python -m bench.grid status STUDY`` says how a study stands; see `bench.status`.
 """
