@@ -59,31 +59,21 @@ def scores_by_hand(model, history):
     }
 
 
-def test_ranks_equal_brute_force_with_ties_counting_half(made):
+@pytest.mark.parametrize("seen_as", [-math.inf, 0.0])
+def test_ranks_equal_brute_force_with_ties_counting_half(made, seen_as):
+    """With 0 as in the released baselines: what was had, and the padding row, compete."""
     model, inputs, targets = made
     expected = []
     for history, target in zip(inputs, targets, strict=True):
         scores = scores_by_hand(model, list(history))
         mine = scores.pop(target)
-        above = sum(s > mine for s in scores.values())
-        expected.append(1 + above + sum(s == mine for s in scores.values()) / 2)
-    ranks = rank_users([model], examples_of(inputs, targets), CPU).ranks
-    assert ranks.tolist() == expected
+        others = [*scores.values(), *(seen_as for _ in [0, *history])]
+        above = sum(s > mine for s in others)
+        expected.append(1 + above + sum(s == mine for s in others) / 2)
+    found = rank_users([model], examples_of(inputs, targets), CPU, seen_as=seen_as)
+    assert found.ranks.tolist() == expected
     assert len(set(expected)) > 20
     assert any(r % 1 for r in expected)  # ties did occur
-
-
-def test_seen_items_at_zero_equal_brute_force(made):
-    """As in the released baselines: what was had, and the padding row, compete with score 0."""
-    model, inputs, targets = made
-    expected = []
-    for history, target in zip(inputs, targets, strict=True):
-        scores = scores_by_hand(model, list(history))
-        mine = scores.pop(target)
-        others = [*scores.values(), 0.0, *(0.0 for _ in history)]
-        expected.append(1 + sum(s > mine for s in others) + sum(s == mine for s in others) / 2)
-    found = rank_users([model], examples_of(inputs, targets), CPU, seen_as=0.0).ranks
-    assert found.tolist() == expected
 
 
 def test_smaller_pieces_rank_the_same(made):
