@@ -448,7 +448,11 @@ def _parser() -> argparse.ArgumentParser:
         help="a hyper-parameter (mdcns.gamma=1.5, sasrec.dropout=0.2, '*.dropout=0.2' wherever it "
         "exists) or a setting of the protocol (epochs=20)",
     )
-    add("--split", metavar="NAME", help="user (default), leave-one-out or temporal")
+    add(
+        "--split",
+        metavar="NAME",
+        help="user (default), user-prefixes, leave-one-out or temporal",
+    )
     add("--split-file", type=Path, metavar="FILE", help="lines 'user train|val|test'")
     add("--data-dir", metavar="DIR", help="where real datasets lie (default: $BENCH_DATA)")
     add("--results", type=Path, default=Path("results"), metavar="DIR")

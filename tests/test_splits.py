@@ -52,6 +52,29 @@ def test_another_seed_is_another_split_and_the_digest_tells(dataset):
     assert len(digests) == 2
 
 
+def test_user_prefixes_predict_every_item_of_held_out_users(dataset, sequences):
+    split = make_split(dataset, "user-prefixes", 0)
+    n = dataset.n_users
+    shuffled = set(split.train.users) | set(split.valid.users) | set(split.test.users)
+    assert shuffled == {row for row, items in enumerate(sequences) if len(items) > 1}
+    assert len(split.train.users) <= int(0.8 * n)
+    seen = set(split.train.users)
+    for part, cut in ((split.valid, int(0.9 * n) - int(0.8 * n)), (split.test, n - int(0.9 * n))):
+        users = set(part.users)
+        assert 0 < len(users) <= cut  # users of one item give no example
+        assert not users & seen
+        seen |= users
+        expected = {
+            (user, tuple(sequences[user][:k]), sequences[user][k])
+            for user in users
+            for k in range(1, len(sequences[user]))
+        }
+        inputs = np.split(part.items, part.offsets[1:-1])
+        found = list(zip(part.users, map(tuple, inputs), part.targets, strict=True))
+        assert len(found) == len(expected)
+        assert set(found) == expected
+
+
 def test_leave_one_out(dataset, sequences):
     split = make_split(dataset, "leave-one-out", 0)
     assert rows(split.train) == {u: list(s[:-2]) for u, s in enumerate(sequences) if len(s) >= 4}

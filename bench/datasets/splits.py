@@ -5,6 +5,8 @@ Every split is a function of the dataset and a seed.  Names:
 * ``user`` (the paper's): users are shuffled and cut 70/20/10; all of a training user's sequence
   trains, and the last item of a held-out user is predicted from the rest.  An assignment file
   can take the place of the shuffle.
+* ``user-prefixes``: users are shuffled and cut 80/10/10; every item of a held-out user but the
+  first is predicted from those before it.  The paper's logs show this for LastFM.
 * ``leave-one-out``: of every user the last item tests, the last but one validates.
 * ``temporal``: two global moments cut off the last tenth, and the tenth before it, of all
   interactions; a user active in a period is tested on the last item of that period, given all
@@ -29,7 +31,7 @@ from bench.seeding import seed_for
 
 Ints = npt.NDArray[np.int64]
 
-USER_CUTS = (0.7, 0.9)
+USER_CUTS, PREFIX_CUTS = (0.7, 0.9), (0.8, 0.9)
 """Shares of users up to which they train, and up to which they validate (the paper's 70/20/10)."""
 
 TIME_CUTS = (0.8, 0.9)
@@ -61,7 +63,8 @@ class Examples:
         items: ``[n]`` int32 inputs, one example after another, oldest item first.
         offsets: ``[n_examples + 1]`` int64.
         targets: ``[n_examples]`` int32.
-        users: ``[n_examples]`` int64 row of each example's user in the dataset.
+        users: ``[n_examples]`` int64 row of each example's user in the dataset; a user may have
+            several.
     """
 
     items: npt.NDArray[np.int32]
@@ -94,8 +97,8 @@ def make_split(dataset: Dataset, name: str, seed: int, split_file: Path | None =
     Users too short to give an example of their part are left out of it.
 
     Args:
-        name: ``user``, ``leave-one-out`` or ``temporal``.
-        seed: of the user shuffle; the other splits have nothing random.
+        name: ``user``, ``user-prefixes``, ``leave-one-out`` or ``temporal``.
+        seed: of the user shuffle; the last two have nothing random.
         split_file: lines ``user train|val|test`` (plain or gzip), for ``user`` alone.
 
     Raises:
@@ -109,8 +112,14 @@ def make_split(dataset: Dataset, name: str, seed: int, split_file: Path | None =
         split = _by_time(dataset)
     elif name == "leave-one-out":
         split = _leave_one_out(dataset)
+    elif name == "user-prefixes":
+        split = _by_user_prefixes(dataset, _shuffled(dataset, seed, PREFIX_CUTS))
     else:
-        roles = _shuffled(dataset, seed) if split_file is None else _read_roles(dataset, split_file)
+        roles = (
+            _shuffled(dataset, seed, USER_CUTS)
+            if split_file is None
+            else _read_roles(dataset, split_file)
+        )
         split = _by_user(dataset, roles)
     for part, count in (
         ("training", len(split.train.users)),
@@ -126,15 +135,15 @@ def make_split(dataset: Dataset, name: str, seed: int, split_file: Path | None =
     return split
 
 
-_SPLITS = ("user", "leave-one-out", "temporal")
+_SPLITS = ("user", "user-prefixes", "leave-one-out", "temporal")
 
 
-def _shuffled(dataset: Dataset, seed: int) -> Ints:
-    """``[n_users]`` role of each user; int(0.7n) and int(0.9n) users, as in the authors' files."""
+def _shuffled(dataset: Dataset, seed: int, cuts: tuple[float, float]) -> Ints:
+    """``[n_users]`` role of each user; cut at int(0.7n), say, as in the authors' files."""
     n = dataset.n_users
     order = np.random.default_rng(seed_for(dataset.fingerprint, "split", seed)).permutation(n)
     roles = np.empty(n, dtype=np.int64)
-    roles[order] = np.searchsorted([int(cut * n) for cut in USER_CUTS], np.arange(n), "right")
+    roles[order] = np.searchsorted([int(cut * n) for cut in cuts], np.arange(n), "right")
     return roles
 
 
@@ -176,6 +185,21 @@ def _by_user(dataset: Dataset, roles: Ints) -> Split:
     )
 
 
+def _by_user_prefixes(dataset: Dataset, roles: Ints) -> Split:
+    start, end = dataset.offsets[:-1], dataset.offsets[1:]
+    train = np.flatnonzero((roles == 0) & (end - start >= 2))
+    row = np.repeat(np.arange(dataset.n_users), end - start)
+    later = np.ones(len(row), dtype=bool)
+    later[start] = False
+    valid, test = (np.flatnonzero(later & (roles[row] == role)) for role in (1, 2))
+    return Split(
+        "user-prefixes",
+        _sequences(dataset, train, end[train]),
+        _examples(dataset, row[valid], valid),
+        _examples(dataset, row[test], test),
+    )
+
+
 def _leave_one_out(dataset: Dataset) -> Split:
     start, end = dataset.offsets[:-1], dataset.offsets[1:]
     train, held_out = (np.flatnonzero(end - start >= least) for least in (4, 3))
@@ -214,7 +238,7 @@ def _sequences(dataset: Dataset, users: Ints, end: Ints) -> Sequences:
 
 
 def _examples(dataset: Dataset, users: Ints, target: Ints) -> Examples:
-    """The item at index ``target`` of each user, given all before it."""
+    """The items at indices ``target``, each of one of ``users``, given all before them."""
     return Examples(*_cut(dataset, users, target), dataset.items[target], users)
 
 
