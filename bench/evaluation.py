@@ -38,7 +38,10 @@ Floats = npt.NDArray[np.float64]
 
 @contextlib.contextmanager
 def smaller_pieces() -> Iterator[None]:
-    """Encode and score an eighth of the users at a time: less memory, the same ranks."""
+    """Encode and score an eighth of the users at a time, for less memory.
+
+    A user's scores are the same to rounding, so ranks are, but for scores that tie to rounding.
+    """
     global _pieces
     _pieces = 8
     try:
@@ -98,7 +101,7 @@ def rank_users(
 
     ranks = torch.empty(len(targets), dtype=torch.float64, device=device)
     lists = torch.empty((len(targets), min(top, len(table) - 1)), dtype=torch.int64, device=device)
-    at_once = max(FEWEST_USERS, SCORES_AT_ONCE[device.type] // len(table)) // _pieces
+    at_once = max(FEWEST_USERS, SCORES_AT_ONCE[device.type] // len(table) // _pieces)
     buffers = torch.empty((2, min(at_once, len(targets)), len(table)), device=device)
     for users in torch.arange(len(targets), device=device).split(at_once):
         scores, counts = buffers[:, : len(users)]

@@ -79,7 +79,8 @@ def run(work: Iterable[Work], engine: Engine) -> Iterator[Outcome]:
             running[engine.submit(*one)] = one
         if not running:
             return
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
+        # Not for ever: a cluster may have got more workers meanwhile.
+        for future in wait(running, timeout=5, return_when=FIRST_COMPLETED).done:
             one = running.pop(future)
             cell = one[0].cell
             try:
@@ -158,8 +159,21 @@ class _Slot:
         return self._future is None or self._future.done()
 
     def submit(self, task: Task, material: Material) -> Future[Outcome]:
-        if self._future is not None and isinstance(self._future.exception(), BrokenProcessPool):
+        task = replace(task, device=self._device)
+        if self._device != "cpu" and self._failed():
+            self.close()  # an error on a GPU may have spoilt the process for all cells to come
+        try:
+            self._future = self._start().submit(run_task, task, material)
+        except BrokenProcessPool:  # it died, with this cell's predecessor or idle
             self.close()
+            self._future = self._start().submit(run_task, task, material)
+        return self._future
+
+    def _failed(self) -> bool:
+        future = self._future
+        return future is not None and future.exception() is None and future.result().result is None
+
+    def _start(self) -> ProcessPoolExecutor:
         if self._pool is None:
             names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
             environment = dict.fromkeys(names, str(self._threads))
@@ -170,9 +184,7 @@ class _Slot:
                 initargs=(os.getpid(),),
                 env=environment,
             )
-        task = replace(task, device=self._device)
-        self._future = self._pool.submit(run_task, task, material)
-        return self._future
+        return self._pool
 
     def close(self) -> None:
         if self._pool is not None:
@@ -198,7 +210,7 @@ class Dask(Engine):
     """The workers of a Dask cluster; its scheduler runs what a lost worker had in hand elsewhere.
 
     Data is sent to the workers once, results come back here; the workers need this package, and no
-    directory in common.
+    directory in common.  A cell that runs when this process ends goes on to its end, in vain.
     """
 
     lost = (CancelledError,)  # with all workers that held its data; the scheduler sees to the rest
@@ -240,6 +252,7 @@ class Dask(Engine):
 
     def submit(self, task: Task, material: Material) -> Future[Outcome]:
         with self._reachable():
+            self._client.wait_for_workers(1)  # all may be gone, and others on their way
             sent = self._sent.get(material.key)
             if sent is None or sent.status != "finished":  # new, or lost with all its holders
                 sent = self._client.scatter(material, broadcast=True, hash=False)
@@ -299,13 +312,14 @@ class Ray(Engine):
         except ImportError as error:
             raise _not_installed("ray") from error
         try:
-            ray.init(address=address, log_to_driver=False, include_dashboard=False)
+            ray.init(address=address or "local", log_to_driver=False, include_dashboard=False)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise UserError(f"--address {address}: no Ray cluster answers ({error})") from error
         lost = ray.exceptions
         self.lost = (
             lost.WorkerCrashedError,
             lost.NodeDiedError,
+            lost.LocalRayletDiedError,
             lost.OutOfMemoryError,
             lost.ObjectLostError,
         )
@@ -322,7 +336,10 @@ class Ray(Engine):
     @property
     def capacity(self) -> int:
         resources = self._ray.cluster_resources()
-        return self._workers or max(1, int(resources.get("CPU", 1)) // self._threads)
+        places = int(resources.get("CPU", 1)) // self._threads
+        if self._device != "cpu":
+            places = min(places, int(resources.get("GPU", 0)))
+        return self._workers or max(1, places)
 
     def submit(self, task: Task, material: Material) -> Future[Outcome]:
         if material.key not in self._sent:

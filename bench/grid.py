@@ -46,6 +46,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "datasets": datasets.registry,
 }
 HEADLINE = "ndcg@10"
+BUSY = "another run is at it; run the same command again when it has finished"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -106,8 +107,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.dry_run:
         print(_expected(todo, options, meter))
         return 0
-    if not tuned:
-        confirm(meter.estimate(todo, [], len(options.devices)), options.results, options.yes)
+    if todo and not tuned:
+        confirm(meter.estimate(todo, [], _places(options)), options.results, options.yes)
     store.check_writable()
     failed = _train(plan, todo, store, options, meter)
     store.write_index()
@@ -132,11 +133,11 @@ def _tune(
         todo = _todo(cells, trials, options.force_stale, "trials")
         failed = _train(plan, todo, trials, options, meter, test=False, labels=labels)
         failures.update({o.cell.key: f"{labels[o.cell.key]}: {o.error}" for o in failed})
-        return {outcome.cell.key for outcome in failed}
+        return {outcome.cell.key for outcome in failed if outcome.error != BUSY}
 
     fixed = parse_settings(options.set)
     left = tuning.left(plan, options.tune, fixed, store, options.force_stale)
-    confirm(meter.estimate(*left, len(options.devices)), options.results, options.yes)
+    confirm(meter.estimate(*left, _places(options)), options.results, options.yes)
     tuned, cells = tuning.tune(request, plan, options.tune, fixed, trials, train)
     tuning.save(store.root, tuned)
     for one in tuned:
@@ -157,7 +158,7 @@ def _test_trials(
         for cell, trial in zip(planned, done, strict=True)
     }
     todo = _todo(planned, tests, options.force_stale, "trials")
-    confirm(meter.estimate(todo, [], len(options.devices)), options.results, options.yes)
+    confirm(meter.estimate(todo, [], _places(options)), options.results, options.yes)
     failed = _train(plan, todo, tests, options, meter, labels=labels)
     cells = [store.cell(key) for one in tuned for key in one.cells]
     return cells, [f"{labels[outcome.cell.key]}: {outcome.error}" for outcome in failed]
@@ -223,11 +224,13 @@ def _devices(options: argparse.Namespace) -> list[str]:
             raise UserError("--cells-per-gpu: of which GPUs? give --gpus too, such as --gpus 0,1")
         if not re.fullmatch(r"cpu|cuda(:\d+)?", options.device):
             raise UserError(f"--device {options.device}: expected cpu, cuda or cuda:NUMBER")
-        if options.executor != "here":
-            return [options.device] * (options.workers or 1)
+        if options.executor != "here":  # a cluster may have GPUs where this machine has none
+            device = options.device if torch.cuda.is_available() else "cpu"
+            return [device] * (options.workers or 1)
         if options.device != "cpu":
             _check_gpu(f"--device {options.device}", int(options.device[5:] or 0))
-        return [options.device] * (options.workers or os.cpu_count() or 1)
+        cells = 1 if options.device != "cpu" else os.cpu_count() or 1
+        return [options.device] * (options.workers or cells)
     if options.executor != "here" or options.device != "cpu" or options.workers is not None:
         raise UserError(
             "--gpus: goes with none of --device, --workers (see --cells-per-gpu) and --executor"
@@ -238,6 +241,12 @@ def _devices(options: argparse.Namespace) -> list[str]:
     for gpu in gpus:
         _check_gpu(f"--gpus {options.gpus}", gpu)
     return [f"cuda:{gpu}" for _ in range(options.cells_per_gpu or 1) for gpu in gpus]
+
+
+def _places(options: argparse.Namespace) -> int:
+    """Cells at a time, wherever they run."""
+    here = options.executor == "here"
+    return len(options.devices) if here else int(options.engine().capacity)
 
 
 def _check_gpu(option: str, gpu: int) -> None:
@@ -257,7 +266,7 @@ def _engine(options: argparse.Namespace) -> executors.Engine:
         return executors.Dask(options.address, options.workers, options.device)
     if options.executor == "ray":
         return executors.Ray(options.address, options.workers, options.threads, options.device)
-    if len(options.devices) == 1:
+    if options.devices == ["cpu"]:
         return executors.Here(options.devices[0])
     return executors.Processes(options.devices, options.threads)
 
@@ -365,10 +374,12 @@ def _train(
     noun = "cells" if test and not labels else "trials"
     failures = []
     log = Log(store)
-    log.event("start", workers=workers, threads=options.threads, estimates=estimates)
     claims: dict[str, filelock.FileLock] = {}
     codes = _codes(todo)
-    with Progress(estimates, workers, store.root / ".progress") as progress:
+    with (
+        log.run(workers=workers, threads=options.threads, estimates=estimates),
+        Progress(estimates, workers, store.root / ".progress") as progress,
+    ):
         progress.say(f"training {len(todo)} {noun} {engine.description}: {expected}")
 
         @cache
@@ -381,10 +392,15 @@ def _train(
                 if claim is None:
                     label = labels.get(cell.key, cell.label)
                     progress.finished(cell.key, f"skipped {label}: another run is at it")
-                    failures.append(Outcome(cell, None, "another run is at it; run again later"))
+                    failures.append(Outcome(cell, None, BUSY))
+                    continue
+                if store.status(cell, codes[kind_of(cell)]) == "done":  # since this was planned
+                    claim.release()
+                    label = labels.get(cell.key, cell.label)
+                    progress.finished(cell.key, f"skipped {label}: another run has finished it")
                     continue
                 claims[cell.key] = claim
-                files = (progress.file(cell.key), store.checkpoint(cell.key))
+                files = (progress.start(cell.key), store.checkpoint(cell.key))
                 yield (
                     Task(
                         cell,
@@ -413,7 +429,6 @@ def _train(
                 )
             claims.pop(outcome.cell.key).release()
             progress.finished(outcome.cell.key, text)
-    log.event("end", failed=len(failures))
     return failures
 
 
@@ -466,7 +481,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--workers",
         type=_positive,
-        help="cells at a time (default: as many as there are processors)",
+        help="cells at a time (default: as many as there are processors, or workers of a cluster)",
     )
     add("--threads", type=_positive, default=1, help="of each cell")
     add("--device", default="cpu", help="cpu (default) or cuda")

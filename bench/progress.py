@@ -38,6 +38,7 @@ class Progress:
         """
         self._total, self._workers, self._folder = len(estimates), workers, folder
         self._left = dict(estimates)
+        self._running: dict[str, Path] = {}
         self._seconds = self._seconds_left = sum(estimates.values())
         self._started = time.monotonic()
         self._console = Console(stderr=True, highlight=False)
@@ -51,8 +52,6 @@ class Progress:
 
     def __enter__(self) -> Progress:
         self._folder.mkdir(parents=True, exist_ok=True)
-        for leftover in self._folder.glob("*.json"):  # of a run that was killed
-            leftover.unlink(missing_ok=True)
         if self._console.is_terminal:
             self._live.start()
         return self
@@ -66,12 +65,16 @@ class Progress:
         if self._console.is_terminal:
             self._live.stop()
 
-    def file(self, key: str) -> Path:
-        """Where the worker of a cell keeps its state."""
-        return self._folder / f"{key}.json"
+    def start(self, key: str) -> Path:
+        """Count a cell as running; returns where its worker keeps its state."""
+        path = self._running[key] = self._folder / f"{key}.json"
+        path.unlink(missing_ok=True)  # left by a run that was killed
+        return path
 
     def finished(self, key: str, text: str) -> None:
         """Count a cell off and print a line about it."""
+        if key in self._running:
+            self._running.pop(key).unlink(missing_ok=True)  # its worker may have been killed
         self._seconds_left -= self._left.pop(key, 0.0)
         done, total = self._total - len(self._left), self._total
         line = f"[{done}/{total}, {duration(self.seconds_left())} left] {text}"
@@ -90,9 +93,9 @@ class Progress:
             return left / self._workers
         return left * (time.monotonic() - self._started) / done
 
-    def _running(self) -> list[dict[str, Any]]:
+    def _states(self) -> list[dict[str, Any]]:
         states = []
-        for path in sorted(self._folder.glob("*.json")):
+        for path in list(self._running.values()):
             try:
                 states.append(json.loads(path.read_text()) | {"key": path.stem})
             except (OSError, ValueError):
@@ -102,7 +105,7 @@ class Progress:
     def _done_in_running(self) -> float:
         return sum(
             self._left.get(state["key"], 0.0) * state["epoch"] / state["epochs"]
-            for state in self._running()
+            for state in self._states()
         )
 
     def _render(self) -> Group:
@@ -115,7 +118,7 @@ class Progress:
             f"{duration(self.seconds_left())} left",
         )
         running = Table.grid(padding=(0, 1))
-        for state in self._running():
+        for state in self._states():
             running.add_row(
                 state["cell"],
                 f"epoch {state['epoch']:.0f}/{state['epochs']}",

@@ -205,7 +205,12 @@ def _masks(comparison: Comparison) -> list[str]:
     if means.empty:
         return []
     rows = [
-        [*map(str, key), f"{ours:.4f}", f"{theirs:.4f}", f"{100 * (theirs / ours - 1):+.1f} %"]
+        [
+            *map(str, key),
+            f"{ours:.4f}",
+            f"{theirs:.4f}",
+            f"{100 * (theirs / ours - 1):+.1f} %" if ours else "–",
+        ]
         for key, (ours, theirs) in zip(means.index, means.to_numpy().tolist(), strict=True)
     ]
     return [

@@ -1,7 +1,8 @@
 """How a study stands: its log, and ``python -m bench.grid status STUDY``.
 
 ``results/<study>/log.jsonl`` gets a line of JSON for every event of every run: ``start`` (what is
-to be trained, with estimates), ``done`` and ``failed`` (a cell), ``end`` and ``stopped``.
+to be trained, with estimates), ``done`` and ``failed`` (a cell), ``end`` and ``stopped`` (by Ctrl-C
+or an error).
 """
 
 from __future__ import annotations
@@ -52,6 +53,17 @@ class Log:
             with self._path.open("a") as file:  # one short write: lines of two runs do not mix
                 file.write(line + "\n")
 
+    @contextlib.contextmanager
+    def run(self, **about: Any) -> Iterator[None]:
+        """Append ``start``, and in the end ``end`` or ``stopped``."""
+        self.event("start", **about)
+        try:
+            yield
+        except BaseException:
+            self.event("stopped")
+            raise
+        self.event("end")
+
     def events(self) -> Iterator[dict[str, Any]]:
         """All of them, oldest first; a line that is none, cut off by a kill, is passed over."""
         if not self._path.exists():
@@ -85,9 +97,10 @@ def status(store: Store, now: datetime) -> list[str]:
     failed = {key: path for key, path in store.failures().items() if key not in known}
     known |= failed.keys()
     left = [key for key in estimates if key not in known]
+    begun = sum(map(store.taken, left))
     lines = [
-        f"study {store.root}: {len(done)} done, {len(running)} running, {len(failed)} failed, "
-        f"{len(left)} waiting"
+        f"study {store.root}: {len(done)} done, {len(running) + begun} running, "
+        f"{len(failed)} failed, {len(left) - begun} waiting"
     ]
     lines += [
         f"  running  {state['cell']}: epoch {state['epoch']:.0f} of at most {state['epochs']}, "
@@ -95,7 +108,9 @@ def status(store: Store, now: datetime) -> list[str]:
         for state in running.values()
     ]
     lines += [f"  failed   {_first_line(path)} ({path})" for path in failed.values()]
-    if running:
+    if begun:
+        lines.append(f"  {begun} of them in their first epoch, or on other machines")
+    if running or begun:
         lines.append(f"  about {duration(_seconds_left(events, estimates, running, now))} left")
     elif left:
         lines.append("  nobody is at it; run the same command again to continue")

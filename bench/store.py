@@ -20,6 +20,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import uuid
 import zipfile
@@ -155,9 +156,10 @@ class Store:
             ) from error
 
     def _sweep(self) -> None:
-        halves = [path for path in self._cells.glob(".*") if path.is_dir()]
-        for path in [*halves, *(self.root / ".checkpoints").glob(".*")]:
+        for path in [*self._cells.glob(".*"), *(self.root / ".checkpoints").glob(".*")]:
             key = path.name[1 : 1 + KEY_LENGTH]
+            if not re.fullmatch(r"[0-9a-f]+", key) or len(key) < KEY_LENGTH:
+                continue  # not ours
             claim = self._lock(key)
             if claim is None:
                 continue  # somebody is writing it just now
@@ -305,18 +307,25 @@ class Store:
     def running(self) -> Iterator[dict[str, Any]]:
         """What some run is at just now: key, cell, epoch, epochs and validation NDCG@10."""
         for path in sorted((self.root / ".progress").glob("*.json")):
-            lock = filelock.FileLock(self.root / ".locks" / f"{path.stem}.lock")
-            try:
-                with lock.acquire(timeout=0):
-                    continue  # left by a run that was killed
-            except filelock.Timeout:
-                pass
+            if not self.taken(path.stem):
+                continue  # left by a run that was killed
             try:
                 state = json.loads(read_limited(path, MAX_JSON))
                 shape.check(state, PROGRESS)
             except (OSError, ValueError, RecursionError):
                 continue  # it has just finished
             yield state | {"key": path.stem}
+
+    def taken(self, key: str) -> bool:
+        """Whether some run is at a cell just now."""
+        lock = filelock.FileLock(self.root / ".locks" / f"{key}.lock")
+        try:
+            with lock.acquire(timeout=0):
+                return False
+        except filelock.Timeout:
+            return True
+        except OSError:
+            return False  # there is no such directory: nobody has begun
 
     def claim(self, cell: Cell) -> filelock.FileLock | None:
         """The right to write a cell, until released or the process ends; None when it is taken."""
@@ -328,7 +337,7 @@ class Store:
         # Taken in the thread that hands out work, released in the one that stores results.
         lock = filelock.FileLock(folder / f"{key}.lock", thread_local=False)
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=0.2)  # somebody may only be looking whether it is taken
         except filelock.Timeout:
             return None
         return lock

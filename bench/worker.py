@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import json
 import sys
@@ -10,6 +11,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -118,16 +120,16 @@ def run_task(task: Task, material: Material) -> Outcome:
             load_plugin(plugin)
         if code_digest(task.cell) != task.code:
             raise RuntimeError("this worker has other code; install the same version everywhere")
-        try:
+        with contextlib.suppress(torch.OutOfMemoryError):
             return Outcome(task.cell, run_cell(task, material))
-        except torch.OutOfMemoryError:
-            torch.cuda.empty_cache()
-            with smaller_pieces():
-                return Outcome(task.cell, run_cell(task, material))
+        gc.collect()  # only now, as the exception held on to the models
+        torch.cuda.empty_cache()
+        with smaller_pieces():
+            return Outcome(task.cell, run_cell(task, material))
     except torch.OutOfMemoryError as error:
         reason = f"out of GPU memory, twice; fewer cells at a time (--cells-per-gpu)? {error}"
         return Outcome(task.cell, None, reason, traceback.format_exc())
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return Outcome(task.cell, None, f"{type(error).__name__}: {error}", traceback.format_exc())
     finally:
         if task.progress is not None:
@@ -243,19 +245,25 @@ def code_digest(cell: Cell) -> str:
     classes: list[type] = [samplers.registry.get(cell.sampler.name)]
     classes += [objectives.registry.get(cell.objective.name)]
     classes += [backbones.registry.get(model.name) for model in cell.models]
-    files = {path for cls in classes for path in _sources(sys.modules[cls.__module__])}
+    used = {module for cls in classes for module in _used(sys.modules[cls.__module__])}
     digest = hashlib.sha256()
-    for path in sorted(files):
-        digest.update(Path(path).read_bytes())
+    for module in sorted(used, key=lambda module: module.__name__):
+        digest.update(_source(module))
     return digest.hexdigest()[:16]
 
 
-def _sources(module: ModuleType) -> set[str]:
-    """The files of a module and of its siblings that it uses."""
+@cache
+def _source(module: ModuleType) -> bytes:
+    """As it was when this process first asked: what is edited later is not what runs here."""
+    return Path(str(module.__file__)).read_bytes()
+
+
+def _used(module: ModuleType) -> set[ModuleType]:
+    """A module and its siblings that it uses."""
     package = module.__name__.rpartition(".")[0]
     used = {getattr(value, "__module__", None) for value in vars(module).values()}
     siblings = {name for name in used if package and name and name.startswith(f"{package}.")}
-    return {str(sys.modules[name].__file__) for name in siblings | {module.__name__}}
+    return {sys.modules[name] for name in siblings} | {module}
 
 
 def _progress_writer(task: Task) -> Callable[[Epoch], None]:

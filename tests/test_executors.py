@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import subprocess
 import sys
 import time
+import weakref
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 import torch
 from cells import CELLS, MATERIAL, cell_of, killer_plugin, numbers, work_of
 
-from bench import executors, grid, worker
+from bench import evaluation, executors, grid, worker
+from bench.registry import load_plugin
 from bench.worker import Outcome, Task
 
 
@@ -37,19 +42,49 @@ def test_processes_give_the_numbers_of_one(undisturbed):
     assert numbers(in_processes(work_of(CELLS))) == undisturbed
 
 
-@pytest.mark.parametrize("times, survives", [(2, True), (3, False)])
-def test_a_cell_whose_process_dies_is_tried_again(undisturbed, killer, tmp_path, times, survives):
-    poison = cell_of("killer", folder=str(tmp_path), times=times)
-    outcomes = in_processes(work_of([poison, *CELLS], (killer,)))
-    (fate,) = [outcome for outcome in outcomes if outcome.cell == poison]
-    others = [outcome for outcome in outcomes if outcome.cell != poison]
-    assert numbers(others) == undisturbed  # its neighbours do not even notice
-    assert len(list(tmp_path.iterdir())) == times
-    if survives:
-        assert fate.result is not None, fate.error
-    else:
-        assert "its worker died 3 times" in fate.error
-        assert "--workers" in fate.error
+def test_cells_whose_processes_die_are_tried_again_three_times_in_all(
+    undisturbed, killer, tmp_path
+):
+    poison = {}
+    for times in (2, 3):
+        (tmp_path / str(times)).mkdir()
+        poison[times] = cell_of("killer", folder=str(tmp_path / str(times)), times=times)
+    outcomes = in_processes(work_of([*poison.values(), *CELLS], (killer,)))
+    fates = {times: next(o for o in outcomes if o.cell == poison[times]) for times in poison}
+    others = [outcome for outcome in outcomes if outcome.cell not in poison.values()]
+    assert numbers(others) == undisturbed  # their neighbours do not even notice
+    assert [len(list((tmp_path / str(times)).iterdir())) for times in poison] == [2, 3]
+    assert fates[2].result is not None, fates[2].error
+    assert "its worker died 3 times" in fates[3].error
+    assert "--workers" in fates[3].error
+
+
+def test_a_worker_that_dies_idle_is_replaced(undisturbed):
+    engine = executors.Processes(["cpu"], 1)
+    with contextlib.closing(engine):
+        first = list(executors.run(work_of(CELLS[:1]), engine))
+        (pid,) = engine._slots[0]._pool._processes
+        os.kill(pid, signal.SIGKILL)
+        rest = list(executors.run(work_of(CELLS[1:]), engine))
+    assert numbers(first + rest) == undisturbed
+
+
+def test_a_plugin_is_the_same_code_wherever_it_lies(tmp_path):
+    digests = set()
+    for name in ("aaa", "zzz"):
+        (tmp_path / name).mkdir()
+        with killer_plugin(tmp_path / name):
+            digests.add(worker.code_digest(cell_of("killer")))
+    assert len(digests) == 1
+
+
+def test_code_that_is_edited_while_it_runs_is_what_was_loaded(tmp_path):
+    with killer_plugin(tmp_path) as path:
+        before = worker.code_digest(cell_of("killer"))
+        Path(path).write_text(Path(path).read_text() + "# edited\n")
+        assert worker.code_digest(cell_of("killer")) == before
+        load_plugin(path)
+        assert worker.code_digest(cell_of("killer")) != before
 
 
 def test_a_worker_does_not_outlive_its_coordinator():
@@ -84,13 +119,15 @@ def test_a_worker_with_other_code_refuses():
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_gpu_that_is_full_is_tried_once_more_with_smaller_pieces(undisturbed, monkeypatch, times):
     """No GPU needed: the first evaluations report what torch would."""
-    calls = []
+    pieces, models = [], []
 
-    def rank_users(*arguments, **options):
-        calls.append(1)
-        if len(calls) <= times:
+    def rank_users(tried, *arguments, **options):
+        pieces.append(evaluation._pieces)
+        models.append(weakref.ref(tried[0]))
+        if len(pieces) <= times:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return original(*arguments, **options)
+        assert models[0]() is None  # what the first try held is free
+        return original(tried, *arguments, **options)
 
     import bench.training
 
@@ -101,6 +138,7 @@ def test_a_gpu_that_is_full_is_tried_once_more_with_smaller_pieces(undisturbed, 
     if times == 1:
         key = outcome.cell.key
         assert numbers([outcome])[key] == undisturbed[key]
+        assert pieces == [1, 8, 8, 8]
     else:
         assert outcome.error.startswith("out of GPU memory, twice")
         assert "--cells-per-gpu" in outcome.error
@@ -148,15 +186,21 @@ def test_without_a_gpu_there_is_one_clear_error(given, capsys):
     assert capsys.readouterr().err.count("this torch sees no GPU") == 1
 
 
-def seen_device(task, material):
-    time.sleep(0.2)
-    return Outcome(task.cell, None, task.device)
+class FakePool:
+    """In place of a process: says where it would have trained."""
+
+    def submit(self, function, task, material):
+        future = Future()
+        future.set_result(Outcome(task.cell, None, task.device))
+        return future
+
+    def shutdown(self, **options):
+        pass
 
 
-def test_devices_are_given_out_evenly(monkeypatch):
-    monkeypatch.setattr(executors, "run_task", seen_device)
-    outcomes = []
-    engine = executors.Processes(["cuda:0", "cuda:1"], 1)
-    with contextlib.closing(engine):
-        outcomes = list(executors.run(work_of(CELLS[:4]), engine))
-    assert sorted({outcome.error for outcome in outcomes}) == ["cuda:0", "cuda:1"]
+def test_each_slot_trains_on_its_own_device(monkeypatch):
+    monkeypatch.setattr(executors._Slot, "_start", lambda slot: FakePool())
+    engine = executors.Processes(["cuda:0", "cuda:1", "cuda:0"], 1)
+    ((task, material),) = work_of(CELLS[:1])
+    said = [slot.submit(task, material).result().error for slot in engine._slots]
+    assert said == ["cuda:0", "cuda:1", "cuda:0"]
