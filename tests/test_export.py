@@ -27,7 +27,7 @@ def test_the_tidy_table_holds_every_metric_of_every_cell(store, tmp_path, suffix
     arguments = ["export", "study", "--results", str(tmp_path), "--to", str(path)]
     assert report.main(arguments) == 0
     frame = pd.read_csv(path) if suffix == "csv" else pd.read_parquet(path)
-    assert frame.groupby("key").size().tolist() == [1 + 6 + 6] * 2  # valid, test, timings
+    assert frame.groupby("key").size().tolist() == [1 + 6 + 7] * 2  # valid, test, timings
     (value,) = frame.query("part == 'test' and metric == 'ndcg@10' and seed == 1")["value"]
     assert value == 0.25
     assert set(frame["peer"]) == {"gru4rec"} and frame["synthetic"].all()
