@@ -271,7 +271,8 @@ def _costs(comparison: Comparison, backbone: str) -> Table:
 
 
 def _data(comparison: Comparison, records: Mapping[str, Mapping[str, Any]]) -> Table:
-    sizes = ["users", "items", "interactions", "train_targets", "valid_users", "test_users"]
+    sizes = ["users", "items", "interactions", "train_targets", "valid_users", "test_users",
+             "test_targets"]  # fmt: skip
     rows = {}
     for key, dataset in zip(comparison.cells["key"], comparison.cells["dataset"], strict=True):
         data = records[key]["data"]

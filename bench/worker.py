@@ -156,7 +156,8 @@ def run_cell(task: Task, material: Material) -> CellResult:
         data={
             **material.about,
             "train_targets": n_targets,
-            "valid_users": len(valid.targets),
+            "valid_users": len(np.unique(valid.users)),
+            "valid_targets": len(valid.targets),
             **found.data,
         },
         metrics={"valid": selected_on(fitted), **found.metrics},
@@ -202,7 +203,11 @@ def _tested(data: TrainingData, test: Examples, fitted: Fitted, device: torch.de
         ):
             others[name] = rank_users(models, test, device).ranks
     return _Found(
-        data={"test_users": len(test.targets), "references": references(data, test)},
+        data={
+            "test_users": len(np.unique(test.users)),
+            "test_targets": len(test.targets),
+            "references": references(data, test),
+        },
         metrics={
             "test": accuracy(ranking.ranks) | beyond_accuracy(ranking.top, counts),
             "test_seen_as_zero": accuracy(with_zero),
