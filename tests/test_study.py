@@ -12,7 +12,7 @@ from bench import report
 from bench.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
-STUDIES = ["paper-sasrec", "paper-lastfm"]
+STUDIES = ["paper-sasrec", "paper-lastfm", "paper-kuairand"]
 COMPARED = {".md", ".tex"}
 
 
