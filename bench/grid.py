@@ -108,7 +108,7 @@ def _run(options: argparse.Namespace) -> int:
         print(_expected(todo, options, meter))
         return 0
     if todo and not tuned:
-        confirm(meter.estimate(todo, [], _places(options)), options.results, options.yes)
+        _confirm(todo, [], options, meter)
     store.check_writable()
     failed = _train(plan, todo, store, options, meter)
     store.write_index()
@@ -137,7 +137,7 @@ def _tune(
 
     fixed = parse_settings(options.set)
     left = tuning.left(plan, options.tune, fixed, store, options.force_stale)
-    confirm(meter.estimate(*left, _places(options)), options.results, options.yes)
+    _confirm(*left, options, meter)
     tuned, cells = tuning.tune(request, plan, options.tune, fixed, trials, train)
     tuning.save(store.root, tuned)
     for one in tuned:
@@ -158,7 +158,7 @@ def _test_trials(
         for cell, trial in zip(planned, done, strict=True)
     }
     todo = _todo(planned, tests, options.force_stale, "trials")
-    confirm(meter.estimate(todo, [], _places(options)), options.results, options.yes)
+    _confirm(todo, [], options, meter)
     failed = _train(plan, todo, tests, options, meter, labels=labels)
     cells = [store.cell(key) for one in tuned for key in one.cells]
     return cells, [f"{labels[outcome.cell.key]}: {outcome.error}" for outcome in failed]
@@ -243,10 +243,13 @@ def _devices(options: argparse.Namespace) -> list[str]:
     return [f"cuda:{gpu}" for _ in range(options.cells_per_gpu or 1) for gpu in gpus]
 
 
-def _places(options: argparse.Namespace) -> int:
-    """Cells at a time, wherever they run."""
+def _confirm(
+    cells: Sequence[Cell], trials: Sequence[Cell], options: argparse.Namespace, meter: Meter
+) -> None:
+    """Warn of what will not fit, and ask before a large run; see `bench.estimates.confirm`."""
     here = options.executor == "here"
-    return len(options.devices) if here else int(options.engine().capacity)
+    workers = len(options.devices) if here else int(options.engine().capacity)
+    confirm(meter.estimate(cells, trials, workers), options.results, options.yes)
 
 
 def _check_gpu(option: str, gpu: int) -> None:
@@ -388,15 +391,13 @@ def _train(
 
         def work() -> Iterator[executors.Work]:
             for cell in todo:
-                claim = store.claim(cell)
+                claim, label = store.claim(cell), labels.get(cell.key, cell.label)
                 if claim is None:
-                    label = labels.get(cell.key, cell.label)
                     progress.finished(cell.key, f"skipped {label}: another run is at it")
                     failures.append(Outcome(cell, None, BUSY))
                     continue
                 if store.status(cell, codes[kind_of(cell)]) == "done":  # since this was planned
                     claim.release()
-                    label = labels.get(cell.key, cell.label)
                     progress.finished(cell.key, f"skipped {label}: another run has finished it")
                     continue
                 claims[cell.key] = claim

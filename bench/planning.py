@@ -57,7 +57,7 @@ class Plan:
     """Cells to run and the data they need, by the dataset's fingerprint.
 
     Attributes:
-        test_users: how many test users each split has, for those who must not look at them.
+        test_users: how many test predictions each split has, for those who must not look at them.
         skipped: what a lenient request left out, and why, a line each.
     """
 
