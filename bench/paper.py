@@ -44,6 +44,13 @@ PEERS = {
 }
 """Method to its peer, for the methods that have one."""
 
+SPLITS = {"LastFM": "user-prefixes"}
+"""Dataset to the split that the paper's logs show, where its text has another."""
+
+
+RELEASED = "mdcns-released"
+"""MDCNS as in its released code, which the published figures come from; with the same peers."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -68,6 +75,12 @@ class Entry:
     def system(self) -> tuple[str, str, str, str | None]:
         """Dataset, backbone, sampler and peer, as we name them."""
         return self.dataset.lower(), self.backbone.lower(), self.sampler, self.peer
+
+    @property
+    def released(self) -> tuple[str, str, str, str | None] | None:
+        """The system that its authors' code is, where that is not the text's."""
+        dataset, backbone, _, peer = self.system
+        return (dataset, backbone, RELEASED, peer) if self.method in ("MDCNS", "MDCNSwts") else None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The paper's tables filled in: the published value, ours, and the difference.
 
 Only real data count.  Cells of one protocol share a table; of one system run with several
-settings, each stands by itself.
+settings, each stands by itself.  Datasets without a cell are left out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pandas as pd
 from bench import datasets
 from bench.cell import PRESETS
 from bench.datasets.official import OfficialSource
-from bench.paper import FOLDER, TABLES, Entry, PaperTable
+from bench.paper import FOLDER, RELEASED, SPLITS, TABLES, Entry, PaperTable
 from bench.tables import (
     METRICS,
     PREAMBLE,
@@ -94,20 +94,31 @@ class FilledTable:
         measured = self.lines.dropna(subset="ours")
         systems = ["dataset", "backbone", "method"]
         n_measured = len(measured[systems].drop_duplicates())
-        n_all = len(self.lines[systems].drop_duplicates())
-        differing = [
-            f"{name} {value} (paper: {PROTOCOL[name]})"
-            for name, value in self.protocol.items()
-            if value != PROTOCOL[name]
-        ]
+        entries = self.table.entries()
+        shown = set(self.lines["dataset"])
+        left_out = [name for name in dict.fromkeys(e.dataset for e in entries) if name not in shown]
         return [
             "Published value, ours, and ours less the published (also in per cent of it).",
-            f"{n_measured} of its {n_all} systems are measured.",
+            f"{n_measured} of its {len(entries)} systems are measured"
+            + (f", none on {', '.join(left_out)}." if left_out else "."),
             seeds_line(measured["seeds"].astype(int)),
-            f"NOT the paper's protocol: {', '.join(differing)}."
-            if differing
-            else "The paper's protocol.",
+            self._protocol(),
         ]
+
+    def _protocol(self) -> str:
+        expected = dict(PROTOCOL)
+        if self.protocol["split"] != PROTOCOL["split"]:  # all its datasets have it in the logs
+            expected["split"] = self.protocol["split"]
+        differing = [
+            f"{name} {value} (paper: {expected[name]})"
+            for name, value in self.protocol.items()
+            if value != expected[name]
+        ]
+        if differing:
+            return f"NOT the paper's protocol: {', '.join(differing)}."
+        if expected != PROTOCOL:
+            return f"The protocol of the paper's logs: split {expected['split']}."
+        return "The paper's protocol."
 
     def _layout(self) -> tuple[list[str], list[list[str]]]:
         """Header and rows of text, in the paper's arrangement, three rows for each of its own."""
@@ -135,15 +146,20 @@ class FilledTable:
             return []
         rows = []
         for (dataset, metric), lines in self.lines.groupby(["dataset", "metric"], sort=False):
+            both = list(FIGURES[:2])
+            of_full = lines["method"] == FULL
             # Of several settings none can be chosen here; all methods must be there to have a best.
-            values = lines.groupby("method", sort=False)[list(FIGURES[:2])].agg(_the_only)
-            full, others = values.loc[FULL], values.drop(index=FULL)
-            if self.table.change == "improvement":
-                found = {f"{FULL} over the best other": full / others.max(skipna=False) - 1}
-            else:
-                found = {f"drop, {name}": 1 - others.loc[name] / full for name in others.index}
-            where = [str(dataset), str(metric)]
-            rows += [[*where, what, *map(_per_cent, both)] for what, both in found.items()]
+            others = lines[~of_full].groupby("method", sort=False)[both].agg(_the_only)
+            for setting, full in lines[of_full].set_index("setting")[both].iterrows():
+                if self.table.change == "improvement":
+                    found = {f"{FULL} over the best other": full / others.max(skipna=False) - 1}
+                else:
+                    found = {f"drop, {name}": 1 - others.loc[name] / full for name in others.index}
+                which = f", {FULL} {setting}" if setting else ""
+                rows += [
+                    [str(dataset), str(metric), what + which, *map(_per_cent, change)]
+                    for what, change in found.items()
+                ]
         return markdown_table(["dataset", "metric", "change", *FIGURES[:2]], rows, n_text=3)
 
     def _data_notes(self) -> Iterator[str]:
@@ -188,6 +204,10 @@ class Match:
     config: Mapping[str, Any]
     metrics: Mapping[str, float]
 
+    @property
+    def sampler(self) -> str:
+        return str(self.config["sampler"]["name"])
+
     def settings(self) -> dict[str, Any]:
         """Every hyper-parameter of it."""
         backbone = self.config["backbone"]
@@ -197,6 +217,7 @@ class Match:
 
 def _matches(table: PaperTable, records: Sequence[Record]) -> Iterator[Match]:
     entries = {entry.system: entry for entry in table.entries()}
+    entries |= {entry.released: entry for entry in table.entries() if entry.released}
     for record in records:
         config = record["config"]
         system = (
@@ -209,20 +230,27 @@ def _matches(table: PaperTable, records: Sequence[Record]) -> Iterator[Match]:
             system in entries
             and not record["data"]["synthetic"]
             and config["objective"]["name"] == table.objective
-            and config["protocol"]["split"] == PROTOCOL["split"]
         ):
-            yield Match(entries[system], config, record["metrics"]["test"])
+            entry = entries[system]
+            if config["protocol"]["split"] in (PROTOCOL["split"], SPLITS.get(entry.dataset)):
+                yield Match(entry, config, record["metrics"]["test"])
 
 
 def _lines(table: PaperTable, matches: Sequence[Match]) -> pd.DataFrame:
     """See `FilledTable.lines`."""
-    names = [str(match.entry) for match in matches]
-    settings = what_differs(names, [{**m.settings(), **content_of(m.config)} for m in matches])
+    names = [f"{match.entry} {match.sampler}" for match in matches]
+    differing = what_differs(names, [{**m.settings(), **content_of(m.config)} for m in matches])
+    settings = [
+        ", ".join(filter(None, ["as released" if match.sampler == RELEASED else "", text]))
+        for text, match in zip(differing, matches, strict=True)
+    ]
     runs: dict[Entry, dict[str, list[Match]]] = {}
     for setting, match in sorted(zip(settings, matches, strict=True), key=lambda pair: pair[0]):
         runs.setdefault(match.entry, {}).setdefault(setting, []).append(match)
+    measured = {entry.dataset for entry in runs}
+    published = table.published()
     rows = []
-    for row in _in_order(table.published()).to_dict("records"):
+    for row in _in_order(published[published["dataset"].isin(measured)]).to_dict("records"):
         entry = Entry(row["dataset"], row["backbone"], row["method"])
         published = row["value"]
         for setting, members in runs.get(entry, {"": []}).items():
@@ -258,7 +286,7 @@ def _settings(matches: Sequence[Match]) -> list[str]:
     found: dict[str, set[str]] = {}
     for match in matches:
         entry, options = match.entry, match.settings()
-        text = f"{entry.method} on {entry.backbone} is `{entry.sampler}`: " + ", ".join(
+        text = f"{entry.method} on {entry.backbone} is `{match.sampler}`: " + ", ".join(
             f"{option}={value}" for option, value in options.items()
         )
         found.setdefault(text, set()).add(entry.dataset)
