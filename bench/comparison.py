@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 from scipy.stats import t
@@ -172,12 +172,34 @@ def half_widths(grouped: Any) -> Any:
 
 
 def gains_by_user(store: Store, keys: Iterable[str]) -> pd.DataFrame:
-    """``[users x metrics]`` what each test user contributes, mean over the cells (one a seed)."""
-    frames = []
-    for key in keys:
-        arrays = store.arrays(key)
-        frames.append(pd.DataFrame(gains(arrays["rank"]), index=arrays["user"]))
-    return pd.concat(frames).groupby(level=0).mean()
+    """``[users x metrics]`` what each test user contributes, mean over the cells (one a seed).
+
+    The mean over users is the metric, also where it is one over predictions of which users have
+    several: a user with many has a larger part in it.
+    """
+    return _by_user(_predictions(store, keys))
+
+
+def margins_over_users(store: Store, keys: Iterable[str]) -> pd.Series[float]:
+    """Half the widths of the metrics' 95 % t-intervals over test users, of cells one a seed.
+
+    Where users have several predictions, a metric is a ratio of two sums over users; its variance
+    is the linearised one (Cochran, Sampling Techniques, 1977, 6.4).
+    """
+    predictions = _predictions(store, keys)
+    return cast("pd.Series[float]", half_widths(_by_user(predictions - predictions.mean())))
+
+
+def _predictions(store: Store, keys: Iterable[str]) -> pd.DataFrame:
+    """``[predictions x metrics]``, indexed by user, of all the cells."""
+    arrays = map(store.arrays, keys)
+    return pd.concat(pd.DataFrame(gains(each["rank"]), index=each["user"]) for each in arrays)
+
+
+def _by_user(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Sums by user, in units such that their mean is the mean over predictions."""
+    by_user = predictions.groupby(level=0)
+    return by_user.sum() / (len(predictions) / by_user.ngroups)
 
 
 def comparisons(store: Store) -> list[Comparison]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -33,6 +33,8 @@ from bench.tables import (
 )
 
 Record = Mapping[str, Any]
+Margins = Callable[[list[str]], "pd.Series[float]"]
+"""Keys of cells, one a seed, to half the 95 % intervals of their metrics over the test users."""
 
 STORED = {shown: stored for stored, shown in METRICS.items()}
 PROTOCOL = asdict(PRESETS["paper"].protocol)
@@ -50,8 +52,8 @@ class FilledTable:
         name: of its files.
         protocol: under which our cells were trained.
         lines: a row a number: dataset, backbone, method, setting, peer, metric, published, ours
-            (mean over seeds), sd and seeds (none where we have no cell), difference,
-            difference_pct.
+            (mean over seeds), margin (half its 95 % t-interval over the test users), sd and seeds
+            (none where we have no cell), difference, difference_pct.
         settings: what our systems were run with, a line each.
     """
 
@@ -98,7 +100,9 @@ class FilledTable:
         shown = set(self.lines["dataset"])
         left_out = [name for name in dict.fromkeys(e.dataset for e in entries) if name not in shown]
         return [
-            "Published value, ours, and ours less the published (also in per cent of it).",
+            "Published value, ours ± half its 95 % interval over our test users, and ours less "
+            "the published (also in per cent of it). The published figures, of other test users, "
+            "are uncertain by about as much.",
             f"{n_measured} of its {len(entries)} systems are measured"
             + (f", none on {', '.join(left_out)}." if left_out else "."),
             seeds_line(measured["seeds"].astype(int)),
@@ -178,7 +182,7 @@ class FilledTable:
         )
 
 
-def fill(records: Sequence[Record]) -> list[FilledTable]:
+def fill(records: Sequence[Record], margins_of: Margins) -> list[FilledTable]:
     """Every table of the paper that some of the records belong to, one for each protocol."""
     if not FOLDER.is_dir():  # installed without the repository
         return []
@@ -190,7 +194,7 @@ def fill(records: Sequence[Record]) -> list[FilledTable]:
         name = f"table{table.number}"
         for protocol in sorted(groups, key=lambda text: (text != as_text(PROTOCOL), text)):
             matches = groups[protocol]
-            lines, settings = _lines(table, matches), _settings(matches)
+            lines, settings = _lines(table, matches, margins_of), _settings(matches)
             filled.append(FilledTable(table, name, json.loads(protocol), lines, settings))
             name += "-other-protocol"
     return filled
@@ -201,6 +205,7 @@ class Match:
     """A cell of ours and the system of the paper that it is."""
 
     entry: Entry
+    key: str
     config: Mapping[str, Any]
     metrics: Mapping[str, float]
 
@@ -233,10 +238,10 @@ def _matches(table: PaperTable, records: Sequence[Record]) -> Iterator[Match]:
         ):
             entry = entries[system]
             if config["protocol"]["split"] in (PROTOCOL["split"], SPLITS.get(entry.dataset)):
-                yield Match(entry, config, record["metrics"]["test"])
+                yield Match(entry, record["key"], config, record["metrics"]["test"])
 
 
-def _lines(table: PaperTable, matches: Sequence[Match]) -> pd.DataFrame:
+def _lines(table: PaperTable, matches: Sequence[Match], margins_of: Margins) -> pd.DataFrame:
     """See `FilledTable.lines`."""
     names = [f"{match.entry} {match.sampler}" for match in matches]
     differing = what_differs(names, [{**m.settings(), **content_of(m.config)} for m in matches])
@@ -247,14 +252,20 @@ def _lines(table: PaperTable, matches: Sequence[Match]) -> pd.DataFrame:
     runs: dict[Entry, dict[str, list[Match]]] = {}
     for setting, match in sorted(zip(settings, matches, strict=True), key=lambda pair: pair[0]):
         runs.setdefault(match.entry, {}).setdefault(setting, []).append(match)
+    margins = {
+        (entry, setting): margins_of([match.key for match in members])
+        for entry, by_setting in runs.items()
+        for setting, members in by_setting.items()
+    }
     measured = {entry.dataset for entry in runs}
-    published = table.published()
+    figures = table.published()
     rows = []
-    for row in _in_order(published[published["dataset"].isin(measured)]).to_dict("records"):
+    for row in _in_order(figures[figures["dataset"].isin(measured)]).to_dict("records"):
         entry = Entry(row["dataset"], row["backbone"], row["method"])
         published = row["value"]
         for setting, members in runs.get(entry, {"": []}).items():
-            ours = pd.Series([m.metrics[STORED[row["metric"]]] for m in members], dtype=float)
+            metric = STORED[row["metric"]]
+            ours = pd.Series([match.metrics[metric] for match in members], dtype=float)
             difference = ours.mean() - published
             rows.append(
                 {
@@ -264,6 +275,7 @@ def _lines(table: PaperTable, matches: Sequence[Match]) -> pd.DataFrame:
                     "metric": row["metric"],
                     "published": published,
                     "ours": ours.mean(),
+                    "margin": margins[entry, setting][metric] if members else math.nan,
                     "difference": difference,
                     "difference_pct": 100 * difference / published,
                     "sd": ours.std(),
@@ -299,7 +311,7 @@ def _figures(line: Mapping[Hashable, Any]) -> tuple[str, str, str]:
     if math.isnan(line["ours"]):
         return published, MISSING, ""
     change = f"{line['difference']:+.4f} ({line['difference_pct']:+.1f} %)"
-    return published, f"{line['ours']:.4f}", change
+    return published, f"{line['ours']:.4f} ± {line['margin']:.4f}", change
 
 
 def _per_cent(share: float) -> str:

@@ -10,6 +10,7 @@ with real data.
 from __future__ import annotations
 
 import argparse
+import functools
 import math
 import sys
 import typing
@@ -20,7 +21,7 @@ from pathlib import Path
 import pandas as pd
 
 from bench import export, page, paper_tables, plots, regression, stats, tuning, tuning_report
-from bench.comparison import SYSTEM, Comparison, comparisons
+from bench.comparison import SYSTEM, Comparison, comparisons, margins_over_users
 from bench.errors import UserError
 from bench.over_blocks import PostHoc
 from bench.store import Store
@@ -68,7 +69,8 @@ def write(study: Path, folder: Path, post_hoc: PostHoc = "wilcoxon") -> list[Pat
             put(f"{comparison.name}.tex", _latex(comparison))
             put(f"{comparison.name}.csv", comparison.cells.to_csv(index=False))
             written += stats.write(comparison, folder, post_hoc)
-        for table in paper_tables.fill(tuning.reported(store)):
+        margins = functools.partial(margins_over_users, store)
+        for table in paper_tables.fill(tuning.reported(store), margins):
             put(f"{table.name}.md", table.markdown())
             put(f"{table.name}.tex", table.latex())
             put(f"{table.name}.csv", table.csv())

@@ -36,11 +36,22 @@ def real_cell(dataset="beauty", sampler="uniform", backbone="sasrec", paper_prot
 
 def record_of(cell, value=0.05, synthetic=False):
     result = result_of(cell, value, synthetic)
-    return {"config": cell.config(), "data": result.data, "metrics": result.metrics}
+    return {
+        "key": cell.key,
+        "config": cell.config(),
+        "data": result.data,
+        "metrics": result.metrics,
+    }
+
+
+def margins(keys):
+    metrics = [f"{name}@{K}" for name in ("recall", "ndcg") for K in (5, 10, 20)]
+    return pd.Series(0.001 * len(keys), index=metrics)
 
 
 def filled(records, number=3):
-    return [table for table in paper_tables.fill(records) if table.table.number == number]
+    tables = paper_tables.fill(records, margins)
+    return [table for table in tables if table.table.number == number]
 
 
 def rows_of(markdown):
@@ -168,7 +179,7 @@ def test_ours_is_the_mean_over_seeds_and_the_difference_is_to_the_published():
     assert (
         "| Beauty | NG@10 | published | 0.0347 | 0.0335 | 0.0297 | 0.0497 | 0.0476 | 0.0425 "
         "| 0.0418 | 0.0416 | 0.0685 |\n"
-        "| Beauty | NG@10 | ours | 0.0350 |" + " missing |" * 8 + "\n"
+        "| Beauty | NG@10 | ours | 0.0350 ± 0.0020 |" + " missing |" * 8 + "\n"
         "| Beauty | NG@10 | difference | +0.0003 (+0.9 %) |" + "  |" * 8 + "\n"
     ) in table.markdown()
     assert (
@@ -193,8 +204,8 @@ def test_settings_and_contents_of_one_system_stand_apart():
     (table,) = filled([record_of(one, 0.02), record_of(other, 0.04)], 7)
     ours = [row for row in rows_of(table.markdown()) if row[:1] == ["Beauty"] and row[3] == "ours"]
     assert [row[1:3] + row[4:5] for row in ours if "MDCNS " in row[1]] == [
-        ["MDCNS (gamma=1.0)", "mamba4rec", "0.0200"],
-        ["MDCNS (gamma=3.0)", "mamba4rec", "0.0400"],
+        ["MDCNS (gamma=1.0)", "mamba4rec", "0.0200 ± 0.0010"],
+        ["MDCNS (gamma=3.0)", "mamba4rec", "0.0400 ± 0.0010"],
     ]
     (wide,) = filled([record_of(one, 0.02), record_of(other, 0.04)], 3)
     assert "| MDCNS (gamma=1.0) | MDCNS (gamma=3.0) |" in wide.markdown()
@@ -257,13 +268,13 @@ def test_what_is_not_the_papers_system_does_not_count():
         real_cell(split="temporal"),
         real_cell(sampler="mdcns-no-cd"),  # its peer is not the paper's
     ]
-    assert paper_tables.fill([record_of(cell) for cell in others]) == []
-    assert paper_tables.fill([record_of(real_cell(), synthetic=True)]) == []
+    assert paper_tables.fill([record_of(cell) for cell in others], margins) == []
+    assert paper_tables.fill([record_of(real_cell(), synthetic=True)], margins) == []
 
 
 def test_table_5_has_bpr_and_a_peer_that_differs_from_the_model():
     cell = real_cell(sampler="mdcns-peer-sasrec", backbone="mamba4rec", objective="bpr")
-    (table,) = paper_tables.fill([record_of(cell, 0.0667)])
+    (table,) = paper_tables.fill([record_of(cell, 0.0667)], margins)
     assert table.table.number == 5
     assert "| Beauty | Mamba4Rec | MDCNS | difference |" in table.markdown()
     assert "+0.0000 (+0.0 %) |" in table.markdown()

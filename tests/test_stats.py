@@ -18,7 +18,8 @@ from test_store import result_of
 
 import samplers
 from bench import over_blocks, over_users, plot_ranks, stats
-from bench.comparison import comparisons
+from bench.comparison import comparisons, gains_by_user, margins_over_users
+from bench.evaluation import accuracy
 from bench.evaluation import gains as gains_of_ranks
 from bench.over_users import Pair
 from bench.store import Store
@@ -332,6 +333,51 @@ def study_of(root, blocks, effects=EFFECTS, users=150, n_seeds=2, synthetic=True
 
 
 BLOCKS = list(itertools.product(["red", "blue"], ["sasrec", "gru4rec"]))
+
+
+def test_users_with_several_predictions_have_a_larger_part_in_the_metric(tmp_path):
+    store = Store(tmp_path / "study")
+    ranks = {0: [1, 11, 3], 1: [2, 1, 50]}  # by seed, of users 7, 7 and 4
+    keys = []
+    for seed, rank in ranks.items():
+        cell = cell_of(seed=seed)
+        arrays = {"rank": np.array(rank, dtype=float), "user": np.array([7, 7, 4])}
+        store.save(replace(result_of(cell), arrays=arrays))
+        keys.append(cell.key)
+    (first,) = gains_by_user(store, keys[:1])[["ndcg@10"]].to_dict().values()
+    assert first == pytest.approx({7: 2 / 3 * 1.0, 4: 2 / 3 * 0.5})  # of 3 predictions, by 2 users
+    metrics = [accuracy(store.arrays(key)["rank"])["ndcg@10"] for key in keys]
+    assert gains_by_user(store, keys)["ndcg@10"].mean() == pytest.approx(np.mean(metrics))
+
+
+def test_intervals_over_users_are_those_of_a_ratio_and_cover(tmp_path):
+    """Against scipy for one prediction a user, and by simulation where users have several."""
+    generator = np.random.default_rng(0)
+    store = Store(tmp_path / "study")
+
+    def margin(rank, user, seed):
+        cell = cell_of(seed=seed)
+        arrays = {"rank": rank.astype(float), "user": user}
+        store.save(replace(result_of(cell), arrays=arrays))
+        return margins_over_users(store, [cell.key])["recall@10"]
+
+    rank = generator.integers(1, 30, 200)
+    low, high = reference.ttest_1samp(rank <= 10, 0).confidence_interval()
+    assert margin(rank, np.arange(200), 0) == pytest.approx((high - low) / 2)
+
+    def draw(n_users):  # longer histories are easier
+        counts = generator.geometric(0.1, n_users)
+        chance = generator.beta(2, 4, n_users) * (0.5 + counts / (10 + counts))
+        user = np.repeat(np.arange(n_users), counts)
+        return np.where(generator.random(len(user)) < chance[user], 1, 50), user
+
+    truth = (draw(100_000)[0] <= 10).mean()
+    samples = [draw(100) for _ in range(200)]
+    covered = [
+        abs((rank <= 10).mean() - truth) < margin(rank, user, seed)
+        for seed, (rank, user) in enumerate(samples, 1)
+    ]
+    assert 0.90 < np.mean(covered) < 0.99
 
 
 def test_the_report_has_statements_figures_and_ranks(tmp_path):

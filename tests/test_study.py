@@ -9,10 +9,14 @@ import pandas as pd
 import pytest
 
 from bench import report
+from bench.paper import TABLES
 from bench.store import Store
+from bench.tables import settings_of
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDIES = ["paper-sasrec", "paper-lastfm", "paper-kuairand"]
+STUDY_OF = {"Beauty": "paper-sasrec", "Toys": "paper-sasrec", "LastFM": "paper-lastfm"}
+"""Dataset to the study that the page's table of it is from."""
 COMPARED = {".md", ".tex"}
 
 
@@ -66,3 +70,62 @@ def known():
 def test_no_figure_in_a_text_is_without_a_source(name):
     text = (ROOT / name).read_text()
     assert {f"{float(number):.4f}" for number in quoted(text)} <= known()
+
+
+def tables_of(text):
+    """Rows of the page's tables with the name of a dataset in the corner, by column."""
+    header = None
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if not line.startswith("|"):
+            header = None
+        elif header is None:
+            header = cells
+        elif header[0] in STUDY_OF and not line.startswith("|---"):
+            yield header[0], dict(zip(["system", *header[1:]], cells, strict=True))
+
+
+def named(study, dataset, system):
+    """The one cell of a name such as ``dns+, M=10 (one model)``."""
+    name, *options = system.partition(" (")[0].split(", ")
+    found = []
+    for record in Store(ROOT / "results" / study).records():
+        config = record["config"]
+        settings = {f"{option}={value}" for option, value in settings_of(config).items()}
+        if (config["dataset"], config["sampler"]["name"]) == (dataset.lower(), name):
+            found += [record] if set(options) <= settings else []
+    (record,) = found
+    return record
+
+
+def published(record):
+    """NDCG@10 that the paper prints for a cell's system."""
+    config = record["config"]
+    peer = config["peer"]["name"] if config["peer"] else None
+    system = (config["dataset"], config["backbone"]["name"], config["sampler"]["name"], peer)
+    for table in TABLES.values():
+        for entry in table.entries():
+            if table.objective == "bce" and system in (entry.system, entry.released):
+                lines = table.published().set_index(["dataset", "backbone", "method", "metric"])
+                key = (entry.dataset, entry.backbone, entry.method, "NG@10")
+                return f"{lines.loc[key, 'value']:.4f}"
+    return ""
+
+
+def test_the_tables_of_the_page_say_what_is_stored():
+    rows = list(tables_of((ROOT / "reports" / "README.md").read_text()))
+    assert len(rows) > 20
+    for dataset, row in rows:
+        record = named(STUDY_OF[dataset], dataset, row["system"])
+        timings = record["timings"]
+        to_best = timings["cpu_s"] / 60 * record["best_epoch"] / timings["epochs"]
+        test = record["metrics"]["test"]
+        expected = {
+            "ours": f"{test['ndcg@10']:.4f}",
+            "published": published(record),
+            "CPU min": f"{to_best:.1f}",
+            "coverage": f"{test['coverage@10']:.2f}",
+        }
+        assert {name: row[name] for name in row if name != "system"} == {
+            name: expected[name] for name in row if name != "system"
+        }, row["system"]
