@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from test_grid import clean_environment
 
 from bench import report
 from bench.paper import TABLES
@@ -51,6 +55,23 @@ def test_its_plots_and_page_are_written_again_to_the_byte(study, regenerated):
     """With the pinned versions; another matplotlib draws other bytes."""
     for path in (ROOT / "reports" / study).iterdir():
         assert regenerated[path.name].read_bytes() == path.read_bytes(), path.name
+
+
+@pytest.mark.slow
+def test_the_readme_s_command_trains_a_cell_again(data_dir, tmp_path):
+    """To the last digit on the same kind of processor with the same packages, else nearly."""
+    readme = (ROOT / "README.md").read_text()
+    (command,) = [line for line in readme.splitlines() if line.endswith("--study again")]
+    words = shlex.split(command.replace("--data-dir data", f"--data-dir {data_dir}"))
+    subprocess.run([sys.executable, *words[1:]], cwd=tmp_path, env=clean_environment(), check=True)
+    (again,) = Store(tmp_path / "results" / "again").records()
+    committed = Store(ROOT / "results" / "paper-sasrec").load(again["key"])
+    same = ("cpu", "packages", "threads")
+    equal = all(again["environment"][each] == committed["environment"][each] for each in same)
+    tolerance = 0.0 if equal else 1e-3
+    for part in ("valid", "test"):
+        for name, value in committed["metrics"][part].items():
+            assert again["metrics"][part][name] == pytest.approx(value, rel=0, abs=tolerance)
 
 
 def quoted(text):
