@@ -33,6 +33,7 @@ COSTS = (
     "epochs",
     "best_epoch",
     "train_s_to_best",
+    "cpu_s_to_best",
     "wall_s",
     "cpu_s",
     "peak_mb",
@@ -116,13 +117,22 @@ class Comparison:
     def costs(self) -> pd.DataFrame:
         """What systems cost and reach, means over seeds, by dataset, backbone and sampler.
 
-        ``per_minute`` is the headline metric per minute of training up to the best epoch; NaN
-        where that took no time.
+        ``per_minute`` is the headline metric per minute, of `seconds`; NaN where there are none.
         """
         cells = self.cells.reindex(columns=[*SYSTEM, *COSTS, HEADLINE])
         means = cells.groupby([*SYSTEM], sort=False)[[*COSTS, HEADLINE]].mean()
-        seconds = means["train_s_to_best"]
+        seconds = means[self.seconds]
         return means.assign(per_minute=60 * means[HEADLINE] / seconds.where(seconds > 0))
+
+    @property
+    def seconds(self) -> str:
+        """The column of cells that says how long training to the best epoch took.
+
+        CPU seconds, which another program on the machine hardly changes, where all cells were
+        trained on CPUs; else those of the clock.
+        """
+        known = self.cells["cpu_s_to_best"].notna().all()
+        return "cpu_s_to_best" if known else "train_s_to_best"
 
     def user_gains(self, metric: str = HEADLINE) -> dict[tuple[str, str], pd.DataFrame]:
         """Per dataset and backbone what each test user contributes to a metric.

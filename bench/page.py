@@ -37,6 +37,7 @@ MAX_TRACEBACK = 2**18
 COSTS = {
     "targets_per_s": ("targets/s", "{:,.0f}"),
     "train_s_to_best": ("s to best epoch", "{:,.1f}"),
+    "cpu_s_to_best": ("CPU s to best epoch", "{:,.1f}"),
     "peak_mb": ("peak memory, MB", "{:,.0f}"),
     "models": ("models", "{:.0f}"),
     HEADLINE: (METRICS[HEADLINE], "{:.4f}"),

@@ -158,26 +158,28 @@ def _markdown(comparison: Comparison, picture: str) -> str:
 
 
 COST_HEADER = [*SYSTEM, "models", "targets/s", "epochs", "best epoch", "s to best epoch",
-               "s in all", "CPU s in all", "peak MB", "NG@10", "NG@10 per minute"]  # fmt: skip
+               "CPU s to best epoch", "s in all", "CPU s in all", "peak MB", "NG@10",
+               "NG@10 per minute"]  # fmt: skip
 
 
 def _costs(comparison: Comparison) -> Iterator[list[str]]:
     """A row a system."""
     means = comparison.costs()
     for key, mean in zip(means.index, means.to_dict("records"), strict=True):
-        yield [
-            *map(str, key),
+        texts = [
             f"{mean['models']:.0f}",
             f"{mean['targets_per_s']:,.0f}",
             f"{mean['epochs']:.0f}",
             f"{mean['best_epoch']:.0f}",
             f"{mean['train_s_to_best']:.1f}",
+            f"{mean['cpu_s_to_best']:.1f}",
             f"{mean['wall_s']:.1f}",
             f"{mean['cpu_s']:.1f}",
             f"{mean['peak_mb']:,.0f}",
             f"{mean[HEADLINE]:.4f}",
             f"{mean['per_minute']:.4f}",
         ]
+        yield [*map(str, key), *(MARKDOWN.missing if text == "nan" else text for text in texts)]
 
 
 def _peers(comparison: Comparison) -> list[str]:

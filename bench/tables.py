@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
@@ -56,6 +57,7 @@ def cells_of(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
             for name, value in metrics.items()
         }
         | record["timings"]
+        | {"cpu_s_to_best": _cpu_seconds_to_best(record)}
         for record in records
     ]
     # A metric or a timing that is called like one of the names gives way to it.
@@ -67,6 +69,15 @@ def cells_of(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         .drop(columns="_others")
         .reset_index(drop=True)
     )
+
+
+def _cpu_seconds_to_best(record: Mapping[str, Any]) -> float:
+    """The cell's CPU seconds in proportion to its epochs; NaN unless it was trained on a CPU."""
+    if record["environment"].get("device") != "cpu":
+        return math.nan
+    timings = record["timings"]
+    share = record["best_epoch"] / timings.get("epochs", math.nan)
+    return float(timings.get("cpu_s", math.nan) * share)
 
 
 def sampler_order(cells: pd.DataFrame) -> list[str]:

@@ -116,9 +116,21 @@ def test_costs(store, tmp_path):
     cost = section(written(store, tmp_path), "Cost")
     shown = re.findall(r"<td[^>]*>([^<]*)</td>", cost)
     start = shown.index("mdcns")
-    assert shown[start + 1 : start + 9] == [
-        "12,346", "30.0", "512", "2", "0.0400", "70.0", "66.0", "0.0800",
+    assert shown[start + 1 : start + 10] == [
+        "12,346", "30.0", "–", "512", "2", "0.0400", "70.0", "66.0", "0.0800",
     ]  # fmt: skip
+
+
+def test_costs_on_a_cpu_are_cpu_seconds_in_proportion_to_the_epochs(tmp_path):
+    store = Store(tmp_path / "study")
+    result = costed(cell_of("uniform"), 0.04)
+    result.timings["epochs"] = 3
+    result.environment["device"] = "cpu"
+    store.save(replace(result, best_epoch=2))
+    shown = re.findall(r"<td[^>]*>([^<]*)</td>", section(written(store, tmp_path), "Cost"))
+    start = shown.index("uniform")
+    assert shown[start + 2 : start + 4] == ["30.0", "44.0"]  # 2/3 of 66
+    assert shown[start + 9] == "0.0545"  # NDCG@10 a minute of the 44 seconds
 
 
 def test_references_stand_apart(tmp_path):
@@ -137,7 +149,7 @@ def test_costs_that_were_not_measured_are_missing(tmp_path):
     result = result_of(cell_of("uniform"))
     result.timings.clear()
     store.save(result)
-    assert section(written(store, tmp_path), "Cost").count("–") == 6
+    assert section(written(store, tmp_path), "Cost").count("–") == 7
 
 
 def test_synthetic_is_called_synthetic_and_real_is_not(store, tmp_path):
