@@ -111,7 +111,10 @@ def told_apart(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> l
 
 
 def what_differs(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """For each name the settings that tell it from its namesakes, ``M=2``; empty if none do."""
+    """For each name the settings that tell it from its namesakes, ``M=2``; empty if none do.
+
+    ``gru4rec.layers=2`` tells nothing from a namesake that has no gru4rec: another option names it.
+    """
     namesakes: dict[str, list[Mapping[str, Any]]] = {}
     for name, setting in zip(names, settings, strict=True):
         namesakes.setdefault(name, []).append(setting)
@@ -119,7 +122,7 @@ def what_differs(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) ->
         name: [
             option
             for option in sorted({option for setting in given for option in setting})
-            if len({as_text(setting.get(option)) for setting in given}) > 1
+            if len({as_text(s.get(option)) for s in given if _has_component(s, option)}) > 1
         ]
         for name, given in namesakes.items()
     }
@@ -127,6 +130,11 @@ def what_differs(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) ->
         ", ".join(f"{option}={setting[option]}" for option in differing[name] if option in setting)
         for name, setting in zip(names, settings, strict=True)
     ]
+
+
+def _has_component(setting: Mapping[str, Any], option: str) -> bool:
+    component, dot, _ = option.rpartition(".")
+    return not dot or any(name.startswith(f"{component}.") for name in setting)
 
 
 def places(values: Sequence[str], missing: str) -> list[Literal["best", "second", ""]]:

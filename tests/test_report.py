@@ -15,6 +15,7 @@ from bench import report
 from bench.comparison import comparisons
 from bench.errors import UserError
 from bench.store import Store
+from bench.tables import what_differs
 
 
 @pytest.fixture
@@ -75,6 +76,21 @@ def test_other_protocols_and_objectives_get_tables_of_their_own(study, tmp_path)
     found = comparisons(study)
     assert sorted(len(c.cells) for c in found) == [1, 1, 7]
     assert len({c.name for c in found}) == 3
+
+
+def test_a_peer_is_named_without_the_options_that_only_it_has():
+    peers = [
+        {"peer": "gru4rec", "M": 1, "gru4rec.layers": 2},
+        {"peer": "gru4rec", "M": 1, "gru4rec.layers": 1},
+        {"peer": "mamba4rec", "M": 1, "mamba4rec.state": 16},
+    ]
+    assert what_differs(["mdcns"] * 2, peers[1:]) == ["peer=gru4rec", "peer=mamba4rec"]
+    assert what_differs(["mdcns"] * 3, peers) == [
+        "gru4rec.layers=2, peer=gru4rec",
+        "gru4rec.layers=1, peer=gru4rec",
+        "peer=mamba4rec",
+    ]
+    assert what_differs(["dns"] * 2, [{"M": 1}, {}]) == ["M=1", ""]
 
 
 def test_settings_and_splits_that_differ_are_told_apart(tmp_path):
