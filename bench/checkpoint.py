@@ -27,6 +27,10 @@ class Checkpoint:
 
     A SHA-256 digest, then tensors, numbers and strings only, read with ``weights_only``: a file
     from elsewhere is data, and a damaged one is not used.
+
+    Attributes:
+        before: seconds, of the clock and of the processor, that went into the state that was
+            loaded, in processes that are no more.
     """
 
     def __init__(self, path: Path, made_by: str) -> None:
@@ -36,6 +40,8 @@ class Checkpoint:
             made_by: digest of the code that trains; a checkpoint by other code is not used.
         """
         self.path, self._made_by = path, made_by
+        self.before = [0.0, 0.0]
+        self._started = _clocks()
         self._saved = time.monotonic()
 
     @property
@@ -49,7 +55,8 @@ class Checkpoint:
         Where it cannot be written (a full disk), training goes on without.
         """
         temporary = self.path.with_name(f".{self.path.name}-{uuid.uuid4().hex}")
-        content = packed(state, self._made_by)
+        now = zip(self.before, self._started, _clocks(), strict=True)
+        content = packed(state, self._made_by, [old + end - start for old, start, end in now])
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             temporary.write_bytes(content)
@@ -71,14 +78,22 @@ class Checkpoint:
                 if any(info.compress_type != zipfile.ZIP_STORED for info in packed.infolist()):
                     return None
             stored = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            if stored["made_by"] != self._made_by:
+                return None
             state: dict[str, Any] = stored["state"]
-            return state if stored["made_by"] == self._made_by else None
+            wall_s, cpu_s = stored["seconds"]
+            self.before = [float(wall_s), float(cpu_s)]
+            return state
         except Exception:  # whatever it is, PyTorch raises a dozen kinds of them
             return None
 
 
-def packed(state: dict[str, Any], made_by: str) -> bytes:
+def _clocks() -> list[float]:
+    return [time.perf_counter(), time.process_time()]
+
+
+def packed(state: dict[str, Any], made_by: str, seconds: list[float]) -> bytes:
     """What a checkpoint's file holds: a SHA-256 digest, then what it is of."""
     content = io.BytesIO()
-    torch.save({"made_by": made_by, "state": state}, content)
+    torch.save({"made_by": made_by, "state": state, "seconds": seconds}, content)
     return hashlib.sha256(content.getbuffer()).digest() + content.getbuffer()

@@ -185,7 +185,8 @@ def gains_by_user(store: Store, keys: Iterable[str]) -> pd.DataFrame:
     """``[users x metrics]`` what each test user contributes, mean over the cells (one a seed).
 
     The mean over users is the metric, also where it is one over predictions of which users have
-    several: a user with many has a larger part in it.
+    several: a user with many has a larger part in it.  That their number would be another in
+    another sample counts as noise of these values, though not of ratios of their means.
     """
     return _by_user(_predictions(store, keys))
 
@@ -194,10 +195,14 @@ def margins_over_users(store: Store, keys: Iterable[str]) -> pd.Series[float]:
     """Half the widths of the metrics' 95 % t-intervals over test users, of cells one a seed.
 
     Where users have several predictions, a metric is a ratio of two sums over users; its variance
-    is the linearised one (Cochran, Sampling Techniques, 1977, 6.4).
+    is the linearised one (Cochran, Sampling Techniques, 1977, 6.4), its degrees of freedom those
+    of as many users with equally many predictions as would weigh the same (Kish, 1965).
     """
     predictions = _predictions(store, keys)
-    return cast("pd.Series[float]", half_widths(_by_user(predictions - predictions.mean())))
+    counts = predictions.groupby(level=0).size()
+    freedom = counts.sum() ** 2 / (counts**2).sum() - 1
+    error = _by_user(predictions - predictions.mean()).std() / len(counts) ** 0.5
+    return cast("pd.Series[float]", t.ppf(0.975, freedom) * error)
 
 
 def _predictions(store: Store, keys: Iterable[str]) -> pd.DataFrame:

@@ -228,7 +228,7 @@ def _measure(cell: Cell, data: TrainingData, valid: Examples, device: torch.devi
     metrics = accuracy(rank_users(trainer.models[:1], some, device).ranks)
     user_s = (time.perf_counter() - started) / n
     best = [copy.deepcopy(model.state_dict()) for model in trainer.models]
-    checkpoint = packed({"trainer": trainer.state_dict(), "best": best}, "")
+    checkpoint = packed({"trainer": trainer.state_dict(), "best": best}, "", [0.0, 0.0])
     row = {"epoch", "loss", "train_s", "valid_s", *metrics, *trainer.diagnostics.row()}
     return _Measured(
         n_items=data.n_items,

@@ -101,8 +101,8 @@ class FilledTable:
         left_out = [name for name in dict.fromkeys(e.dataset for e in entries) if name not in shown]
         return [
             "Published value, ours ± half its 95 % interval over our test users, and ours less "
-            "the published (also in per cent of it). The published figures, of other test users, "
-            "are uncertain by about as much.",
+            "the published (also in per cent of it). The published are of other users: if as many, "
+            "as uncertain, so that differences up to 1.4 times the ± say little.",
             f"{n_measured} of its {len(entries)} systems are measured"
             + (f", none on {', '.join(left_out)}." if left_out else "."),
             seeds_line(measured["seeds"].astype(int)),
@@ -110,19 +110,18 @@ class FilledTable:
         ]
 
     def _protocol(self) -> str:
-        expected = dict(PROTOCOL)
-        if self.protocol["split"] != PROTOCOL["split"]:  # all its datasets have it in the logs
-            expected["split"] = self.protocol["split"]
+        split = self.protocol["split"]
         differing = [
-            f"{name} {value} (paper: {expected[name]})"
+            f"{name} {value} (paper: {PROTOCOL[name]})"
             for name, value in self.protocol.items()
-            if value != expected[name]
+            if value != PROTOCOL[name] and name != "split"
         ]
+        text = "The paper's protocol."
         if differing:
-            return f"NOT the paper's protocol: {', '.join(differing)}."
-        if expected != PROTOCOL:
-            return f"The protocol of the paper's logs: split {expected['split']}."
-        return "The paper's protocol."
+            text = f"NOT the paper's protocol: {', '.join(differing)}."
+        if split != PROTOCOL["split"]:  # others than its datasets have in the logs do not count
+            text += f" Split {split}, as in the paper's logs."
+        return text
 
     def _layout(self) -> tuple[list[str], list[list[str]]]:
         """Header and rows of text, in the paper's arrangement, three rows for each of its own."""
@@ -222,7 +221,8 @@ class Match:
 
 def _matches(table: PaperTable, records: Sequence[Record]) -> Iterator[Match]:
     entries = {entry.system: entry for entry in table.entries()}
-    entries |= {entry.released: entry for entry in table.entries() if entry.released}
+    if table.change != "drop":  # what is left out there, is left out of the text's variant
+        entries |= {entry.released: entry for entry in table.entries() if entry.released}
     for record in records:
         config = record["config"]
         system = (
@@ -250,7 +250,11 @@ def _lines(table: PaperTable, matches: Sequence[Match], margins_of: Margins) -> 
         for text, match in zip(differing, matches, strict=True)
     ]
     runs: dict[Entry, dict[str, list[Match]]] = {}
-    for setting, match in sorted(zip(settings, matches, strict=True), key=lambda pair: pair[0]):
+    by_variant = sorted(
+        zip(settings, matches, strict=True),
+        key=lambda pair: (pair[1].sampler == RELEASED, pair[0]),
+    )
+    for setting, match in by_variant:
         runs.setdefault(match.entry, {}).setdefault(setting, []).append(match)
     margins = {
         (entry, setting): margins_of([match.key for match in members])
@@ -311,11 +315,12 @@ def _figures(line: Mapping[Hashable, Any]) -> tuple[str, str, str]:
     if math.isnan(line["ours"]):
         return published, MISSING, ""
     change = f"{line['difference']:+.4f} ({line['difference_pct']:+.1f} %)"
-    return published, f"{line['ours']:.4f} ± {line['margin']:.4f}", change
+    margin = "" if math.isnan(line["margin"]) else f" ± {line['margin']:.4f}"
+    return published, f"{line['ours']:.4f}{margin}", change
 
 
 def _per_cent(share: float) -> str:
-    return MISSING if math.isnan(share) else f"{100 * share:.2f} %"
+    return f"{100 * share:.2f} %" if math.isfinite(share) else MISSING
 
 
 def _the_only(values: pd.Series) -> float:

@@ -1,4 +1,4 @@
-"""What accuracy costs: test NDCG@10 against seconds of training to the best epoch.
+"""What accuracy costs: test NDCG@10 against seconds up to the best epoch.
 
 Which seconds: see `Comparison.seconds`.
 """
@@ -52,13 +52,11 @@ def figures(comparison: Comparison, looks: Looks) -> Iterator[tuple[str, Figure]
 
     The Pareto front is drawn, and its members named: no other sampler is both faster and better.
     """
-    if comparison.seconds not in comparison.cells:
-        return
-    cells = comparison.cells.rename(columns={comparison.seconds: SECONDS})
-    means = cells.groupby(["backbone", "dataset", "sampler"])[[SECONDS, HEADLINE]].mean().dropna()
+    means = comparison.costs()[[comparison.seconds, HEADLINE]].dropna().sort_index()
+    means = means.rename(columns={comparison.seconds: SECONDS})
     means = means[means[SECONDS] > 0]  # the axis is logarithmic
-    for backbone in means.index.unique("backbone"):
-        found = means.loc[backbone]
+    for backbone in sorted(means.index.unique("backbone")):
+        found = means.xs(backbone, level="backbone")
         datasets = list(found.index.unique("dataset"))
         figure, axes = plot_style.panels(datasets, 2.0)
         for axis, dataset in zip(axes, datasets, strict=True):

@@ -76,7 +76,7 @@ def _cpu_seconds_to_best(record: Mapping[str, Any]) -> float:
     if record["environment"].get("device") != "cpu":
         return math.nan
     timings = record["timings"]
-    share = record["best_epoch"] / timings.get("epochs", math.nan)
+    share = record["best_epoch"] / (timings.get("epochs") or math.nan)
     return float(timings.get("cpu_s", math.nan) * share)
 
 

@@ -144,6 +144,7 @@ def run_cell(task: Task, material: Material) -> CellResult:
     device = torch.device(task.device)
     checkpoint = None if task.checkpoint is None else Checkpoint(task.checkpoint, task.code)
     fitted = fit(cell, data, valid, device, _progress_writer(task), checkpoint)
+    wall_before, cpu_before = (0.0, 0.0) if checkpoint is None else checkpoint.before
     if test is None:
         found = _validated(valid, fitted, device)
     else:
@@ -169,8 +170,8 @@ def run_cell(task: Task, material: Material) -> CellResult:
             "valid_s": sum(row["valid_s"] for row in fitted.epochs),
             "train_s_to_best": sum(row["train_s"] for row in fitted.epochs[: fitted.best_epoch]),
             "targets_per_s": n_targets * len(fitted.epochs) / train_s,
-            "wall_s": time.perf_counter() - started,
-            "cpu_s": time.process_time() - cpu_started,
+            "wall_s": wall_before + time.perf_counter() - started,
+            "cpu_s": cpu_before + time.process_time() - cpu_started,
             "peak_mb": peak_memory_mb(),
         },
         environment=environment.describe(device, task.threads),

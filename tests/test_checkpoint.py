@@ -15,6 +15,7 @@ from bench.checkpoint import Checkpoint
 from bench.datasets.splits import make_split
 from bench.errors import UserError
 from bench.training import TrainingData, fit
+from bench.worker import Material, Task, code_digest, run_cell
 
 DATASET = dataset_of(random_sequences(n_users=60, n_items=40, longest=14))
 SPLIT = make_split(DATASET, "user", 0)
@@ -88,6 +89,22 @@ def test_what_cannot_be_used_is_not(damage, tmp_path):
     seen = []
     fit(cell_of(), DATA, SPLIT.valid, CPU, seen.append, Checkpoint(file, made_by))
     assert seen[0]["epoch"] == 1
+
+
+def test_the_seconds_of_a_killed_process_count(tmp_path, monkeypatch):
+    data = Material.of(DATASET, SPLIT, test=True)
+    task = Task(cell_of(), code_digest(cell_of()), 1, checkpoint=tmp_path / "cell.pt")
+    monkeypatch.setattr(checkpoint, "_clocks", lambda: [0.0, 0.0])
+    kept = Checkpoint(task.checkpoint, task.code)
+    monkeypatch.setattr(checkpoint, "_clocks", lambda: [3000.0, 2000.0])
+    with pytest.raises(KilledError):
+        fit(task.cell, DATA, SPLIT.valid, CPU, kill_at(2), kept)
+    kept = Checkpoint(task.checkpoint, task.code)
+    kept.save(kept.load())  # by a process that was killed, too, after no time
+    timings = run_cell(task, data).timings
+    assert 3000 < timings["wall_s"] < 3100
+    assert 2000 < timings["cpu_s"] < 2100
+    assert timings["train_s"] + timings["valid_s"] < timings["wall_s"]
 
 
 def test_a_checkpoint_that_cannot_be_written_does_not_stop_training(tmp_path):

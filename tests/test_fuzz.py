@@ -124,7 +124,8 @@ def stored(name):
 
 def checkpointed():
     content = io.BytesIO()
-    torch.save({"made_by": "code", "state": {"step": 3, "w": torch.zeros(4)}}, content)
+    state = {"step": 3, "w": torch.zeros(4)}
+    torch.save({"made_by": "code", "state": state, "seconds": [2.0, 1.0]}, content)
     return content.getvalue()
 
 

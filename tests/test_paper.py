@@ -251,10 +251,11 @@ def test_protocols_get_files_of_their_own_and_the_papers_comes_first():
 
 def test_lastfm_may_be_split_as_the_papers_logs_show_it():
     (table,) = filled([record_of(real_cell("lastfm", split="user-prefixes", paper_protocol=True))])
-    assert "The protocol of the paper's logs: split user-prefixes." in table.markdown()
+    as_logged = " Split user-prefixes, as in the paper's logs.\n"
+    assert f"The paper's protocol.{as_logged}" in table.markdown()
     (table,) = filled([record_of(real_cell("lastfm", split="user-prefixes"))])
-    assert "NOT the paper's protocol: N 5 (paper: 100)" in table.markdown()
-    assert "split" not in table.markdown().partition("\n| ")[0]
+    assert "NOT the paper's protocol: N 5 (paper: 100), " in table.markdown()
+    assert f", window 8 (paper: 50).{as_logged}" in table.markdown()
     assert filled([record_of(real_cell("beauty", split="user-prefixes"))]) == []
 
 

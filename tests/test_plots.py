@@ -195,6 +195,23 @@ def test_bars_are_t_intervals_over_seeds():
     assert np.isnan(found["low"].iloc[1])
 
 
+@pytest.mark.parametrize(
+    ("devices", "label"),
+    [(["cpu", "cpu"], "CPU seconds to best epoch"), (["cpu", "cuda"], "seconds to best epoch")],
+)
+def test_costs_are_cpu_seconds_where_all_cells_ran_on_cpus(tmp_path, devices, label):
+    store = Store(tmp_path)
+    for device, sampler in zip(devices, ["uniform", "dns"], strict=True):
+        result = result_of(cell_of(sampler), 0.1)
+        result.environment["device"] = device
+        store.save(result)
+    (comparison,) = comparisons(store)
+    ((_, figure),) = plot_costs.figures(comparison, plots.looks_of(["uniform", "dns"]))
+    assert figure.axes[0].get_xlabel() == label
+    (seconds, _) = figure.axes[0].lines[1].get_data()
+    assert list(seconds) == [1.5 if label.startswith("CPU") else 1.0]
+
+
 def test_the_front_is_what_nothing_beats():
     points = pd.DataFrame(
         {plot_costs.SECONDS: [1, 2, 3, 3, 9], "ndcg@10": [0.1, 0.05, 0.3, 0.2, 0.3]},
