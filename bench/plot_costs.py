@@ -25,7 +25,7 @@ from bench.tables import HEADLINE, sampler_order
 SECONDS = "seconds"
 LABELS = {
     "train_s_to_best": "seconds to best epoch",
-    "cpu_s_to_best": "CPU seconds to best epoch",
+    "cpu_s_to_best": "CPU s to best epoch",
 }
 MOST_TICKS = 4
 STEPS = (
