@@ -13,6 +13,7 @@ import pytest
 from test_grid import clean_environment
 
 from bench import report
+from bench.comparison import has_own_loss
 from bench.paper import TABLES
 from bench.store import Store
 from bench.tables import METRICS, settings_of
@@ -108,13 +109,14 @@ def tables_of(text):
 
 
 def named(study, dataset, system):
-    """The one cell of a name such as ``dns+, M=10 (in words)``."""
+    """The one cell of a name such as ``dns+, M=10 (in words)``, with its own loss or BCE."""
     name, *options = system.partition(" (")[0].split(", ")
     found = []
     for record in Store(ROOT / "results" / study).records():
         config = record["config"]
         settings = {f"{option}={value}" for option, value in settings_of(config).items()}
-        if (config["dataset"], config["sampler"]["name"]) == (dataset.lower(), name):
+        of_page = has_own_loss(name) or config["objective"]["name"] == "bce"
+        if of_page and (config["dataset"], config["sampler"]["name"]) == (dataset.lower(), name):
             found += [record] if set(options) <= settings else []
     (record,) = found
     return record
