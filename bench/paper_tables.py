@@ -149,9 +149,8 @@ class FilledTable:
         """The per cents that the paper's table prints too, from the values and so comparable."""
         if self.table.change is None:
             return []
-        rows = []
+        rows, both = [], list(FIGURES[:2])
         for (dataset, metric), lines in self.lines.groupby(["dataset", "metric"], sort=False):
-            both = list(FIGURES[:2])
             of_full = lines["method"] == FULL
             # All methods must be there to have a best.
             by_valid = lines[~of_full].sort_values("valid", na_position="first", kind="stable")
@@ -167,12 +166,15 @@ class FilledTable:
                     [str(dataset), str(metric), what + which, *map(_per_cent, change)]
                     for what, change in found.items()
                 ]
-        several = self.lines.groupby(["dataset", "backbone", "method"])["setting"].nunique() > 1
-        note = "Of another method's several settings the best on validation counts."
-        return [
-            *([note, ""] if several.drop(FULL, level="method", errors="ignore").any() else []),
-            *markdown_table(["dataset", "metric", "change", *FIGURES[:2]], rows, n_text=3),
-        ]
+        table = markdown_table(["dataset", "metric", "change", *FIGURES[:2]], rows, n_text=3)
+        others = self.lines[self.lines["method"] != FULL]
+        if (others.groupby(["dataset", "method"])["setting"].nunique() > 1).any():
+            return [
+                "Of another method's several settings the best on validation counts.",
+                "",
+                *table,
+            ]
+        return table
 
     def _data_notes(self) -> Iterator[str]:
         for name in dict.fromkeys(self.lines["dataset"]):
