@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 import subprocess
@@ -108,11 +109,16 @@ def tables_of(text):
             yield header[0], dict(zip(["system", *header[1:]], cells, strict=True))
 
 
+@functools.cache  # all of a study's files, for every row of a table
+def records_of(study):
+    return tuple(Store(ROOT / "results" / study).records())
+
+
 def named(study, dataset, system):
     """The one cell of a name such as ``dns+, M=10 (in words)``, with its own loss or BCE."""
     name, *options = system.partition(" (")[0].split(", ")
     found = []
-    for record in Store(ROOT / "results" / study).records():
+    for record in records_of(study):
         config = record["config"]
         settings = {f"{option}={value}" for option, value in settings_of(config).items()}
         of_page = has_own_loss(name) or config["objective"]["name"] == "bce"
