@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from test_grid import clean_environment
 
+import samplers
 from bench import report
 from bench.comparison import has_own_loss
 from bench.paper import TABLES
@@ -143,14 +144,21 @@ def of_sampler(dataset, name):
 
 
 def named(dataset, system):
-    """The cells of a name such as ``dns+, M=10 (in words)``."""
+    """The cells of a name such as ``dns+, M=10 (in words)``; the rest of it as by default."""
     name, *options = system.partition(" (")[0].split(", ")
-    (records,) = (
-        records
-        for records in of_sampler(dataset, name)
-        if set(options)
-        <= {f"{option}={value}" for option, value in settings_of(records[0]["config"]).items()}
-    )
+    usual = samplers.registry.hyper_parameters(name)
+    found = []
+    for records in of_sampler(dataset, name):
+        config = records[0]["config"]
+        has = {f"{option}={value}" for option, value in settings_of(config).items()}
+        changed = {
+            f"{option}={value}"
+            for option, value in config["sampler"]["hyper"].items()
+            if value != usual[option].default
+        }
+        if changed <= set(options) <= has:
+            found.append(records)
+    (records,) = found
     return records
 
 
