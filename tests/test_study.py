@@ -93,7 +93,12 @@ def known():
     values = [table.select_dtypes("number").to_numpy().ravel() for table in tables]
     for study in STUDIES:
         for records in systems_of(study):
-            values += [over_seeds(records, name) for name in METRICS]
+            values += [
+                over_seeds(records, name, part)
+                for part, metrics in records[0]["metrics"].items()
+                for name in metrics
+                if all(name in record["metrics"].get(part, {}) for record in records)
+            ]
     return {f"{value:.4f}" for each in values for value in each}
 
 
@@ -126,9 +131,9 @@ def systems_of(study):
     return list(systems.values())
 
 
-def over_seeds(records, name):
-    """A test metric's mean and, of several seeds, standard deviation over them."""
-    values = [record["metrics"]["test"][name] for record in records]
+def over_seeds(records, name, part="test"):
+    """A metric's mean and, of several seeds, standard deviation over them."""
+    values = [record["metrics"][part][name] for record in records]
     return [statistics.mean(values), *([statistics.stdev(values)] if len(values) > 1 else [])]
 
 
