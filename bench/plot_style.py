@@ -124,20 +124,19 @@ def wrapped(text: str, width: float) -> str:
 
 
 def add_legend(figure: Figure, handles: Sequence[Any]) -> None:
-    """A legend below the panels, in as few rows as the width allows; the figure grows by it."""
+    """A legend below the panels, as low as the width allows; the figure grows by it."""
     width = figure.get_figwidth()
-    for handle in handles:
-        handle.set_label(wrapped(str(handle.get_label()), width - 0.5))
-    labels = [str(handle.get_label()).split("\n") for handle in handles]
-    widths = [0.47 + CHARACTER * max(map(len, lines)) for lines in labels]
-    rows = next(rows for rows in range(1, len(handles) + 1) if _legend_width(widths, rows) <= width)
-    columns = -(-len(handles) // rows)
-    height = rows * max(map(len, labels))
-    figure.set_figheight(figure.get_figheight() + 0.13 * height)
+    names = [str(handle.get_label()) for handle in handles]
+    whole, halves = ([wrapped(name, width / n - 0.5) for name in names] for n in (1, 2))
+    labels = min(whole, halves, key=lambda labels: _legend_lines(_legend_columns(labels, width)))
+    columns = _legend_columns(labels, width)
+    for handle, label in zip(handles, labels, strict=True):
+        handle.set_label(label)
+    figure.set_figheight(figure.get_figheight() + 0.13 * _legend_lines(columns))
     figure.legend(
         handles=handles,
         loc="outside lower center",
-        ncols=columns,
+        ncols=len(columns),
         handlelength=2.2,
         columnspacing=1.0,
         labelspacing=0.3,
@@ -145,18 +144,24 @@ def add_legend(figure: Figure, handles: Sequence[Any]) -> None:
     )
 
 
-def _legend_width(widths: Sequence[float], rows: int) -> float:
-    """Of entries put into columns as matplotlib does, the first ones longer by one."""
-    columns = -(-len(widths) // rows)
-    if columns == 1:
-        return 0.0  # it cannot be made narrower
-    shortest, longer = divmod(len(widths), columns)
-    total, start = 0.0, 0
-    for column in range(columns):
-        end = start + shortest + (column < longer)
-        total += max(widths[start:end])
-        start = end
-    return total
+def _legend_columns(labels: Sequence[str], width: float) -> list[list[str]]:
+    """Labels in as many columns as fit, filled as matplotlib does: the first ones longer by one."""
+    for count in range(len(labels), 0, -1):
+        shortest, longer = divmod(len(labels), count)
+        columns, start = [], 0
+        for column in range(count):
+            end = start + shortest + (column < longer)
+            columns.append(list(labels[start:end]))
+            start = end
+        lines = [max(len(x) for label in column for x in label.split("\n")) for column in columns]
+        if sum(0.47 + CHARACTER * length for length in lines) <= width:
+            return columns
+    return columns  # one, which cannot be made narrower
+
+
+def _legend_lines(columns: Sequence[Sequence[str]]) -> int:
+    """Lines of text in the highest column."""
+    return max(sum(label.count("\n") + 1 for label in column) for column in columns)
 
 
 def sampler_handles(looks: Looks, samplers: Iterable[str], lines: bool) -> list[Line2D]:
