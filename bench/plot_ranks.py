@@ -35,7 +35,15 @@ def critical_difference(
     Returns:
         The two files.
     """
-    sns.set_theme(style="whitegrid", context="paper")
+    with plt.rc_context():  # the theme ends with it: other plots of the process have their own
+        sns.set_theme(style="whitegrid", context="paper")
+        return _draw(ranks, cliques, path, title)
+
+
+def _draw(
+    ranks: pd.Series[float], cliques: Sequence[Sequence[str]], path: Path, title: str
+) -> list[Path]:
+    """See `critical_difference`."""
     colours = sns.color_palette("colorblind")
     names, k = [str(name) for name in ranks.index], len(ranks)
     n_left = math.ceil(k / 2)

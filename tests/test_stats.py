@@ -472,7 +472,9 @@ def test_names_in_the_diagram_do_not_overlap(k, ties, tmp_path, monkeypatch):
     names = [*samplers.registry.names()[: k - 1], "mdcns (beta=0.5, gamma=1.5)"]
     mean = pd.Series([(k + 1) / 2] * k if ties else np.linspace(1, k, k), index=names)
     cliques = [names[i : i + 3] for i in range(k - 2)]
+    before = dict(plot_ranks.plt.rcParams)
     files = plot_ranks.critical_difference(mean, cliques, tmp_path / "cd.png", "A title")
+    assert dict(plot_ranks.plt.rcParams) == before
     assert [path.name for path in files] == ["cd.png", "cd.svg"]
     assert files[0].read_bytes().startswith(b"\x89PNG")
     assert "<svg" in files[1].read_text()
