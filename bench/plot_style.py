@@ -7,6 +7,7 @@ two-column paper, with text of 6 points and more.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -127,10 +129,12 @@ def add_legend(figure: Figure, handles: Sequence[Any]) -> None:
     """A legend below the panels, as low as the width allows; the figure grows by it."""
     width = figure.get_figwidth()
     names = [str(handle.get_label()) for handle in handles]
-    whole, halves = ([wrapped(name, width / n - 0.5) for name in names] for n in (1, 2))
-    labels = min(whole, halves, key=lambda labels: _legend_lines(_legend_columns(labels, width)))
-    columns = _legend_columns(labels, width)
-    for handle, label in zip(handles, labels, strict=True):
+    layouts = [
+        _legend_columns([wrapped(name, share - 0.5) for name in names], width)
+        for share in (width, width / 2)
+    ]
+    columns = min(layouts, key=_legend_lines)
+    for handle, label in zip(handles, itertools.chain(*columns), strict=True):
         handle.set_label(label)
     figure.set_figheight(figure.get_figheight() + 0.13 * _legend_lines(columns))
     figure.legend(
@@ -147,12 +151,7 @@ def add_legend(figure: Figure, handles: Sequence[Any]) -> None:
 def _legend_columns(labels: Sequence[str], width: float) -> list[list[str]]:
     """Labels in as many columns as fit, filled as matplotlib does: the first ones longer by one."""
     for count in range(len(labels), 0, -1):
-        shortest, longer = divmod(len(labels), count)
-        columns, start = [], 0
-        for column in range(count):
-            end = start + shortest + (column < longer)
-            columns.append(list(labels[start:end]))
-            start = end
+        columns = [part.tolist() for part in np.array_split(labels, count)]
         lines = [max(len(x) for label in column for x in label.split("\n")) for column in columns]
         if sum(0.47 + CHARACTER * length for length in lines) <= width:
             return columns
