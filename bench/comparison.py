@@ -18,6 +18,7 @@ from bench.over_users import differ_from_best
 from bench.plot_style import file_stem
 from bench.store import Store
 from bench.tables import HEADLINE, METRICS, as_text, cells_of, dataset_names, sampler_order
+from bench.training import SELECT_ON
 
 Record = Mapping[str, Any]
 
@@ -40,6 +41,17 @@ COSTS = (
 )
 
 
+CHOICE = ("dataset", "backbone", "method")
+CHOICES = ("chosen", "best on test", "settings", "seeds", "chosen NG@10", "best NG@10",
+           "median NG@10", "sd")  # fmt: skip
+CHOICES_NOTE = (
+    "Of methods that were run with several settings: which of them has the best "
+    f"{SELECT_ON.upper()} on validation, and which the best {METRICS[HEADLINE]} on test, as a "
+    "report of the best of many runs would show; both on test, with the median and the standard "
+    "deviation over the settings. Means over the seeds that all settings of a method have."
+)
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Cells that may be compared: one protocol, one objective, all real or all synthetic.
@@ -51,8 +63,9 @@ class Comparison:
         store: where its cells are.
         name: of its files.
         title: for tables and plots; says so when the data are synthetic.
-        cells: a row a cell: key, dataset, backbone, sampler, objective, seed, best epoch, number
-            of models trained, metrics and timings.
+        cells: a row a cell: key, dataset, backbone, sampler (with what tells it from others of
+            its method), method (the sampler's name alone), objective, seed, best epoch, number of
+            models trained, metrics and timings.
         notes: dataset to its footnotes.
         references: name in tables to dataset to its metrics.
         own_loss: the samplers trained with a loss of their own, to that loss.
@@ -113,6 +126,27 @@ class Comparison:
         real = self.cells[~self.cells["synthetic"].astype(bool)]
         known = real.reindex(columns=[*SYSTEM, *columns]).dropna(subset=columns[1:])
         return known.groupby([*SYSTEM])[columns].mean()
+
+    def choices(self) -> pd.DataFrame:
+        """What validation would choose of methods that were run with several settings.
+
+        Means over the seeds that all settings of a method have, by `CHOICE`: `CHOICES`, which are
+        the setting with the best validation and the one with the best test, how many settings and
+        seeds, the headline metric on test of the two, and its median and standard deviation over
+        the settings.
+        """
+        valid, rows = f"valid_{SELECT_ON}", {}
+        cells = self.cells.reindex(columns=["method", *SYSTEM, "seed", valid, HEADLINE])
+        for key, its in cells.groupby([*CHOICE]):
+            by_seed = its.pivot(index="seed", columns="sampler", values=[valid, HEADLINE]).dropna()
+            means = by_seed.mean().unstack(level=0)
+            if by_seed.empty or len(means) == 1:
+                continue
+            test, chosen = means[HEADLINE], means.nlargest(1, valid).iloc[0]
+            numbers = [chosen[HEADLINE], test.max(), test.median(), test.std()]
+            rows[key] = [chosen.name, test.idxmax(), len(means), len(by_seed), *numbers]
+        index = pd.MultiIndex.from_tuples(rows, names=CHOICE)
+        return pd.DataFrame(list(rows.values()), index=index, columns=list(CHOICES))
 
     def costs(self) -> pd.DataFrame:
         """What systems cost and reach, means over seeds, by dataset, backbone and sampler.

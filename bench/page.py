@@ -24,7 +24,7 @@ from markdown_it.token import Token
 from markupsafe import Markup
 
 from bench import reproduce, summary, tuning
-from bench.comparison import SYSTEM, Comparison
+from bench.comparison import CHOICE, CHOICES, CHOICES_NOTE, SYSTEM, Comparison
 from bench.store import Store
 from bench.tables import HEADLINE, METRICS, as_text, places
 
@@ -94,6 +94,7 @@ class Section:
     remarks: list[str]
     accuracy: list[Table]
     peers: Table
+    choices: Table
     costs: list[Table]
     data: Table
     notes: list[tuple[str, list[str]]]
@@ -162,6 +163,7 @@ def write(
         script=Markup(script),
         policy=_policy(style, script),
         sections=list(sections.values()),
+        choices_note=CHOICES_NOTE,
         all_synthetic=all(section.synthetic for section in sections.values()),
         pictures=pictures,
         texts=texts,
@@ -203,6 +205,7 @@ def _section(comparison: Comparison) -> Section:
         remarks=summary.remarks(comparison),
         accuracy=[_accuracy(comparison, name, table) for name, table in comparison.backbones()],
         peers=_peers(comparison),
+        choices=_choices(comparison),
         costs=[_costs(comparison, name) for name, _ in comparison.backbones()],
         data=_data(comparison, records),
         notes=sorted(comparison.notes.items()),
@@ -252,6 +255,18 @@ def _peers(comparison: Comparison) -> Table:
     ]
     caption = _caption(comparison, METRICS[HEADLINE])
     return Table(caption, [*SYSTEM, "self", "peer", "ensemble"], rows, n_text=3)
+
+
+def _choices(comparison: Comparison) -> Table:
+    """What validation would choose of several settings; no row where there is no choice."""
+    found = comparison.choices()
+    patterns = ["{:.0f}"] * 2 + ["{:.4f}"] * 4
+    rows = [
+        [*map(Value, (*key, *row[:2])), *map(_number, row[2:], patterns)]
+        for key, row in zip(found.index, found.itertuples(index=False), strict=True)
+    ]
+    header = [*CHOICE, *CHOICES]
+    return Table(_caption(comparison, "Settings"), header, rows, n_text=5)
 
 
 def _caption(comparison: Comparison, text: str) -> str:

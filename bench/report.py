@@ -21,7 +21,15 @@ from pathlib import Path
 import pandas as pd
 
 from bench import export, page, paper_tables, plots, regression, stats, tuning, tuning_report
-from bench.comparison import SYSTEM, Comparison, comparisons, margins_over_users
+from bench.comparison import (
+    CHOICE,
+    CHOICES,
+    CHOICES_NOTE,
+    SYSTEM,
+    Comparison,
+    comparisons,
+    margins_over_users,
+)
 from bench.errors import UserError
 from bench.over_blocks import PostHoc
 from bench.store import Store
@@ -147,7 +155,7 @@ def _markdown(comparison: Comparison, picture: str) -> str:
         lines += [f"## {backbone}", ""]
         rows = _rows(comparison, backbone, table, MARKDOWN)
         lines += [*markdown_table(["dataset", "metric", *table.columns], rows, n_text=2), ""]
-    lines += _peers(comparison) + _masks(comparison)
+    lines += _peers(comparison) + _choices(comparison) + _masks(comparison)
     lines += ["## Cost", "", COST_NOTE, ""]
     lines += [*markdown_table(COST_HEADER, _costs(comparison), n_text=3), ""]
     lines += ["## Notes on the data", ""]
@@ -207,6 +215,25 @@ def _peers(comparison: Comparison) -> list[str]:
         "two together.",
         "",
         *markdown_table(header, rows, n_text=3),
+        "",
+    ]
+
+
+def _choices(comparison: Comparison) -> list[str]:
+    """A section on what validation would choose, where there is a choice."""
+    found = comparison.choices()
+    if found.empty:
+        return []
+    rows = [
+        [*map(str, key), *(f"{each:.4f}" if isinstance(each, float) else str(each) for each in row)]
+        for key, row in zip(found.index, found.itertuples(index=False), strict=True)
+    ]
+    return [
+        "## Settings: chosen by validation, and best on test",
+        "",
+        CHOICES_NOTE,
+        "",
+        *markdown_table([*CHOICE, *CHOICES], rows, n_text=5),
         "",
     ]
 

@@ -42,6 +42,7 @@ def cells_of(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         "sampler": told_apart(
             [c["sampler"]["name"] for c in configs], [settings_of(c) for c in configs]
         ),
+        "method": [c["sampler"]["name"] for c in configs],
         "objective": [c["objective"]["name"] for c in configs],
         "seed": [c["seed"] for c in configs],
         "models": [1 if c["peer"] is None else 2 for c in configs],

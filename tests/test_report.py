@@ -158,6 +158,27 @@ def test_self_peer_and_ensemble_stand_side_by_side(tmp_path):
     assert "uniform" not in section
 
 
+def test_of_several_settings_it_says_which_validation_would_choose(tmp_path):
+    store = Store(tmp_path / "study")
+    store.save(result_of(cell_of("uniform"), 0.1))
+    #           seed 0: validation, test; seed 1, which one setting lacks
+    tried = {1: [(0.3, 0.10), (0.9, 0.90)], 2: [(0.5, 0.20), (0.1, 0.90)], 3: [(0.4, 0.45)]}
+    for m, results in tried.items():
+        for seed, (valid, test) in enumerate(results):
+            result = result_of(cell_of("dns+", seed=seed, hyper={"N": 5, "M": m}), test)
+            result.metrics["valid"]["ndcg@20"] = valid
+            store.save(result)
+    report.write(store.root, tmp_path / "reports")
+    text = (tmp_path / "reports/comparison-bce-synthetic.md").read_text()
+    section = text.partition("## Settings")[2].partition("##")[0]
+    # Median of 0.1, 0.2, 0.45; their deviations from 0.25 are -0.15, -0.05, 0.2.
+    row = "dns+ (M=2) | dns+ (M=3) | 3 | 1 | 0.2000 | 0.4500 | 0.2000 | 0.1803"
+    assert f"| made-up | sasrec | dns+ | {row} |" in section
+    assert "uniform" not in section
+    page = (tmp_path / "reports/index.html").read_text()
+    assert "<h3>Settings: chosen by validation" in page and ">0.1803<" in page
+
+
 def test_the_plot_holds_many_samplers(tmp_path):
     store = Store(tmp_path / "study")
     for backbone in ("sasrec", "gru4rec"):
