@@ -266,7 +266,7 @@ def _choices(comparison: Comparison) -> Table:
         for key, row in zip(found.index, found.itertuples(index=False), strict=True)
     ]
     header = [*CHOICE, *CHOICES]
-    return Table(_caption(comparison, "Settings"), header, rows, n_text=5)
+    return Table(_caption(comparison, "Several settings"), header, rows, n_text=5)
 
 
 def _caption(comparison: Comparison, text: str) -> str:

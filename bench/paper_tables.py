@@ -19,6 +19,7 @@ from bench.cell import PRESETS
 from bench.datasets.official import OfficialSource
 from bench.paper import FOLDER, RELEASED, SPLITS, TABLES, Entry, PaperTable
 from bench.tables import (
+    DIGITS,
     METRICS,
     PREAMBLE,
     as_markdown,
@@ -92,7 +93,8 @@ class FilledTable:
         return "\n".join([PREAMBLE, *latex_table(caption, header, escaped, n_text, notes)])
 
     def csv(self) -> str:
-        return self.lines.assign(table=self.table.number).to_csv(index=False)
+        lines = self.lines.assign(table=self.table.number)
+        return lines.to_csv(index=False, float_format=DIGITS)
 
     def _summary(self) -> list[str]:
         measured = self.lines.dropna(subset="ours")

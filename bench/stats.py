@@ -17,7 +17,7 @@ from bench.comparison import Comparison
 from bench.over_blocks import OverBlocks, PostHoc, analyse, fewest_blocks, smallest_p
 from bench.over_users import LEVEL, RESAMPLES, Pair, compare
 from bench.plot_ranks import critical_difference
-from bench.tables import BASELINE, HEADLINE, as_markdown, markdown_table, sampler_order
+from bench.tables import BASELINE, DIGITS, HEADLINE, as_markdown, markdown_table, sampler_order
 
 METRIC = HEADLINE.upper()
 FEW_USERS = 300
@@ -131,7 +131,7 @@ def write(comparison: Comparison, folder: Path, post_hoc: PostHoc = "wilcoxon") 
     base = folder / _file_name(comparison)
     text, table = base.with_name(f"{base.name}.md"), base.with_name(f"{base.name}.csv")
     text.write_text(_markdown(comparison, findings, post_hoc))
-    findings.table().to_csv(table, index=False)
+    findings.table().to_csv(table, index=False, float_format=DIGITS)
     written = [text, table]
     if findings.over_blocks is not None:
         ranks = findings.over_blocks

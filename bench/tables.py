@@ -22,6 +22,8 @@ METRICS = {
 
 HEADLINE = "ndcg@10"
 BASELINE = "uniform"
+DIGITS = "%.10g"
+"""Of computed numbers in CSV files: processors add up in other orders, and differ after these."""
 PREAMBLE = "% needs \\usepackage{booktabs,adjustbox}"
 
 

@@ -1,4 +1,7 @@
-"""The committed studies: reports follow from their cells, and texts quote nothing else."""
+"""The committed studies: reports follow from their cells, and texts quote nothing else.
+
+When cells have come in, `python tests/test_study.py` writes the tables of reports/README.md anew.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +24,20 @@ from bench import report
 from bench.comparison import has_own_loss
 from bench.paper import TABLES
 from bench.store import Store
-from bench.tables import METRICS, settings_of
+from bench.tables import METRICS
 
 ROOT = Path(__file__).resolve().parent.parent
-STUDIES = ["paper-sasrec", "paper-lastfm", "paper-kuairand"]
-STUDY_OF = {"Beauty": "paper-sasrec", "Toys": "paper-sasrec", "LastFM": "paper-lastfm"}
-"""Dataset to the study that the page's table of it is from."""
-COMPARED = {".md", ".tex"}
+PAGE = ROOT / "reports" / "README.md"
+STUDIES_OF = {
+    "Beauty": ["paper-sasrec", "paper-ablation"],
+    "Toys": ["paper-sasrec", "paper-ablation"],
+    "Sports": ["paper-sasrec"],
+    "LastFM": ["paper-lastfm"],
+}
+"""Dataset to the studies that the page's tables of it are from."""
+STUDIES = ["paper-sasrec", "paper-ablation", "paper-lastfm", "paper-kuairand"]
+COMPARED = {".md", ".tex", ".csv"}
+TWO = " (two models)"
 
 
 @pytest.fixture(scope="module", params=STUDIES)
@@ -108,19 +118,6 @@ def test_no_figure_in_a_text_is_without_a_source(name):
     assert {f"{float(number):.4f}" for number in quoted(text)} <= known()
 
 
-def tables_of(text):
-    """Rows of the page's tables with the name of a dataset in the corner, by column."""
-    header = None
-    for line in text.splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if not line.startswith("|"):
-            header = None
-        elif header is None:
-            header = cells
-        elif header[0] in STUDY_OF and not line.startswith("|---"):
-            yield header[0], dict(zip(["system", *header[1:]], cells, strict=True))
-
-
 @functools.cache  # all of a study's files, for every row of a table
 def systems_of(study):
     """The records of a study, a list for the seeds of each system."""
@@ -135,36 +132,6 @@ def over_seeds(records, name, part="test"):
     """A metric's mean and, of several seeds, standard deviation over them."""
     values = [record["metrics"][part][name] for record in records]
     return [statistics.mean(values), *([statistics.stdev(values)] if len(values) > 1 else [])]
-
-
-def of_sampler(dataset, name):
-    """The systems of a sampler on a dataset, with its own loss or BCE."""
-    found = []
-    for records in systems_of(STUDY_OF[dataset]):
-        config = records[0]["config"]
-        of_page = has_own_loss(name) or config["objective"]["name"] == "bce"
-        if of_page and (config["dataset"], config["sampler"]["name"]) == (dataset.lower(), name):
-            found.append(records)
-    return found
-
-
-def named(dataset, system):
-    """The cells of a name such as ``dns+, M=10 (in words)``; the rest of it as by default."""
-    name, *options = system.partition(" (")[0].split(", ")
-    usual = samplers.registry.hyper_parameters(name)
-    found = []
-    for records in of_sampler(dataset, name):
-        config = records[0]["config"]
-        has = {f"{option}={value}" for option, value in settings_of(config).items()}
-        changed = {
-            f"{option}={value}"
-            for option, value in config["sampler"]["hyper"].items()
-            if value != usual[option].default
-        }
-        if changed <= set(options) <= has:
-            found.append(records)
-    (records,) = found
-    return records
 
 
 def published(record):
@@ -199,30 +166,90 @@ def row_of(records):
 
 
 def test_the_tables_of_the_page_say_what_is_stored():
-    rows = list(tables_of((ROOT / "reports" / "README.md").read_text()))
-    assert len(rows) > 20
-    for dataset, row in rows:
-        assert row == {
-            "system": row["system"],
-            **row_of(named(dataset, row["system"])),
-        }
+    assert rewritten(PAGE.read_text()) == PAGE.read_text()
 
 
 def test_the_table_of_the_readme_says_what_is_stored():
-    lines = (ROOT / "README.md").read_text().splitlines()
-    start = next(i for i, line in enumerate(lines) if line.startswith("| | Beauty |"))
-    header, _, *rows = [
+    """Its columns are, for each dataset, its NDCG@10 and then what `row_of` knows besides."""
+    lines = iter((ROOT / "README.md").read_text().splitlines())
+    header = next(line for line in lines if line.startswith("| | Beauty |"))
+    columns, _, *rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
-        for line in itertools.takewhile(lambda line: line.startswith("|"), lines[start:])
+        for line in [header, *itertools.takewhile(lambda line: line.startswith("|"), lines)]
     ]
     assert len(rows) > 10
     for system, *row in rows:
-        name = re.split(r",| \(", system)[0]
+        sampler = re.split(r",| \(", system)[0]
         dataset, shown = "", {}
-        for column, cell in zip(header[1:], row, strict=True):
-            if column in STUDY_OF:
+        for column, cell in zip(columns[1:], row, strict=True):
+            if column in STUDIES_OF:
                 dataset, shown = column, {}
-            shown["ours" if column in STUDY_OF else column] = cell
+            shown["ours" if column in STUDIES_OF else column] = cell
             if cell and shown["ours"]:
-                rows_of = [row_of(records) for records in of_sampler(dataset, name)]
+                rows_of = [
+                    row_of(records)
+                    for name, records in of_page(dataset, STUDIES_OF[dataset][0]).items()
+                    if re.split(r",| \(", name)[0] == sampler
+                ]
                 assert any(shown.items() <= each.items() for each in rows_of), (system, dataset)
+
+
+def rewritten(page):
+    """The page with its tables as they are to be: a dataset's systems, then the parts of MDCNS."""
+    lines = []
+    for table, its in itertools.groupby(page.splitlines(), key=lambda line: line.startswith("|")):
+        its = list(its)
+        corner, *columns = [cell.strip() for cell in its[0].strip("|").split("|")]
+        if table and corner in STUDIES_OF:
+            systems = list(of_page(corner, STUDIES_OF[corner][0]).items())
+            rows = [[name, *row_of(records).values()] for name, records in systems]
+            its[2:] = lines_of(sorted(rows, key=lambda row: row[1], reverse=True))
+        elif table and columns[:1] == ["Beauty"]:
+            its[2:] = lines_of(parts([column for column in columns if column in STUDIES_OF]))
+        lines += its
+    return "\n".join(lines) + "\n"
+
+
+def lines_of(rows):
+    return [f"| {' | '.join(row)} |" for row in rows]
+
+
+def of_page(dataset, study):
+    """Systems of a study on a dataset with BCE or their own loss, by the name of their row."""
+    found = {}
+    for records in systems_of(study):
+        config = records[0]["config"]
+        name, objective = config["sampler"]["name"], config["objective"]["name"]
+        if config["dataset"] == dataset.lower() and (has_own_loss(name) or objective == "bce"):
+            usual = samplers.registry.hyper_parameters(name)
+            options = [
+                f"{option}={value}"
+                for option, value in config["sampler"]["hyper"].items()
+                if value != usual[option].default
+                or (name == "dns+" and option == "M")
+                or (option == "peer" and value is not None and value not in name)
+            ]
+            models = "" if config["peer"] is None else TWO
+            found[", ".join([name, *options]) + models] = records
+    return found
+
+
+def parts(datasets):
+    """Rows for what the second study of the datasets takes apart: NDCG@10 and CPU minutes."""
+    shown = {}
+    for dataset in datasets:
+        table3, ablation = (of_page(dataset, study) for study in STUDIES_OF[dataset])
+        for name, records in ablation.items():
+            if name not in table3 or records[0]["config"]["peer"] is not None:
+                row = row_of(records)
+                name = name.removesuffix(TWO)
+                shown.setdefault(name, {})[dataset] = [row["ours"], row["CPU min"]]
+    rows = [
+        [name, *itertools.chain(*(by_dataset.get(each, ["", ""]) for each in datasets))]
+        for name, by_dataset in shown.items()
+    ]
+    return sorted(rows, key=lambda row: row[1::2], reverse=True)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(rewritten(PAGE.read_text()))
