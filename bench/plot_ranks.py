@@ -14,6 +14,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.text import Text
 
+from bench.plot_style import shrink
+
 BAR_STEP = 0.45
 """Height of a level of bars, in rows of names."""
 
@@ -81,6 +83,7 @@ def _draw(
     with plt.rc_context({"svg.hashsalt": path.stem}):  # the same file for the same ranks
         figure.savefig(files[0], dpi=160)
         figure.savefig(files[1], metadata={"Date": None})
+    shrink(files[0])
     plt.close(figure)
     return files
 

@@ -20,6 +20,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from PIL import Image
 
 from bench.tables import BASELINE
 
@@ -201,4 +202,12 @@ def save(figure: Figure, path: Path) -> list[Path]:
     files = [path.with_name(f"{path.name}{suffix}") for suffix in (".png", ".svg")]
     for file, metadata in zip(files, ({"Software": None}, {"Date": None}), strict=True):
         figure.savefig(file, dpi=DPI, metadata=metadata)
+    shrink(files[0])
     return files
+
+
+def shrink(png: Path) -> None:
+    """Keep a PNG's 256 most telling colours: a third of the bytes, and one sees no difference."""
+    with Image.open(png) as image:
+        few = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    few.save(png, optimize=True, dpi=image.info["dpi"])
