@@ -21,7 +21,7 @@ from test_grid import clean_environment
 
 import samplers
 from bench import report
-from bench.comparison import has_own_loss
+from bench.comparison import comparisons, has_own_loss
 from bench.paper import TABLES
 from bench.store import Store
 from bench.tables import METRICS
@@ -35,7 +35,7 @@ STUDIES_OF = {
     "LastFM": ["paper-lastfm"],
 }
 """Dataset to the studies that the page's tables of it are from."""
-STUDIES = ["paper-sasrec", "paper-ablation", "paper-lastfm", "paper-kuairand"]
+STUDIES = ["paper-sasrec", "paper-ablation", "paper-lastfm", "grid-lastfm", "paper-kuairand"]
 COMPARED = {".md", ".tex", ".csv"}
 TWO = " (two models)"
 
@@ -97,11 +97,13 @@ def quoted(text):
 
 
 def known():
-    """Such numbers in the stored results, means and spreads over seeds, published figures."""
+    """Such numbers in results, means and spreads over seeds and settings, published figures."""
     tables = [Store(ROOT / "results" / study).frame() for study in STUDIES]
     tables += [pd.read_csv(path) for path in (ROOT / "results" / "paper").glob("*.csv")]
     values = [table.select_dtypes("number").to_numpy().ravel() for table in tables]
     for study in STUDIES:
+        found = comparisons(Store(ROOT / "results" / study))
+        values += [each.choices().select_dtypes("number").to_numpy().ravel() for each in found]
         for records in systems_of(study):
             values += [
                 over_seeds(records, name, part)
@@ -204,7 +206,7 @@ def rewritten(page):
             systems = list(of_page(corner, STUDIES_OF[corner][0]).items())
             rows = [[name, *row_of(records).values()] for name, records in systems]
             its[2:] = lines_of(sorted(rows, key=lambda row: row[1], reverse=True))
-        elif table and columns[:1] == ["Beauty"]:
+        elif table and [corner, *columns[:1]] == ["", "Beauty"]:
             its[2:] = lines_of(parts([column for column in columns if column in STUDIES_OF]))
         lines += its
     return "\n".join(lines) + "\n"
