@@ -117,7 +117,7 @@ class Comparison:
         over seeds, by dataset, backbone and sampler; empty where none does."""
         names, columns = [*SYSTEM], [HEADLINE, f"peer_{HEADLINE}", f"ensemble_{HEADLINE}"]
         paired = self.cells.reindex(columns=[*names, *columns]).dropna(subset=[columns[1]])
-        return paired.groupby(names)[columns].mean()
+        return paired.groupby(names, sort=False)[columns].mean()
 
     def masks(self) -> pd.DataFrame:
         """The headline metric with what users have had masked by -inf and by 0, means over seeds,
@@ -125,7 +125,7 @@ class Comparison:
         columns = [HEADLINE, f"seen_as_zero_{HEADLINE}"]
         real = self.cells[~self.cells["synthetic"].astype(bool)]
         known = real.reindex(columns=[*SYSTEM, *columns]).dropna(subset=columns[1:])
-        return known.groupby([*SYSTEM])[columns].mean()
+        return known.groupby([*SYSTEM], sort=False)[columns].mean()
 
     def choices(self) -> pd.DataFrame:
         """What validation would choose of methods that were run with several settings.

@@ -66,10 +66,11 @@ def cells_of(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     # A metric or a timing that is called like one of the names gives way to it.
     frame = pd.DataFrame(rows).drop(columns=list(names), errors="ignore")
     frame = pd.concat([pd.DataFrame(names), frame], axis=1)
+    order = {name: i for i, name in enumerate(sampler_order(frame))}
     return (
-        frame.assign(_others=frame["sampler"] != BASELINE)
-        .sort_values(["dataset", "backbone", "_others", "sampler", "seed"])
-        .drop(columns="_others")
+        frame.assign(_order=frame["sampler"].map(order))
+        .sort_values(["dataset", "backbone", "_order", "seed"])
+        .drop(columns="_order")
         .reset_index(drop=True)
     )
 
@@ -84,8 +85,13 @@ def _cpu_seconds_to_best(record: Mapping[str, Any]) -> float:
 
 
 def sampler_order(cells: pd.DataFrame) -> list[str]:
-    """The samplers as tables and plots show them: the baseline first."""
-    return sorted(set(cells["sampler"]), key=lambda name: (name != BASELINE, name))
+    """The samplers as tables and plots show them: the baseline first, M=5 before M=10."""
+
+    def key(name: str) -> tuple[bool, list[str | float]]:
+        parts = re.split(r"([0-9]+(?:\.[0-9]+)?)", name)  # text and numbers in turn
+        return name != BASELINE, [float(x) if i % 2 else x for i, x in enumerate(parts)]
+
+    return sorted(set(cells["sampler"]), key=key)
 
 
 def dataset_names(configs: Sequence[Mapping[str, Any]]) -> list[str]:

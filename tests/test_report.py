@@ -103,6 +103,16 @@ def test_settings_and_splits_that_differ_are_told_apart(tmp_path):
     assert cells["dataset"].nunique() == 2
 
 
+def test_settings_stand_in_the_order_of_their_numbers(tmp_path):
+    store = Store(tmp_path / "study")
+    for m in (10, 9, 2):
+        store.save(result_of(cell_of("dns+", hyper={"N": 10, "M": m})))
+    store.save(result_of(cell_of("uniform")))
+    report.write(store.root, tmp_path / "reports")
+    text = (tmp_path / "reports/comparison-bce-synthetic.md").read_text()
+    assert "| uniform | dns+ (M=2) | dns+ (M=9) | dns+ (M=10) |" in text
+
+
 def test_samplers_with_a_loss_of_their_own_stand_in_every_table(tmp_path):
     store = Store(tmp_path / "study")
     for objective in ("bce", "bpr"):
