@@ -138,7 +138,8 @@ class Comparison:
         valid, rows = f"valid_{SELECT_ON}", {}
         cells = self.cells.reindex(columns=["method", *SYSTEM, "seed", valid, HEADLINE])
         for key, its in cells.groupby([*CHOICE]):
-            by_seed = its.pivot(index="seed", columns="sampler", values=[valid, HEADLINE]).dropna()
+            of_cells = its.groupby(["seed", "sampler"])[[valid, HEADLINE]].mean()
+            by_seed = cast("pd.DataFrame", of_cells.unstack()).dropna()  # seeds that all have
             means = by_seed.mean().unstack(level=0)
             if by_seed.empty or len(means) == 1:
                 continue
