@@ -42,8 +42,11 @@ COSTS = (
 
 
 CHOICE = ("dataset", "backbone", "method")
-CHOICES = ("chosen", "best on test", "settings", "seeds", "chosen NG@10", "best NG@10",
-           "median NG@10", "sd")  # fmt: skip
+CHOICES = (
+    *("chosen", "best on test", "settings", "seeds"),
+    *(f"{which} {METRICS[HEADLINE]}" for which in ("chosen", "best", "median")),
+    "sd",
+)
 CHOICES_NOTE = (
     "Of methods that were run with several settings: which of them has the best "
     f"{SELECT_ON.upper()} on validation, and which the best {METRICS[HEADLINE]} on test, as a "
