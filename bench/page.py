@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import jinja2
 import markdown_it
@@ -177,6 +177,16 @@ def write(
     path = folder / NAME
     path.write_text(html, encoding="utf-8")
     return path
+
+
+def linked(folder: Path) -> set[Path]:
+    """Files of a folder that the page in it links to: what the report that wrote it wrote."""
+    path = folder / NAME
+    if not path.is_file():
+        return set()
+    targets = re.findall(r'href="\./([^"/]+)"', path.read_text(encoding="utf-8"))
+    files = {folder / Path(unquote(target)).name for target in targets}
+    return {file for file in files if file.is_file()}
 
 
 def _policy(style: str, script: str) -> str:

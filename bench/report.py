@@ -48,6 +48,8 @@ from bench.tables import (
 def write(study: Path, folder: Path, post_hoc: PostHoc = "wilcoxon") -> list[Path]:
     """Write tables (Markdown, CSV, LaTeX), plots and a page of a study, and how it was tuned.
 
+    What an earlier report wrote there and this one does not is removed; other files stay.
+
     Args:
         study: ``results/<study>``.
         folder: where to write.
@@ -69,6 +71,7 @@ def write(study: Path, folder: Path, post_hoc: PostHoc = "wilcoxon") -> list[Pat
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        earlier = page.linked(folder)
         found = comparisons(store)
         looks = plots.looks_of(name for each in found for name in each.cells["sampler"])
         for comparison in found:
@@ -83,6 +86,8 @@ def write(study: Path, folder: Path, post_hoc: PostHoc = "wilcoxon") -> list[Pat
             put(f"{table.name}.tex", table.latex())
             put(f"{table.name}.csv", table.csv())
         written += tuning_report.write(study, folder)
+        for path in earlier.difference(written):
+            path.unlink()
         written.append(page.write(study, folder, found, written))
     except OSError as error:
         raise UserError(f"--reports: {folder} cannot be written ({error.strerror})") from error

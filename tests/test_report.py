@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
@@ -76,6 +77,20 @@ def test_other_protocols_and_objectives_get_tables_of_their_own(study, tmp_path)
     found = comparisons(study)
     assert sorted(len(c.cells) for c in found) == [1, 1, 7]
     assert len({c.name for c in found}) == 3
+
+
+def test_what_an_earlier_report_wrote_does_not_outlive_its_cells(study, tmp_path):
+    cell = cell_of("dns", objective="bpr", seed=1, backbone="gru4rec")
+    study.save(result_of(cell, 0.4))
+    folder = tmp_path / "reports"
+    before = set(report.write(study.root, folder))
+    kept = folder / "comparison-notes.md"
+    kept.write_text("somebody's own")
+    shutil.rmtree(study.root / "cells" / cell.key)
+    study.write_index()
+    after = set(report.write(study.root, folder))
+    assert any("bpr" in path.name for path in before - after)
+    assert set(folder.iterdir()) == after | {kept}
 
 
 def test_a_peer_is_named_without_the_options_that_only_it_has():
