@@ -28,6 +28,9 @@ DIAGNOSTICS = {
 MARKS = 6
 """Marks a line, so that lines are told apart and not hidden."""
 
+SMOOTHED = 20
+"""Windows of a running mean that the longest line of a figure has."""
+
 SEEDS = " Means over seeds, as far as all of them trained."
 
 
@@ -78,7 +81,8 @@ def diagnostics(
     """What samplers draw (see `bench.diagnostics`): a figure a backbone.
 
     A row a diagnostic, a column a dataset.  Where the true probabilities are known, false
-    negatives are told by them.
+    negatives are told by them.  Lines are running means: an epoch's value is
+    of a few hundred targets.
     """
     known = [name for name in DIAGNOSTICS if name in history and history[name].notna().any()]
     if "true_false_negatives" in known:
@@ -88,20 +92,34 @@ def diagnostics(
         datasets = list(epochs.index.unique("dataset"))
         if not rows:
             continue
+        window = max(1, int(epochs.index.get_level_values("epoch").max()) // SMOOTHED)
+        smooth = running_means(epochs[rows], window)
         width = COLUMN if len(datasets) <= 2 else max(WIDE, 0.6 + 1.05 * len(datasets))
         figure = Figure(figsize=(width, 0.8 + 0.95 * len(rows)), layout="constrained")
         axes = figure.subplots(len(rows), len(datasets), squeeze=False, sharex="col", sharey="row")
         drawn: set[str] = set()
         for j, dataset in enumerate(datasets):
             for i, name in enumerate(rows):
-                drawn |= _lines(axes[i, j], epochs.loc[dataset], name, looks)
+                drawn |= _lines(axes[i, j], smooth.loc[dataset], name, looks)
             axes[0, j].set_title(plot_style.wrapped(dataset, (width - 0.7) / len(datasets) - 0.1))
             axes[-1, j].set_xlabel("epoch")
         for axis, name in zip(axes[:, 0], rows, strict=True):
             axis.set_ylabel(DIAGNOSTICS[name])
         figure.align_ylabels(axes[:, 0])
-        _finish(figure, comparison, drawn, looks, f"What samplers draw, {backbone}.")
+        means = f" Running means over {window} epochs." if window > 1 else ""
+        _finish(figure, comparison, drawn, looks, f"What samplers draw, {backbone}.{means}")
         yield backbone, figure
+
+
+def running_means(epochs: pd.DataFrame, window: int) -> pd.DataFrame:
+    """Means over the ``window`` epochs around each, fewer at the ends, by dataset and sampler.
+
+    Args:
+        epochs: indexed by dataset, sampler and epoch, in order.
+        window: in epochs.
+    """
+    lines = epochs.groupby(level=["dataset", "sampler"], sort=False)
+    return lines.transform(lambda line: line.rolling(window, min_periods=1, center=True).mean())
 
 
 def _curves(

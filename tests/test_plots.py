@@ -258,5 +258,14 @@ def test_a_mean_over_seeds_ends_where_the_first_of_them_does(tmp_path):
     assert len(history) == 1
 
 
+def test_running_means_are_of_the_epochs_around_and_of_one_line():
+    lines = [("d", name, epoch) for name in ("dns", "uniform") for epoch in (1, 2, 3, 4)]
+    index = pd.MultiIndex.from_tuples(lines, names=["dataset", "sampler", "epoch"])
+    epochs = pd.DataFrame({"hardness": [0.0, 3.0, 6.0, 0.0, 9.0, 9.0, 9.0, 9.0]}, index=index)
+    means = plot_curves.running_means(epochs, 3)["hardness"]
+    assert means.tolist() == [1.5, 3.0, 3.0, 3.0, 9.0, 9.0, 9.0, 9.0]
+    assert plot_curves.running_means(epochs, 1).equals(epochs)
+
+
 def test_file_names_hold_no_blanks_or_brackets():
     assert file_stem("loss", "bce", "mamba4rec (layers=1)") == "loss-bce-mamba4rec-layers=1"
