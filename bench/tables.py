@@ -156,10 +156,10 @@ def places(values: Sequence[str], missing: str) -> list[Literal["best", "second"
 
 def seeds_line(counts: Iterable[int]) -> str:
     """How many seeds stand behind each number of a table."""
-    found = sorted(set(counts))
-    if found == [1]:
+    found = set(counts)
+    if found == {1}:
         return "One seed: differences of the size of seed noise mean nothing."
-    return f"Means over {' to '.join(str(count) for count in found)} seeds."
+    return f"Means over {' to '.join(map(str, sorted({min(found), max(found)})))} seeds."
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], n_text: int) -> list[str]:

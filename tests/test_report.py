@@ -16,7 +16,7 @@ from bench import report
 from bench.comparison import comparisons
 from bench.errors import UserError
 from bench.store import Store
-from bench.tables import what_differs
+from bench.tables import seeds_line, what_differs
 
 
 @pytest.fixture
@@ -56,6 +56,14 @@ def test_the_table_marks_best_and_second_and_shows_gaps(study, tmp_path):
     assert len(cells) == 7
     picture = tmp_path / "reports/comparison-bce-synthetic.png"
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [([1, 2, 3], "over 1 to 3 seeds"), ([2, 2], "over 2 seeds"), ([1], "One seed")],
+)
+def test_how_many_seeds_there_are_is_said(counts, said):
+    assert said in seeds_line(counts)
 
 
 def test_synthetic_and_real_never_share_a_table(study, tmp_path):
