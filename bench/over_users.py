@@ -36,8 +36,8 @@ class Pair:
     """One sampler against another; differences are first minus second.
 
     Attributes:
-        family: ``baseline`` (every sampler against the baseline) or ``best`` (the best against
-            every other).
+        family: ``baseline`` (every sampler against the baseline), ``best`` (the best against
+            every other) or ``other`` (all pairs left, the larger mean first).
         first, second: the samplers.
         users: test users.
         mean_first, mean_second: of the metric.
@@ -84,11 +84,11 @@ class Pair:
 
 
 def compare(gains: pd.DataFrame, by_seed: pd.DataFrame, seed: int = 0) -> list[Pair]:
-    """Every sampler against the baseline, if it is there, and the best against every other.
+    """Every sampler against the baseline, if it is there; the best against every other; the rest.
 
     The baseline's comparisons are chosen beforehand, so Holm's correction is for their number.
     The best is chosen by the numbers under test, hence its comparisons are corrected for all
-    pairs of samplers: any of them could have been asked about.
+    pairs of samplers, and so are the rest: any of them could have been asked about.
 
     Args:
         gains: ``[users x samplers]``, at least one user, as `Comparison.user_gains` gives.
@@ -110,6 +110,10 @@ def compare(gains: pd.DataFrame, by_seed: pd.DataFrame, seed: int = 0) -> list[P
     best = best_of(gains)
     for name in gains.columns.drop(best):
         pairs.append(_pair("best", best, name, gains, resampled, by_seed, tests, holm_p))
+    ranked = gains.mean().sort_values(ascending=False, kind="stable").index
+    rest = ranked.drop([best, BASELINE], errors="ignore")
+    for first, second in itertools.combinations(rest, 2):
+        pairs.append(_pair("other", first, second, gains, resampled, by_seed, tests, holm_p))
     return pairs
 
 

@@ -154,7 +154,8 @@ def _markdown(comparison: Comparison, findings: Findings, post_hoc: PostHoc) -> 
         f"({RESAMPLES:,} resamples), each 95 % by itself; a difference is called significant if "
         f"the paired t test's p, after Holm's correction, is below {LEVEL}. Comparisons with "
         f"{BASELINE} are corrected for their number; those with the best sampler, which these "
-        "same numbers chose, for all pairs of samplers. All of it is about other users, with "
+        "same numbers chose, for all pairs of samplers; so are the other pairs, which are in "
+        f"`{_file_name(comparison)}.csv` alone. All of it is about other users, with "
         "the models as trained: how far another seed would move a difference is the column "
         f"*seeds' std*. Differences are in % of the second's mean, or plain {METRIC} where that "
         "is zero for some draw of the users.",
@@ -213,9 +214,9 @@ def _left_out(comparison: Comparison, findings: Findings, block: Block) -> Itera
 
 def _over_users(block: Block, pairs: Sequence[Pair]) -> Iterator[str]:
     """Statements, then figures; the best against the baseline is stated among the baseline's."""
-    best = next(pair.first for pair in pairs if pair.family == "best")
     against = [pair for pair in pairs if pair.family == "baseline"]
-    others = [pair for pair in pairs if pair.family == "best"]
+    of_best = [pair for pair in pairs if pair.family == "best"]
+    best, others = of_best[0].first, of_best
     if against:
         yield from (f"Against {BASELINE}:", "")
         yield from (f"- {statement(pair, *block)}" for pair in against)
@@ -230,7 +231,7 @@ def _over_users(block: Block, pairs: Sequence[Pair]) -> Iterator[str]:
         "95 % interval", "t: p", "Holm", "Wilcoxon: p", "Holm", "d_z", "rank-biserial", "seeds",
         "agreeing", "seeds' std",
     ]  # fmt: skip
-    yield from markdown_table(header, map(_row, pairs), n_text=3)
+    yield from markdown_table(header, map(_row, against + of_best), n_text=3)
 
 
 def _row(pair: Pair) -> list[str]:

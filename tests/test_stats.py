@@ -108,15 +108,17 @@ def test_a_pair_says_what_scipy_and_a_hand_would(generator):
 def test_the_best_is_corrected_for_all_pairs_and_the_baselines_for_theirs(generator):
     gains = simulated(generator, 200, {"uniform": 1.0, "a": 0.8, "b": 0.6, "c": 0.5})
     pairs = over_users.compare(gains, seeds(gains))
-    of = {family: [p for p in pairs if p.family == family] for family in ("baseline", "best")}
+    families = ("baseline", "best", "other")
+    of = {family: [p for p in pairs if p.family == family] for family in families}
     planned = multipletests([p.p_t for p in of["baseline"]], method="holm")[1]
     assert [p.holm_t for p in of["baseline"]] == pytest.approx(list(planned))
     assert {p.first for p in of["best"]} == {"c"}
     every = over_users.p_values(gains)["t"]
     corrected = dict(zip(every.index, multipletests(every, method="holm")[1], strict=True))
-    for pair in of["best"]:
-        key = (pair.second, pair.first)  # the best is the last column
+    for pair in of["best"] + of["other"]:
+        key = (pair.second, pair.first)  # the best is the last column, the second the last but one
         assert pair.holm_t == pytest.approx(corrected[key])
+    assert [(pair.first, pair.second) for pair in of["other"]] == [("b", "a")]
     worse = {pair.second for pair in of["best"] if pair.significant}
     assert over_users.differ_from_best(gains) == worse
 
@@ -412,6 +414,18 @@ def test_the_report_has_statements_figures_and_ranks(tmp_path):
     nemenyi = stats.report(comparison, "nemenyi")
     assert "Pairs by Nemenyi's test." in nemenyi
     assert "Too few blocks" not in nemenyi
+
+
+def test_pairs_with_neither_best_nor_baseline_are_in_the_csv_file_alone(tmp_path):
+    effects = {"uniform": 1.0, "dns": 0.9, "gnno": 0.8, "mdcns": 0.4}
+    (comparison,) = comparisons(study_of(tmp_path, BLOCKS[:1], effects))
+    text, table, *_ = stats.write(comparison, tmp_path)
+    found = pd.read_csv(table).set_index("family").loc[["other"]]
+    assert {*found[["first", "second"]].to_numpy()[0]} == {"dns", "gnno"}
+    assert found["relative"].item() > 0
+    rows = [line for line in text.read_text().splitlines() if line.startswith("| ")]
+    assert not [line for line in rows if line.startswith(("| dns | gnno", "| gnno | dns"))]
+    assert f"`{table.name}` alone" in text.read_text()
 
 
 def test_real_data_are_not_called_synthetic_and_one_seed_is_said(tmp_path):

@@ -15,6 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from test_grid import clean_environment
@@ -119,6 +120,28 @@ def known():
 def test_no_figure_in_a_text_is_without_a_source(name):
     text = (ROOT / name).read_text()
     assert {f"{float(number):.4f}" for number in quoted(text)} <= known()
+
+
+def test_the_intervals_of_the_page_are_those_of_the_significance_files():
+    """A difference in % is followed by its interval, ``(… to …)``, to whole per cents."""
+    tables = [
+        pd.read_csv(path)[["relative", "relative_low", "relative_high"]]
+        for study in STUDIES
+        for path in (ROOT / "reports" / study).glob("significance-*.csv")
+    ]
+    pairs = pd.concat(tables).dropna().to_numpy()
+    reverse = 100 * (1 / (1 + pairs[:, [0, 2, 1]] / 100) - 1)
+    known = {
+        (abs(value), low, high) for value, low, high in np.vstack([pairs, reverse]).round().tolist()
+    }
+    text = " ".join(PAGE.read_text().split())
+    number = r"([+-]?\d+)"
+    found = re.findall(
+        rf"{number} %?[^%]{{0,40}}?\(?(?:95 % interval )?{number} to {number}(?: %)?(?=[),])", text
+    )
+    assert len(found) > 20
+    for value, low, high in found:
+        assert (abs(float(value)), float(low), float(high)) in known, (value, low, high)
 
 
 @functools.cache  # all of a study's files, for every row of a table
