@@ -15,15 +15,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 import torch
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, FixedLocator, NullFormatter
 
 import samplers
+from bench import plot_style
 from bench.cell import Cell, Component
 from bench.datasets.splits import Examples, Sequences
 from bench.evaluation import rank_users
@@ -100,8 +99,9 @@ def write(points: pd.DataFrame, directory: Path) -> list[Path]:
     directory.mkdir(parents=True, exist_ok=True)
     points.to_csv(directory / "growth.csv", index=False, float_format="%.4g")
     (directory / "growth.md").write_text(_markdown(points))
-    _plot(points, directory)
-    return [directory / f"growth.{suffix}" for suffix in ("md", "csv", "png", "svg")]
+    with matplotlib.rc_context(plot_style.STYLE):
+        plots = plot_style.save(_plot(points), directory / "growth")
+    return [directory / "growth.md", directory / "growth.csv", *plots]
 
 
 def _measure_point(axis: str, sizes: dict[str, int], cell: Cell, steps: int, threads: int) -> Point:
@@ -161,20 +161,29 @@ def _markdown(points: pd.DataFrame) -> str:
     return "\n".join([*lines, *markdown_table(HEADER, rows, n_text=2)]) + "\n"
 
 
-def _plot(points: pd.DataFrame, directory: Path) -> None:
-    sns.set_theme(style="whitegrid", context="paper")
-    figure, axes = plt.subplots(1, len(AXES), figsize=(9, 3.2), sharey=True, layout="constrained")
+def _plot(points: pd.DataFrame) -> Figure:
+    """Time of a step against each size, a panel a size, a line a sampler."""
+    figure = Figure(figsize=(plot_style.WIDE, 2.4), layout="constrained")
+    axes = figure.subplots(1, len(AXES), sharey=True)
     names = list(dict.fromkeys(points["sampler"]))
-    colours = dict(zip(names, sns.color_palette("colorblind", len(names)), strict=True))
+    looks = plot_style.looks_of(names)
     for panel, axis in zip(axes, AXES, strict=True):
         for name in names:
             found = points[(points["axis"] == axis) & (points["sampler"] == name)]
-            panel.plot(found["value"], found["step_ms"], "o-", color=colours[name], label=name)
+            look = looks[name]
+            panel.plot(
+                found["value"],
+                found["step_ms"],
+                color=look.colour,
+                marker=look.marker,
+                linestyle=look.dash,
+            )
         panel.set(xscale="log", yscale="log", xlabel=LABELS[axis])
+        for side in (panel.xaxis, panel.yaxis):
+            side.set_major_formatter(EngFormatter(sep=""))
+            side.set_minor_formatter(NullFormatter())
     axes[0].set_ylabel("training step (ms)")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right center", frameon=False)
-    figure.suptitle("Cost of a step by size, random sequences (synthetic)", fontsize="medium")
-    for suffix in ("png", "svg"):
-        figure.savefig(directory / f"growth.{suffix}", dpi=160)
-    plt.close(figure)
+    axes[0].yaxis.set_major_locator(FixedLocator(plot_style.log_ticks(*axes[0].get_ylim())))
+    plot_style.add_legend(figure, plot_style.sampler_handles(looks, names, lines=True))
+    plot_style.set_title(figure, "Cost of a step by size, random sequences (synthetic)")
+    return figure

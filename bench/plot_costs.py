@@ -19,7 +19,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from bench import plot_style
 from bench.comparison import Comparison
-from bench.plot_style import Looks
+from bench.plot_style import Looks, log_ticks
 from bench.tables import HEADLINE, sampler_order
 
 SECONDS = "seconds"
@@ -27,15 +27,6 @@ LABELS = {
     "train_s_to_best": "seconds to best epoch",
     "cpu_s_to_best": "CPU s to best epoch",
 }
-MOST_TICKS = 4
-STEPS = (
-    (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9),
-    (1, 1.5, 2, 3, 5, 7),
-    (1, 2, 5),
-    (1, 3),
-    (1,),
-)
-"""Numbers that ticks may stand at, within a decade; from dense to sparse."""
 
 GAPS = (2, 6, 11, 17, 24, 32, 42, 54)
 """Points between a sampler and its name that are tried."""
@@ -96,17 +87,6 @@ def _draw_points(axis: Axes, points: pd.DataFrame, looks: Looks) -> None:
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.yaxis.set_major_locator(MaxNLocator(nbins=4))
     axis.margins(y=0.2)  # room for names
-
-
-def log_ticks(low: float, high: float) -> list[float]:
-    """Round numbers between two positive ones, as many as have room."""
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ticks: list[float] = []
-    for steps in STEPS:
-        ticks = [10.0**d * step for d in decades for step in steps if low <= 10.0**d * step <= high]
-        if len(ticks) <= MOST_TICKS:
-            return ticks
-    return ticks[:: -(-len(ticks) // MOST_TICKS)]
 
 
 def _name_front(axis: Axes, points: pd.DataFrame) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -61,6 +62,16 @@ MARKERS = ("s", "^", "D", "v", "P", "X", "<", "o", ">", "p", "*")
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 
 BASELINE_COLOUR = "black"
+
+MOST_TICKS = 4
+STEPS = (
+    (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9),
+    (1, 1.5, 2, 3, 5, 7),
+    (1, 2, 5),
+    (1, 3),
+    (1,),
+)
+"""Numbers that ticks may stand at, within a decade; from dense to sparse."""
 
 CHARACTER = 0.056
 """Width in inches of a character of text of 7 points, on average; a little too much."""
@@ -177,6 +188,17 @@ def sampler_handles(looks: Looks, samplers: Iterable[str], lines: bool) -> list[
         )
         for name in samplers
     ]
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Round numbers between two positive ones, as many as have room."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks: list[float] = []
+    for steps in STEPS:
+        ticks = [10.0**d * step for d in decades for step in steps if low <= 10.0**d * step <= high]
+        if len(ticks) <= MOST_TICKS:
+            return ticks
+    return ticks[:: -(-len(ticks) // MOST_TICKS)]
 
 
 def file_stem(*parts: str) -> str:

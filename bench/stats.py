@@ -136,9 +136,7 @@ def write(comparison: Comparison, folder: Path, post_hoc: PostHoc = "wilcoxon") 
     if findings.over_blocks is not None:
         ranks = findings.over_blocks
         title = f"{comparison.title}\nmean rank over {ranks.blocks} blocks, 1 is best"
-        written += critical_difference(
-            ranks.ranks, ranks.cliques, base.with_name(f"{base.name}.png"), title
-        )
+        written += critical_difference(ranks.ranks, ranks.cliques, base, title)
     return written
 
 

@@ -18,7 +18,7 @@ from test_store import result_of
 import samplers
 from bench import plot_costs, plot_curves, plot_dots, plot_gains, plots
 from bench.comparison import comparisons
-from bench.plot_style import MARKERS, file_stem
+from bench.plot_style import MARKERS, file_stem, log_ticks
 from bench.store import Store
 
 KINDS = ("costs", "validation", "loss", "diagnostics", "buckets")
@@ -229,7 +229,7 @@ def test_the_front_is_what_nothing_beats():
 
 @pytest.mark.parametrize(("low", "high"), [(0.5, 1.6), (2.2, 4.95), (7.5, 17), (1, 1e4), (1, 1e9)])
 def test_ticks_are_a_few_round_numbers(low, high):
-    ticks = plot_costs.log_ticks(low, high)
+    ticks = log_ticks(low, high)
     assert 2 <= len(ticks) <= 4
     assert all(low <= tick <= high for tick in ticks)
 

@@ -6,6 +6,7 @@ import itertools
 import math
 from dataclasses import replace
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,7 +18,7 @@ from support import cell_of
 from test_store import result_of
 
 import samplers
-from bench import over_blocks, over_users, plot_ranks, stats
+from bench import over_blocks, over_users, plot_ranks, plot_style, stats
 from bench.comparison import comparisons, gains_by_user, margins_over_users
 from bench.evaluation import accuracy
 from bench.evaluation import gains as gains_of_ranks
@@ -480,24 +481,18 @@ def test_a_single_sampler_is_not_written_about(tmp_path):
 
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("k", [3, 5, 18])
-def test_names_in_the_diagram_do_not_overlap(k, ties, tmp_path, monkeypatch):
-    kept = []
-    monkeypatch.setattr(plot_ranks.plt, "close", kept.append)
-    names = [*samplers.registry.names()[: k - 1], "mdcns (beta=0.5, gamma=1.5)"]
+def test_names_in_the_diagram_do_not_overlap(k, ties, tmp_path):
+    names = [*samplers.registry.names()[: k - 1], "mdcns-released (beta=0.5, gamma=1.5)"]
     mean = pd.Series([(k + 1) / 2] * k if ties else np.linspace(1, k, k), index=names)
     cliques = [names[i : i + 3] for i in range(k - 2)]
-    before = dict(plot_ranks.plt.rcParams)
-    files = plot_ranks.critical_difference(mean, cliques, tmp_path / "cd.png", "A title")
-    assert dict(plot_ranks.plt.rcParams) == before
-    assert [path.name for path in files] == ["cd.png", "cd.svg"]
-    assert files[0].read_bytes().startswith(b"\x89PNG")
-    assert "<svg" in files[1].read_text()
-    (figure,) = kept
-    boxes = [
-        text.get_window_extent()
-        for text in figure.findobj(Text)
-        if text.get_text() and text.get_visible()
-    ]
+    with matplotlib.rc_context(plot_style.STYLE):
+        figure = plot_ranks.figure_of(mean, cliques, "A title")
+        plot_style.lay_out(figure)
+        boxes = [
+            text.get_window_extent()
+            for text in figure.findobj(Text)
+            if text.get_text() and text.get_visible()
+        ]
     assert len(boxes) >= 2 * k + 1  # names, ticks, the title
     whole = figure.bbox
     for first, second in itertools.combinations(boxes, 2):
@@ -505,5 +500,16 @@ def test_names_in_the_diagram_do_not_overlap(k, ties, tmp_path, monkeypatch):
     for box in boxes:
         assert box.x0 >= whole.x0 - 1
         assert box.x1 <= whole.x1 + 1
-    monkeypatch.undo()
-    plot_ranks.plt.close(figure)
+
+
+def test_the_diagram_is_the_same_twice_and_leaves_no_theme(tmp_path):
+    mean = pd.Series({"dns": 1.0, "$uniform$": 2.0, "mdcns": 3.0})
+    before = dict(matplotlib.rcParams)
+    draws = [
+        plot_ranks.critical_difference(mean, [["dns", "$uniform$"]], tmp_path / name, "A title")
+        for name in ("one", "two")
+    ]
+    assert dict(matplotlib.rcParams) == before
+    assert [path.name for path in draws[0]] == ["one.png", "one.svg"]
+    for first, second in zip(*draws, strict=True):
+        assert first.read_bytes() == second.read_bytes()
