@@ -37,6 +37,14 @@ STUDIES_OF = {
 }
 """Dataset to the studies that the page's tables of it are from."""
 STUDIES = ["paper-sasrec", "paper-ablation", "paper-lastfm", "grid-lastfm", "paper-kuairand"]
+MDCNS = {
+    "as released, peer gru4rec": "mdcns-released (peer=gru4rec)",
+    "as released, peer mamba4rec": "mdcns-released (peer=mamba4rec)",
+    "the text's, peer gru4rec": "mdcns",
+}
+"""The page's names of the variants of MDCNS to those in reports."""
+BASELINES = ["uniform", "dns", "dns+", "mixgcf", "mixgcf+", "adasir", "gnno", "srns"]
+"""Of the paper's Table 3."""
 COMPARED = {".md", ".tex", ".csv"}
 TWO = " (two models)"
 
@@ -234,6 +242,8 @@ def rewritten(page):
             systems = list(of_page(corner, STUDIES_OF[corner][0]).items())
             rows = [[name, *row_of(records).values()] for name, records in systems]
             its[2:] = lines_of(sorted(rows, key=lambda row: row[1], reverse=True))
+        elif table and corner == "MDCNS":
+            its[2:] = lines_of(relations(columns))
         elif table and [corner, *columns[:1]] == ["", "Beauty"]:
             its[2:] = lines_of(parts([column for column in columns if column in STUDIES_OF]))
         lines += its
@@ -264,6 +274,49 @@ def of_page(dataset, study):
             assert shown not in found  # a name says all that sets a system apart
             found[shown] = records
     return found
+
+
+def relations(datasets):
+    """What the variants of MDCNS have over uniform, the best baseline and sampled-softmax.
+
+    In % with the interval over the test users, and a star where that is significant, corrected;
+    then the CPU minutes as a multiple of sampled-softmax's.
+    """
+    rows = {}
+    for dataset in datasets:
+        folder = ROOT / "reports" / STUDIES_OF[dataset][0]
+        cells = pd.read_csv(folder / "comparison-bce.csv").query(f"dataset == '{dataset.lower()}'")
+        pairs = pd.read_csv(folder / "significance-bce.csv").query(
+            f"dataset == '{dataset.lower()}'"
+        )
+        mean = cells.groupby("sampler")[["ndcg@10", "cpu_s_to_best"]].mean()
+        minutes = mean["cpu_s_to_best"] / mean["cpu_s_to_best"]["sampled-softmax"]
+        registered = mean.index.str.partition(" ").get_level_values(0)
+        best = mean[registered.isin(BASELINES)]["ndcg@10"].idxmax()
+        rows.setdefault("best baseline of the paper's Table 3", {})[dataset] = best
+        for other in ("uniform", best, "sampled-softmax"):
+            against = "the best baseline" if other == best else other
+            for shown, name in MDCNS.items():
+                cell = relation(pairs, name, other)
+                rows.setdefault(f"{shown}, over {against}", {})[dataset] = cell
+        for shown, name in MDCNS.items():
+            if name in mean.index:
+                label = f"{shown}, times the CPU minutes of sampled-softmax"
+                rows.setdefault(label, {})[dataset] = f"{minutes[name]:.1f}"
+    return [[name, *(of.get(each, "") for each in datasets)] for name, of in rows.items()]
+
+
+def relation(pairs, first, second):
+    """The difference of two samplers as the page writes it, whichever the file has first."""
+    for row in pairs.itertuples():
+        each = np.array([row.relative, row.relative_low, row.relative_high])
+        if (row.first, row.second) == (second, first):
+            each = (100 * (1 / (1 + each / 100) - 1))[[0, 2, 1]]
+        elif (row.first, row.second) != (first, second):
+            continue
+        value, low, high = (f"{round(number):+d}" for number in each)
+        return f"{value} % ({low} to {high})" + (" *" if row.holm_t < 0.05 else "")
+    return ""
 
 
 def parts(datasets):
