@@ -33,6 +33,7 @@ STUDIES_OF = {
     "Beauty": ["paper-sasrec", "paper-ablation"],
     "Toys": ["paper-sasrec", "paper-ablation"],
     "Sports": ["paper-sasrec"],
+    "Health": ["paper-sasrec"],
     "LastFM": ["paper-lastfm"],
 }
 """Dataset to the studies that the page's tables of it are from."""
