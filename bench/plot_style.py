@@ -107,7 +107,7 @@ def looks_of(samplers: Iterable[str]) -> dict[str, Look]:
 
 
 def panels(titles: Sequence[str], height: float) -> tuple[Figure, list[Axes]]:
-    """A figure of panels: two a row in a column's width, more in the full width.
+    """A figure of panels: up to two in a column's width, more in the full width.
 
     Args:
         titles: of the panels.
@@ -116,9 +116,7 @@ def panels(titles: Sequence[str], height: float) -> tuple[Figure, list[Axes]]:
     n = len(titles)
     columns = 2 if n in (2, 4) else min(3, n)
     rows = -(-n // columns)
-    figure = Figure(
-        figsize=(COLUMN if columns <= 2 else WIDE, 0.9 + rows * height), layout="constrained"
-    )
+    figure = Figure(figsize=(COLUMN if n <= 2 else WIDE, 0.9 + rows * height), layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axis in axes[n:]:
         axis.remove()
