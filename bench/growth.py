@@ -170,14 +170,7 @@ def _plot(points: pd.DataFrame) -> Figure:
     for panel, axis in zip(axes, AXES, strict=True):
         for name in names:
             found = points[(points["axis"] == axis) & (points["sampler"] == name)]
-            look = looks[name]
-            panel.plot(
-                found["value"],
-                found["step_ms"],
-                color=look.colour,
-                marker=look.marker,
-                linestyle=look.dash,
-            )
+            panel.plot(found["value"], found["step_ms"], **looks[name].line)
         panel.set(xscale="log", yscale="log", xlabel=LABELS[axis])
         for side in (panel.xaxis, panel.yaxis):
             side.set_major_formatter(EngFormatter(sep=""))

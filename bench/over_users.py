@@ -8,6 +8,7 @@ CIKM 2007; Urbano, Lima and Hanjalic, SIGIR 2019).  Wilcoxon's test stands besid
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,25 +96,27 @@ def compare(gains: pd.DataFrame, by_seed: pd.DataFrame, seed: int = 0) -> list[P
         by_seed: ``[seeds x samplers]`` means; NaN where a sampler lacks the seed.
         seed: of the bootstrap.
     """
-    tests = p_values(gains)
-    means = resampled_means(gains.to_numpy(dtype=np.float64), RESAMPLES, seed)
-    resampled = pd.DataFrame(means, columns=gains.columns)
+    tests, means = p_values(gains), gains.mean()
+    draws = resampled_means(gains.to_numpy(dtype=np.float64), RESAMPLES, seed)
+    resampled = dict(zip(gains.columns, draws.T, strict=True))
+
+    def pair(family: str, first: str, second: str, corrected: pd.DataFrame) -> Pair:
+        return _pair(family, first, second, gains, means, resampled, by_seed, tests, corrected)
+
     pairs = []
     if BASELINE in gains:
         chosen = tests[[BASELINE in pair for pair in tests.index]]
         holm_p = chosen.apply(holm)
         for name in gains.columns.drop(BASELINE):
-            pairs.append(
-                _pair("baseline", name, BASELINE, gains, resampled, by_seed, tests, holm_p)
-            )
+            pairs.append(pair("baseline", name, BASELINE, holm_p))
     holm_p = tests.apply(holm)
     best = best_of(gains)
     for name in gains.columns.drop(best):
-        pairs.append(_pair("best", best, name, gains, resampled, by_seed, tests, holm_p))
-    ranked = gains.mean().sort_values(ascending=False, kind="stable").index
+        pairs.append(pair("best", best, name, holm_p))
+    ranked = means.sort_values(ascending=False, kind="stable").index
     rest = ranked.drop([best, BASELINE], errors="ignore")
     for first, second in itertools.combinations(rest, 2):
-        pairs.append(_pair("other", first, second, gains, resampled, by_seed, tests, holm_p))
+        pairs.append(pair("other", first, second, holm_p))
     return pairs
 
 
@@ -241,15 +244,14 @@ def _pair(
     first: str,
     second: str,
     gains: pd.DataFrame,
-    resampled: pd.DataFrame,
+    means: pd.Series[float],
+    resampled: Mapping[str, Floats],
     by_seed: pd.DataFrame,
     tests: pd.DataFrame,
     corrected: pd.DataFrame,
 ) -> Pair:
     differences = differences_of(gains, first, second)
-    means = gains.mean()
-    apart = (resampled[first] - resampled[second]).to_numpy(np.float64)
-    base = resampled[second].to_numpy(np.float64)
+    apart, base = resampled[first] - resampled[second], resampled[second]
     relative = np.full_like(apart, np.nan)
     np.divide(100 * apart, base, out=relative, where=base != 0)
     low, high = interval(apart)

@@ -81,8 +81,8 @@ def diagnostics(
     """What samplers draw (see `bench.diagnostics`): a figure a backbone.
 
     A row a diagnostic, a column a dataset.  Where the true probabilities are known, false
-    negatives are told by them.  Lines are running means: an epoch's value is
-    of a few hundred targets.
+    negatives are told by them.  Lines are running means: an epoch's value is of a few hundred
+    targets.
     """
     known = [name for name in DIAGNOSTICS if name in history and history[name].notna().any()]
     if "true_false_negatives" in known:
@@ -156,14 +156,11 @@ def _lines(axis: Axes, epochs: pd.DataFrame, column: str, looks: Looks) -> set[s
     axis.yaxis.set_major_locator(MaxNLocator(nbins=4))
     drawn: set[str] = set()
     for sampler, values in epochs[column].dropna().groupby(level="sampler"):
-        look = looks[str(sampler)]
         every = max(1, len(values) // MARKS)
         axis.plot(
             values.index.get_level_values("epoch"),
             values,
-            color=look.colour,
-            linestyle=look.dash,
-            marker=look.marker,
+            **looks[str(sampler)].line,
             markersize=2.5,
             markevery=(len(drawn) % every, every),
             linewidth=0.9,

@@ -85,6 +85,11 @@ class Look:
     marker: str
     dash: Any
 
+    @property
+    def line(self) -> dict[str, Any]:
+        """What matplotlib draws such a line by."""
+        return {"color": self.colour, "marker": self.marker, "linestyle": self.dash}
+
 
 Looks = Mapping[str, Look]
 
@@ -176,14 +181,7 @@ def _legend_lines(columns: Sequence[Sequence[str]]) -> int:
 def sampler_handles(looks: Looks, samplers: Iterable[str], lines: bool) -> list[Line2D]:
     """What a legend says of samplers, drawn as lines or as points."""
     return [
-        Line2D(
-            [],
-            [],
-            color=looks[name].colour,
-            marker=looks[name].marker,
-            linestyle=looks[name].dash if lines else "none",
-            label=name,
-        )
+        Line2D([], [], label=name, **looks[name].line | ({} if lines else {"linestyle": "none"}))
         for name in samplers
     ]
 

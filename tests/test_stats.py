@@ -511,5 +511,7 @@ def test_the_diagram_is_the_same_twice_and_leaves_no_theme(tmp_path):
     ]
     assert dict(matplotlib.rcParams) == before
     assert [path.name for path in draws[0]] == ["one.png", "one.svg"]
+    assert draws[0][0].read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in draws[0][1].read_text()
     for first, second in zip(*draws, strict=True):
         assert first.read_bytes() == second.read_bytes()

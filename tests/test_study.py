@@ -139,10 +139,8 @@ def test_the_intervals_of_the_page_are_those_of_the_significance_files():
         for path in (ROOT / "reports" / study).glob("significance-*.csv")
     ]
     pairs = pd.concat(tables).dropna().to_numpy()
-    reverse = 100 * (1 / (1 + pairs[:, [0, 2, 1]] / 100) - 1)
-    known = {
-        (abs(value), low, high) for value, low, high in np.vstack([pairs, reverse]).round().tolist()
-    }
+    both = np.vstack([pairs, the_other_way(pairs)])
+    known = {(abs(value), low, high) for value, low, high in both.round().tolist()}
     text = " ".join(PAGE.read_text().split())
     number = r"([+-]?\d+)"
     found = re.findall(
@@ -286,9 +284,9 @@ def relations(datasets):
     rows = {}
     for dataset in datasets:
         folder = ROOT / "reports" / STUDIES_OF[dataset][0]
-        cells = pd.read_csv(folder / "comparison-bce.csv").query(f"dataset == '{dataset.lower()}'")
-        pairs = pd.read_csv(folder / "significance-bce.csv").query(
-            f"dataset == '{dataset.lower()}'"
+        cells, pairs = (
+            pd.read_csv(folder / f"{kind}-bce.csv").query(f"dataset == '{dataset.lower()}'")
+            for kind in ("comparison", "significance")
         )
         mean = cells.groupby("sampler")[["ndcg@10", "cpu_s_to_best"]].mean()
         minutes = mean["cpu_s_to_best"] / mean["cpu_s_to_best"]["sampled-softmax"]
@@ -307,16 +305,21 @@ def relations(datasets):
     return [[name, *(of.get(each, "") for each in datasets)] for name, of in rows.items()]
 
 
+def the_other_way(relative):
+    """``[..., 3]`` difference, low and high, in % of the first where it was in % of the second."""
+    return 100 * (1 / (1 + relative[..., [0, 2, 1]] / 100) - 1)
+
+
 def relation(pairs, first, second):
     """The difference of two samplers as the page writes it, whichever the file has first."""
     for row in pairs.itertuples():
         each = np.array([row.relative, row.relative_low, row.relative_high])
         if (row.first, row.second) == (second, first):
-            each = (100 * (1 / (1 + each / 100) - 1))[[0, 2, 1]]
+            each = the_other_way(each)
         elif (row.first, row.second) != (first, second):
             continue
         value, low, high = (f"{round(number):+d}" for number in each)
-        return f"{value} % ({low} to {high})" + (" *" if row.holm_t < 0.05 else "")
+        return f"{value} % ({low} to {high})" + (" *" if row.significant else "")
     return ""
 
 
