@@ -3,6 +3,7 @@ from __future__ import annotations
 import torch
 
 from samplers.base import Negatives, Sampler, View, register, require
+from samplers.in_batch import of_other_sequences
 
 
 @register("mixed")
@@ -10,7 +11,8 @@ class Mixed(Sampler):
     """Mixed negatives: in-batch ones and N uniform ones shared by the batch, under the softmax.
 
     In-batch negatives alone hardly ever show the model an unpopular item; the uniform ones do.
-    logQ correction with the mixture's q: an item is met T q(i) + N / I times on average.
+    logQ correction with the mixture's q: an item is met T q(i) + N / I times on average.  The
+    in-batch ones are of other sequences, as those of `in-batch` are.
 
     Source: Yang et al., Mixed negative sampling for learning two-tower neural networks in
     recommendations, WWW 2020 companion.
@@ -45,6 +47,7 @@ class Mixed(Sampler):
         met = len(positives) * catalogue.target_shares[ids] + self.N / catalogue.n_items
         log_q = met.log()
         legal = views[0].legal(ids)
+        legal[:, : len(positives)] &= of_other_sequences(views[0])
         return [
             Negatives(ids=ids, legal=legal, log_q=log_q, log_q_positive=log_q[: len(positives)])
             for _ in views

@@ -13,26 +13,29 @@ EPOCHS_KEPT = 5
 class SRNS(Sampler):
     """SRNS: from a memory of hard items, the one whose score is high and has varied.
 
-    Each training sequence has F fixed random candidates, the scores σ(s) they had in each of the
-    last five epochs, and a memory of S1 of them.
+    Each training sequence has F random candidates, the scores σ(s) they had in each of the last
+    five epochs, and a memory of S1 of them.
 
     Pick: argmax over the memory of σ(s) + alpha min(1, epoch / warmup) std, where std is over the
-    kept epochs (0 with fewer than two) and low for true negatives' rivals, the false ones.
-    Renewal: S1 fresh candidates join the memory, and S1 of the union stay, drawn without
-    replacement with probability softmax(σ(s) / T).  Scores and memory are renewed by the state of
-    the sequence's last target in the batch: in one-pass training once an epoch, in prefix training
-    (a backbone that is not causal) once for each batch that holds one of its prefixes.
+    known epochs (0 with fewer than two) and low for true negatives' rivals, the false ones.
+    Renewal: candidates that have been there for five epochs and are not in the memory give way to
+    fresh ones; S1 random candidates join the memory, and S1 of the union stay, drawn without
+    replacement with probability softmax(s / T).  All of it uses the state of the sequence's last
+    target in the batch: in one-pass training once an epoch for each window of the sequence, in
+    prefix training (a backbone that is not causal) for each batch that holds one of its prefixes.
 
-    In the released code of the MDCNS comparison memory and history hold positions in a candidate
-    list that is drawn anew at every access, so they refer to other items each time, and raw
-    products are compared with standard deviations.  Here candidates are fixed, and scores are
-    probabilities as in the paper.  Candidates the user has met by then are passed over; should
+    In the paper any item may join the memory, and its variance is known at once; here it is so
+    after some epochs, which needs a fifth of the scores.  The authors' code has σ of the
+    difference to the positive's score for σ(s), and history without dropout.  In the released
+    code of the MDCNS comparison memory and history hold positions in a candidate list that is
+    drawn anew at every access, so they refer to other items each time, and raw products are
+    compared with standard deviations.  Candidates the user has met by then are passed over; should
     all the memory be such, the negative is uniform.
 
     Source: Ding et al., Simplify and robustify negative sampling for implicit collaborative
     filtering, NeurIPS 2020.
-    Cost: T S1 scores and F a sequence in the batch, without gradient; memory of 24 F bytes a
-    sequence.
+    Cost: T S1 scores, and F for each sequence in the batch, without gradient; memory of 24 F bytes
+    a sequence.
     """
 
     search_space = {
@@ -88,16 +91,27 @@ class SRNS(Sampler):
     def after_step(self, views: list[View]) -> None:
         (view,) = views
         rows, last = last_of_each(view.sequences, view.positions)
-        candidates = self._candidates[rows].long()
-        with torch.no_grad():
-            scores = View(view.states[last], view.table, view.targets).score(candidates).sigmoid()
-        self._history[rows, view.epoch % EPOCHS_KEPT] = scores
         generator, device = self.catalogue.generator, rows.device
-        fresh = torch.randint(self.F, (len(rows), self.S1), generator=generator, device=device)
-        union = torch.zeros_like(scores, dtype=torch.bool)
-        union.scatter_(1, torch.cat([self._memory[rows], fresh], dim=1), True)
+        size, now = (len(rows), self.F), view.epoch % EPOCHS_KEPT
+
+        # A fifth of the candidates has its turn in an epoch.
+        turn = torch.arange(self.F, device=device) % EPOCHS_KEPT == now
+        replaced = turn.repeat(len(rows), 1).scatter_(1, self._memory[rows], value=False)
+        fresh = torch.randint(
+            1, self.catalogue.n_items + 1, size, generator=generator, device=device
+        )
+        candidates = torch.where(replaced, fresh, self._candidates[rows].long())
+        with torch.no_grad():
+            scores = View(view.states[last], view.table, view.targets).score(candidates)
+        history = self._history[rows].masked_fill_(replaced[:, None], torch.nan)
+        history[:, now] = scores.sigmoid()
+        self._candidates[rows], self._history[rows] = candidates.int(), history
+
+        joining = torch.randint(self.F, (len(rows), self.S1), generator=generator, device=device)
+        union = torch.zeros(size, dtype=torch.bool, device=device)
+        union.scatter_(1, torch.cat([self._memory[rows], joining], dim=1), value=True)
         # The S1 largest Gumbel-perturbed log-probabilities are a draw without replacement.
-        gumbel = -torch.rand(scores.shape, generator=generator, device=device).log_().neg_().log_()
+        gumbel = -torch.rand(size, generator=generator, device=device).log_().neg_().log_()
         keys = (scores / self.T + gumbel).masked_fill(~union, -torch.inf)
         self._memory[rows] = keys.topk(self.S1, dim=1).indices
 

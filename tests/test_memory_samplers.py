@@ -130,11 +130,11 @@ def test_srns_remembers_scores_by_epoch_and_renews_its_memory():
     state = sampler.state_dict()
     for row, target in ((0, 0), (1, 2)):
         scores = [
-            sigmoid(float((view.states[target] @ view.table[int(item)]).detach()))
+            float((view.states[target] @ view.table[int(item)]).detach())
             for item in state["candidates"][row]
         ]
         kept = state["history"][row, 7 % EPOCHS_KEPT].tolist()
-        assert kept == pytest.approx(scores, rel=1e-4)
+        assert kept == pytest.approx([sigmoid(score) for score in scores], rel=1e-4)
         memory = state["memory"][row].tolist()
         assert len(set(memory)) == 4
         # At so low a temperature the best of the union stay; the old four are part of it.
@@ -143,6 +143,29 @@ def test_srns_remembers_scores_by_epoch_and_renews_its_memory():
         assert min(scores[p] for p in memory) >= min(union[:4]) - 1e-9
     assert torch.equal(state["memory"][2:], before[2:])
     assert state["history"][2:].isnan().all()
+
+
+def test_srns_replaces_what_has_been_watched_and_is_not_remembered():
+    """In five epochs each candidate once; those in the memory stay, with their history."""
+    sequences = [SEQUENCES[0]] * 500
+    batch = targets_of(sequences, N_ITEMS, range(500), [2] * 500)
+    sampler = sampler_for(batch, "srns", sequences, F=10, S1=3)
+    views = views_of(batch, N_ITEMS)
+    for epoch in range(1, 12):
+        before = {name: value.clone() for name, value in sampler.state_dict().items()}
+        batch.epoch = epoch
+        sampler.after_step(views)
+        after = sampler.state_dict()
+        turn = torch.tensor([place % EPOCHS_KEPT == epoch % EPOCHS_KEPT for place in range(10)])
+        replaced = turn.repeat(500, 1)
+        for row, memory in enumerate(before["memory"].tolist()):
+            replaced[row, memory] = False
+        assert torch.equal(after["candidates"][~replaced], before["candidates"][~replaced])
+        assert chisquare(np.bincount(after["candidates"][replaced])[1:]).pvalue > 0.001
+        known = (~after["history"].isnan()).sum(dim=1)
+        assert (known[replaced] == 1).all()
+        kept = (~before["history"].isnan()).sum(dim=1)[~replaced]
+        assert (known[~replaced] == (kept + 1).clamp(max=EPOCHS_KEPT)).all()
 
 
 def test_srns_renewal_draws_without_replacement_by_softmax():
@@ -155,9 +178,10 @@ def test_srns_renewal_draws_without_replacement_by_softmax():
     sampler = sampler_for(batch, "srns", sequences, F=2, S1=1, T=T)
     sampler._candidates[:] = torch.tensor([5, 6]).int()
     sampler._memory[:] = 0
+    batch.epoch = 2  # nobody's turn: 5 and 6 stay
     sampler.after_step([view])
     moved = int(sampler.state_dict()["memory"].sum())
-    a, b = (sigmoid(float((one.states[0] @ one.table[i]).detach())) / T for i in (5, 6))
+    a, b = (float((one.states[0] @ one.table[i]).detach()) / T for i in (5, 6))
     p = math.exp(b) / (math.exp(a) + math.exp(b)) / 2  # half of the time 6 is not offered
     assert abs(moved / draws - p) < 4 * math.sqrt(p * (1 - p) / draws)
 

@@ -46,7 +46,11 @@ def test_in_batch_loss_equals_a_count_by_hand(correct):
 
     for t, (row, position) in enumerate(zip(ROWS, POSITIONS, strict=True)):
         met = set(SEQUENCES[row][: position + 1])  # the positive stands at `position`
-        others = [logit(t, y) for y in positives if y not in met]
+        others = [
+            logit(t, y)
+            for y, its in zip(positives, ROWS, strict=True)
+            if y not in met and its != row
+        ]
         own = logit(t, positives[t])
         loss -= own - math.log(math.exp(own) + sum(map(math.exp, others)))
     assert objective.loss(view, negatives).item() == pytest.approx(loss / T, rel=1e-5)
@@ -81,7 +85,21 @@ def test_mixed_is_in_batch_and_uniform_together():
     assert torch.equal(negatives.log_q_positive, negatives.log_q[:T])
     for t, (row, position) in enumerate(zip(ROWS, POSITIONS, strict=True)):
         met = set(SEQUENCES[row][: position + 1])
-        assert negatives.legal[t].tolist() == [i not in met for i in negatives.ids.tolist()]
+        own = [other == row for other in ROWS] + [False] * N
+        assert negatives.legal[t].tolist() == [
+            i not in met and not its for i, its in zip(negatives.ids.tolist(), own, strict=True)
+        ]
+
+
+@pytest.mark.parametrize("name", ["in-batch", "mixed"])
+def test_a_user_s_later_items_are_not_in_batch_negatives(name):
+    """One-pass training has all targets of a sequence in one batch, whatever their q."""
+    sequences = [[1, 2, 3, 4, 5], [6, 7, 8, 9, 10]]
+    rows, positions = [0] * 4 + [1] * 4, [1, 2, 3, 4] * 2
+    batch = targets_of(sequences, N_ITEMS, rows, positions)
+    (negatives,) = sampler_for(batch, name, sequences).sample(views_of(batch, N_ITEMS))
+    expected = torch.tensor(rows)[:, None] != torch.tensor(rows)
+    assert torch.equal(negatives.legal[:, :8], expected)
 
 
 def test_sampled_softmax_uses_the_whole_pool_each_for_its_share():
