@@ -14,6 +14,10 @@ class InBatch(Sampler):
     item comes into a batch T q(i) times on average, q(i) being its share of the training targets;
     log of that is subtracted from its score, the positive's included.
 
+    The T q(i) is an approximation: to save padding, a batch holds windows of like length, so that
+    q(i) is the share among all of them where the batch has those of one length, and where these
+    are few, the same ones in every epoch.
+
     Source: Yi et al., Sampling-bias-corrected neural modeling, RecSys 2019.
     Cost: T^2 scores, with gradient.
     """
