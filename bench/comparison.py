@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +26,10 @@ Record = Mapping[str, Any]
 
 REFERENCES = {"popularity": "popularity ranking", "oracle": "best reachable"}
 """What accuracy is measured against, trained by nobody: stored name to its name in tables."""
+
+
+PREDICTIONS = "predictions"
+"""Beside the metrics of users: how many predictions they have."""
 
 
 SYSTEM = ("dataset", "backbone", "sampler")
@@ -182,6 +187,15 @@ class Comparison:
         return {block: metrics[metric].dropna() for block, metrics in self._gains.items()}
 
     @cached_property
+    def effective_users(self) -> dict[tuple[str, str], float]:
+        """How many users with equally many predictions would weigh the same as those of
+        `user_gains`, per dataset and backbone; NaN where there is none."""
+        return {
+            block: effective(metrics[PREDICTIONS].dropna().iloc[:, 0])
+            for block, metrics in self._gains.items()
+        }
+
+    @cached_property
     def below_best(self) -> dict[str, dict[tuple[str, str], set[str]]]:
         """By metric, per dataset and backbone: the samplers significantly worse than the best.
 
@@ -189,7 +203,7 @@ class Comparison:
         """
         return {
             metric: {
-                block: differ_from_best(frame) if len(frame) else set()
+                block: differ_from_best(frame, self.effective_users[block]) if len(frame) else set()
                 for block, frame in self.user_gains(metric).items()
             }
             for metric in METRICS
@@ -220,39 +234,48 @@ def half_widths(grouped: Any) -> Any:
 
 
 def gains_by_user(store: Store, keys: Iterable[str]) -> pd.DataFrame:
-    """``[users x metrics]`` what each test user contributes, mean over the cells (one a seed).
+    """What each test user contributes to the metrics of the cells (one a seed); `contributions`."""
+    arrays = map(store.arrays, keys)
+    return contributions(
+        pd.concat(pd.DataFrame(gains(each["rank"]), index=each["user"]) for each in arrays)
+    )
 
-    The mean over users is the metric, also where it is one over predictions of which users have
-    several: a user with many has a larger part in it.  That their number would be another in
-    another sample counts as noise of these values, though not of ratios of their means.
+
+def contributions(predictions: pd.DataFrame) -> pd.DataFrame:
+    """``[users x metrics]`` values whose mean over users is the metric.
+
+    Where users have several predictions, the metric is a ratio of two sums over users, and these
+    values are linearised (Cochran, Sampling Techniques, 1977, 6.4): the metric plus what the
+    user's predictions are above or below it, so that to have many is no gain by itself.
+
+    Args:
+        predictions: ``[predictions x metrics]``, indexed by user.
+
+    Returns:
+        Besides the metrics a column `PREDICTIONS`: how many the user has, as a multiple of the
+        mean.
     """
-    return _by_user(_predictions(store, keys))
+    metrics = predictions.mean()
+    by_user = (predictions - metrics).groupby(level=0)
+    counts = by_user.size()
+    values = by_user.sum() / counts.mean() + metrics
+    return values.assign(**{PREDICTIONS: counts / counts.mean()})
 
 
 def margins_over_users(store: Store, keys: Iterable[str]) -> pd.Series[float]:
-    """Half the widths of the metrics' 95 % t-intervals over test users, of cells one a seed.
+    """Half the widths of the metrics' 95 % t-intervals over test users, of cells one a seed."""
+    values = gains_by_user(store, keys)
+    freedom = effective(values.pop(PREDICTIONS)) - 1
+    return cast("pd.Series[float]", t.ppf(0.975, freedom) * values.sem())
 
-    Where users have several predictions, a metric is a ratio of two sums over users; its variance
-    is the linearised one (Cochran, Sampling Techniques, 1977, 6.4), its degrees of freedom those
-    of as many users with equally many predictions as would weigh the same (Kish, 1965).
+
+def effective(predictions: pd.Series[float]) -> float:
+    """How many users with equally many predictions would weigh the same (Kish, 1965).
+
+    Args:
+        predictions: of each user, in any unit.
     """
-    predictions = _predictions(store, keys)
-    counts = predictions.groupby(level=0).size()
-    freedom = counts.sum() ** 2 / (counts**2).sum() - 1
-    error = _by_user(predictions - predictions.mean()).std() / len(counts) ** 0.5
-    return cast("pd.Series[float]", t.ppf(0.975, freedom) * error)
-
-
-def _predictions(store: Store, keys: Iterable[str]) -> pd.DataFrame:
-    """``[predictions x metrics]``, indexed by user, of all the cells."""
-    arrays = map(store.arrays, keys)
-    return pd.concat(pd.DataFrame(gains(each["rank"]), index=each["user"]) for each in arrays)
-
-
-def _by_user(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Sums by user, in units such that their mean is the mean over predictions."""
-    by_user = predictions.groupby(level=0)
-    return by_user.sum() / (len(predictions) / by_user.ngroups)
+    return float(predictions.sum() ** 2 / (predictions**2).sum()) if len(predictions) else math.nan
 
 
 def comparisons(store: Store) -> list[Comparison]:

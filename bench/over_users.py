@@ -84,7 +84,9 @@ class Pair:
         return self.holm_t < LEVEL
 
 
-def compare(gains: pd.DataFrame, by_seed: pd.DataFrame, seed: int = 0) -> list[Pair]:
+def compare(
+    gains: pd.DataFrame, by_seed: pd.DataFrame, effective: float | None = None, seed: int = 0
+) -> list[Pair]:
     """Every sampler against the baseline, if it is there; the best against every other; the rest.
 
     The baseline's comparisons are chosen beforehand, so Holm's correction is for their number.
@@ -94,9 +96,11 @@ def compare(gains: pd.DataFrame, by_seed: pd.DataFrame, seed: int = 0) -> list[P
     Args:
         gains: ``[users x samplers]``, at least one user, as `Comparison.user_gains` gives.
         by_seed: ``[seeds x samplers]`` means; NaN where a sampler lacks the seed.
+        effective: users with equally many predictions that would weigh the same as these, less
+            one the degrees of freedom of the t tests; without it as many as there are.
         seed: of the bootstrap.
     """
-    tests, means = p_values(gains), gains.mean()
+    tests, means = p_values(gains, effective), gains.mean()
     draws = resampled_means(gains.to_numpy(dtype=np.float64), RESAMPLES, seed)
     resampled = dict(zip(gains.columns, draws.T, strict=True))
 
@@ -125,22 +129,27 @@ def best_of(gains: pd.DataFrame) -> str:
     return str(gains.mean().idxmax())
 
 
-def differ_from_best(gains: pd.DataFrame) -> set[str]:
+def differ_from_best(gains: pd.DataFrame, effective: float | None = None) -> set[str]:
     """The samplers that are significantly worse than the best, corrected as in `compare`.
 
     Args:
         gains: ``[users x samplers]``.
+        effective: see `compare`.
     """
-    best, corrected = best_of(gains), p_values(gains, wilcoxon=False).apply(holm)
+    tests = p_values(gains, effective, wilcoxon=False)
+    best, corrected = best_of(gains), tests.apply(holm)
     others = gains.columns.drop(best)
     return {str(name) for name in others if _at(corrected, best, name)["t"] < LEVEL}
 
 
-def p_values(gains: pd.DataFrame, wilcoxon: bool = True) -> pd.DataFrame:
+def p_values(
+    gains: pd.DataFrame, effective: float | None = None, wilcoxon: bool = True
+) -> pd.DataFrame:
     """Two-sided p of the paired tests of all pairs of samplers.
 
     Args:
         gains: ``[users x samplers]``.
+        effective: see `compare`.
         wilcoxon: run Wilcoxon's test too, which takes most of the time.
 
     Returns:
@@ -148,7 +157,8 @@ def p_values(gains: pd.DataFrame, wilcoxon: bool = True) -> pd.DataFrame:
     """
     pairs = list(itertools.combinations(gains.columns, 2))
     differences = [differences_of(gains, first, second) for first, second in pairs]
-    columns = {"t": p_of_t(np.array(differences).reshape(len(pairs), len(gains)))}
+    stacked = np.array(differences).reshape(len(pairs), len(gains))
+    columns = {"t": p_of_t(stacked, effective or len(gains))}
     if wilcoxon:
         columns["wilcoxon"] = np.array([p_of_wilcoxon(one) for one in differences])
     return pd.DataFrame(columns, index=pd.MultiIndex.from_tuples(pairs, names=["first", "second"]))
@@ -160,17 +170,21 @@ def differences_of(values: pd.DataFrame, first: str, second: str) -> Floats:
     return np.round(difference, DECIMALS)
 
 
-def p_of_t(differences: Floats) -> Floats:
+def p_of_t(differences: Floats, effective: float) -> Floats:
     """``[pairs]`` p of the paired t test, from the differences ``[pairs x users]``.
 
     1 where nothing differs, and for a single user, who shows no variance; 0 where everybody
     differs by the same, as scipy has it, less its warning.
+
+    Args:
+        effective: see `compare`.
     """
     p = np.where(differences.any(axis=1), 0.0, 1.0)
-    if differences.shape[1] < 2:
+    if effective <= 1:
         return np.ones(len(differences))
     varies = np.ptp(differences, axis=1) > 0
-    p[varies] = stats.ttest_1samp(differences[varies], 0.0, axis=1).pvalue
+    statistic = stats.ttest_1samp(differences[varies], 0.0, axis=1).statistic
+    p[varies] = 2 * stats.t.sf(np.abs(statistic), effective - 1)
     return p
 
 

@@ -22,7 +22,7 @@ KINDS = {"popularity": "popularity of the item", "length": "length of the input"
 def figures(comparison: Comparison, looks: Looks) -> Iterator[tuple[str, Figure]]:
     """A figure a backbone, a row a dataset; points are samplers (means over seeds).
 
-    Below a bucket's name is the number of test users in it.
+    Below a bucket's name is the number of test predictions in it.
     """
     found = _buckets(comparison)
     if found.empty:
@@ -46,7 +46,7 @@ def figures(comparison: Comparison, looks: Looks) -> Iterator[tuple[str, Figure]
             row[0].set_ylim(0, 1.08 * highest or 1)
             row[0].yaxis.set_major_locator(MaxNLocator(nbins=4))
         for axis, kind in zip(axes[-1], kinds, strict=True):
-            axis.set_xlabel(f"{KINDS[kind]}\n(test users)")
+            axis.set_xlabel(f"{KINDS[kind]}\n(test predictions)")
         plot_style.add_legend(figure, plot_style.sampler_handles(looks, drawn, lines=False))
         heading = f"By popularity and length, {backbone}."
         plot_style.set_title(figure, heading, comparison.title)

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from bench import tuning
-from bench.comparison import gains_by_user
+from bench.comparison import PREDICTIONS, effective, gains_by_user
 from bench.errors import UserError
 from bench.evaluation import CUTOFFS
 from bench.over_users import differences_of, holm, p_of_t
@@ -76,10 +76,12 @@ def compare(a: Store, b: Store, metric: str = HEADLINE) -> tuple[list[Change], l
         )
     found, values = [], []
     for name, records_a, records_b in pairs:
-        before = gains_by_user(a, [record["key"] for record in records_a])[metric]
-        after = gains_by_user(b, [record["key"] for record in records_b])[metric]
-        both = pd.concat({"A": before, "B": after}, axis=1, join="inner")
-        values.append(float(p_of_t(differences_of(both, "B", "A")[None])[0]))
+        before = gains_by_user(a, [record["key"] for record in records_a])
+        after = gains_by_user(b, [record["key"] for record in records_b])
+        columns = {"A": before[metric], "B": after[metric], PREDICTIONS: before[PREDICTIONS]}
+        both = pd.concat(columns, axis=1, join="inner")
+        users = effective(both.pop(PREDICTIONS))
+        values.append(float(p_of_t(differences_of(both, "B", "A")[None], users)[0]))
         seeds = min(len(records_a), len(records_b))
         found.append((_label(name), *both.mean(axis=0).tolist(), len(both), seeds))
     changes = [

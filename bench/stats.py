@@ -72,7 +72,8 @@ def find(comparison: Comparison, post_hoc: PostHoc = "wilcoxon") -> Findings:
         here = cells[(cells["dataset"] == dataset) & (cells["backbone"] == backbone)]
         by_seed = here.pivot_table(index="seed", columns="sampler", values=HEADLINE)
         enough = len(frame) > 0 and len(frame.columns) > 1
-        pairs[dataset, backbone] = compare(frame, by_seed) if enough else []
+        effective = comparison.effective_users[dataset, backbone]
+        pairs[dataset, backbone] = compare(frame, by_seed, effective) if enough else []
     means = cells.pivot_table(index=["dataset", "backbone"], columns="sampler", values=HEADLINE)
     means = means[sampler_order(cells)]
     everywhere = means.dropna(axis=1)
@@ -100,7 +101,7 @@ def statement(pair: Pair, dataset: str, backbone: str) -> str:
     if pair.users < FEW_USERS:
         warnings.append("the test users are few")
     if min(pair.seeds_first, pair.seeds_second) == 1:
-        warnings.append("with one seed, the seed's own noise is not in the interval")
+        warnings.append("with one seed, how far another would move it is unknown")
     return words + (f" Warning: {'; '.join(warnings)}." if warnings else "")
 
 
@@ -153,8 +154,10 @@ def _markdown(comparison: Comparison, findings: Findings, post_hoc: PostHoc) -> 
         f"the paired t test's p, after Holm's correction, is below {LEVEL}. Comparisons with "
         f"{BASELINE} are corrected for their number; those with the best sampler, which these "
         "same numbers chose, for all pairs of samplers; so are the other pairs, which are in "
-        f"`{_file_name(comparison)}.csv` alone. All of it is about other users, with "
-        "the models as trained: how far another seed would move a difference is the column "
+        f"`{_file_name(comparison)}.csv` alone. Where users have several predictions, "
+        "differences are linearised, and the t test has the degrees of freedom of as many users "
+        "with equally many as would weigh the same. All of it is about other users, with the "
+        "models as trained: how far another seed would move a difference is the column "
         f"*seeds' std*. Differences are in % of the second's mean, or plain {METRIC} where that "
         "is zero for some draw of the users.",
         "",
@@ -280,7 +283,7 @@ def _over_blocks(
         f"chi-square is {found.friedman_chi2:.2f}, {_p(found.friedman_p)}: the samplers {alike}."
     )
     yield from ("", *_caveats(found.blocks, k, means, post_hoc))
-    yield from (f"![mean ranks; bars join samplers that do not differ]({picture})", "")
+    yield from (f"![mean ranks; bars join samplers not shown to differ]({picture})", "")
     how = {"wilcoxon": "Wilcoxon's test, Holm over all pairs", "nemenyi": "Nemenyi's test"}
     best = str(found.ranks.index[0])
     rows = (

@@ -19,7 +19,13 @@ from test_store import result_of
 
 import samplers
 from bench import over_blocks, over_users, plot_ranks, plot_style, stats
-from bench.comparison import comparisons, gains_by_user, margins_over_users
+from bench.comparison import (
+    comparisons,
+    contributions,
+    effective,
+    gains_by_user,
+    margins_over_users,
+)
 from bench.evaluation import accuracy
 from bench.evaluation import gains as gains_of_ranks
 from bench.over_users import Pair
@@ -297,7 +303,7 @@ def test_no_difference_in_words(pair):
 def test_doubts_in_words(pair):
     one = stats.statement(replace(pair, seeds_first=1, seeds_second=1, seeds_common=1), "d", "b")
     assert one.endswith(
-        "4,472 users, 1 seed. Warning: with one seed, the seed's own noise is not in the interval."
+        "4,472 users, 1 seed. Warning: with one seed, how far another would move it is unknown."
     )
     few = stats.statement(replace(pair, users=299), "d", "b")
     assert few.endswith("299 users, 3 seeds. Warning: the test users are few.")
@@ -348,7 +354,10 @@ def test_users_with_several_predictions_have_a_larger_part_in_the_metric(tmp_pat
         store.save(replace(result_of(cell), arrays=arrays))
         keys.append(cell.key)
     (first,) = gains_by_user(store, keys[:1])[["ndcg@10"]].to_dict().values()
-    assert first == pytest.approx({7: 2 / 3 * 1.0, 4: 2 / 3 * 0.5})  # of 3 predictions, by 2 users
+    metric = (1.0 + 0.0 + 0.5) / 3  # 2 users make 3 predictions: 1.5 each, more for one of them
+    linear = {7: metric + (1.0 - 2 * metric) / 1.5, 4: metric + (0.5 - metric) / 1.5}
+    assert first == pytest.approx(linear)
+    assert gains_by_user(store, keys)["predictions"].to_dict() == {7: 2 / 1.5, 4: 1 / 1.5}
     metrics = [accuracy(store.arrays(key)["rank"])["ndcg@10"] for key in keys]
     assert gains_by_user(store, keys)["ndcg@10"].mean() == pytest.approx(np.mean(metrics))
 
@@ -381,6 +390,37 @@ def test_intervals_over_users_are_those_of_a_ratio_and_cover(tmp_path):
         for seed, (rank, user) in enumerate(samples, 1)
     ]
     assert 0.90 < np.mean(covered) < 0.99
+
+
+def test_the_t_test_is_that_of_a_ratio_where_users_have_several_predictions():
+    """Its level by simulation; its p by a bootstrap of the ratios."""
+    generator = np.random.default_rng(0)
+
+    def draw(effect, n_users=100):
+        counts = generator.geometric(0.1, n_users)
+        user = np.repeat(np.arange(n_users), counts)
+        base = generator.beta(2, 4, n_users) * (0.5 + counts / (10 + counts))
+        own = generator.normal(0, 0.1, (2, n_users))  # users differ in which sampler suits them
+        chance = [base + own[0] + effect, base + own[1]]
+        hits = [generator.random(len(user)) < each[user] for each in chance]
+        return pd.DataFrame({"a": hits[0], "b": hits[1]}, index=user).astype(float)
+
+    def p_of(predictions):
+        values = contributions(predictions)
+        users = effective(values.pop("predictions"))
+        return over_users.p_values(values, users)["t"].iloc[0]
+
+    assert 0.02 < np.mean([p_of(draw(0.0)) < 0.05 for _ in range(400)]) < 0.08
+
+    predictions = draw(0.02, n_users=1000)
+    sums = predictions.groupby(level=0).agg(["sum", "size"])
+    ratios = []
+    for _ in range(2000):
+        resample = sums.sample(len(sums), replace=True, random_state=generator).sum()
+        ratios.append(resample["a", "sum"] / resample["a", "size"])
+        ratios[-1] -= resample["b", "sum"] / resample["b", "size"]
+    z = abs(predictions["a"].mean() - predictions["b"].mean()) / np.std(ratios)
+    assert p_of(predictions) == pytest.approx(2 * reference.norm.sf(z), rel=0.3)
 
 
 def test_the_report_has_statements_figures_and_ranks(tmp_path):
@@ -439,7 +479,7 @@ def test_real_data_are_not_called_synthetic_and_one_seed_is_said(tmp_path):
     statements = [line for line in text.splitlines() if line.startswith("- ")]
     assert len(statements) == 2 + 1  # two against the baseline; the best against dns
     for line in statements:
-        assert line.endswith("with one seed, the seed's own noise is not in the interval.")
+        assert line.endswith("with one seed, how far another would move it is unknown.")
         assert "few" not in line
     assert "1 block and 3 samplers common to all blocks" in text
 
