@@ -1,6 +1,6 @@
 """What a sampler actually draws, and what a step's time goes to: a row an epoch.
 
-Draws are looked at for some targets of some batches, evenly spaced, so that knowing costs little.
+Draws are looked at for some targets, at random, of some batches, so that knowing costs little.
 All of it is about the model under test, as it was when the negatives were drawn, and nothing here
 changes what is trained.
 """
@@ -33,19 +33,22 @@ Truth = Callable[[int, npt.NDArray[np.int32]], npt.NDArray[np.float64]]
 class Diagnostics:
     """Collects an epoch's figures.
 
-    A target's negatives count by their weights; figures are means over targets.  Columns, as far
-    as they apply to the sampler:
+    A target's negatives count by their weights, for entropy and coverage in turn; figures are
+    means over the targets looked at.  Columns, as far as they apply to the sampler:
 
     * ``false_negatives``: share of the draws that the user takes later in the training sequence.
     * ``true_false_negatives`` (synthetic data): mean true probability that the draw is what the
       user takes next.
     * ``entropy``: of one draw a target, as a share of the most that so many draws can have.
-    * ``coverage``: share of the catalogue that one draw a target reaches.
+    * ``coverage``: share of the catalogue that one draw a target reaches, of so few targets (at
+      most their number by the catalogue's): to compare samplers with one another.
     * ``hardness``: share of a uniform pool that scores below the draw (of a synthetic negative,
-      the item it was made of), ties counting half.
-    * ``agreement``: share of targets for which self and peer find the same candidate hardest.
+      the item it was made of), ties counting half.  A sampler that picks by rank in that very pool
+      has a constant one: dns, the best of N, 1 - 1 / (2 N).
+    * ``agreement``: share of targets for which self and peer, each with its own dropout, score the
+      same candidate highest.
     * ``negative_gradient``: length of the part of the loss's gradient with respect to a state that
-      comes from the negatives.
+      comes from the negatives; a loss's constants are part of it.
     * ``backbone_s``, ``sampling_s`` (with the scoring of candidates), ``scoring_s`` (of positives
       and negatives, and the loss), ``backward_s``, ``optimiser_s``, ``diagnostics_s``: seconds.
     """
@@ -62,11 +65,13 @@ class Diagnostics:
             truth: the true distribution of the next item, where it is known.
         """
         self._train, self._n_items, self._device, self._truth = train, n_items, device, truth
+        self._chance = torch.Generator()
         self._N = N
         self.start_epoch(1)
 
     def start_epoch(self, n_batches: int) -> None:
         """Forget what was collected; ``n_batches`` are to come, about."""
+        self._chance.manual_seed(0)  # not the training's stream; an epoch resumed is the same
         self._every = max(1, n_batches // LOOKS)
         self._batch = self._looked = 0
         self._sums: dict[str, Tensor | float] = {}
@@ -107,7 +112,8 @@ class Diagnostics:
         if not self.looking or negatives.empty:
             return
         view, T = views[0], len(views[0].states)
-        rows = torch.arange(0, T, -(-T // TARGETS), device=self._device)
+        # Evenly spaced ones would be the first of each of many windows of one length.
+        rows = torch.randperm(T, generator=self._chance)[:TARGETS].sort().values.to(self._device)
         if negatives.scored:
             self._record_gradient(view, negatives, rows)
         weights = _weights(negatives, rows)

@@ -80,6 +80,18 @@ def test_entropy_and_coverage_count_one_draw_a_target():
     assert row["coverage"] == pytest.approx(4 / N_ITEMS)
 
 
+def test_targets_at_all_places_of_their_windows_are_looked_at():
+    """Windows of four targets in a batch of 1,024; only what the first of each draws is later."""
+    rows, positions = list(range(4)) * 256, [1, 2, 3, 4] * 256
+    batch = targets_of(SEQUENCES, N_ITEMS, rows, positions)
+    (view,) = views_of(batch, N_ITEMS)
+    draws = [later(r, p)[0] if p == 1 else unmet(r) for r, p in zip(rows, positions, strict=True)]
+    watch = Diagnostics(DATASET_SEQUENCES, N_ITEMS, 10, CPU, None)
+    watch.record([view], Negatives(ids=torch.tensor(draws)[:, None]))
+    watch.next_batch()
+    assert 0.15 < watch.row()["false_negatives"] < 0.35
+
+
 def test_negatives_count_by_their_weights():
     ids = torch.tensor([[later(r, p)[0], unmet(r)] for r, p in zip(ROWS, POSITIONS, strict=True)])
     row, _, _ = collect(lambda view: Negatives(ids=ids, weights=torch.tensor([1.0, 3.0])))
