@@ -24,7 +24,7 @@ from bench.store import Store
 from bench.tables import HEADLINE, as_text, content_of, markdown_table
 
 METRIC_NAMES = [*(f"{m}@{K}" for m in ("recall", "ndcg") for K in CUTOFFS), "mrr"]
-HEADER = ["system", "A", "B", "change %", "Holm p", "users", "seeds", ""]
+HEADER = ["system", "A", "B", "change %", "Holm p", "users", "common seeds", ""]
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,13 @@ class Change:
 
     Attributes:
         system: dataset/backbone/sampler/objective, and its settings where they differ.
-        before: the metric in A, over the common users, mean over seeds.
+        before: the metric in A, over the common users, mean over the common seeds, or over A's own
+            where there are none.
         after: the same in B.
-        p: of a paired t-test over users, Holm-corrected over the systems.
+        p: of a paired t-test over users, Holm-corrected over the systems.  Where no seed is
+            common, what another seed would change may look like a change of the system.
         users: common test users.
-        seeds: of A and of B, fewer of the two.
+        seeds: how many are common.
     """
 
     system: str
@@ -76,14 +78,14 @@ def compare(a: Store, b: Store, metric: str = HEADLINE) -> tuple[list[Change], l
         )
     found, values = [], []
     for name, records_a, records_b in pairs:
-        before = gains_by_user(a, [record["key"] for record in records_a])
-        after = gains_by_user(b, [record["key"] for record in records_b])
+        seeds = {r["config"]["seed"] for r in records_a} & {r["config"]["seed"] for r in records_b}
+        before = gains_by_user(a, _keys(records_a, seeds))
+        after = gains_by_user(b, _keys(records_b, seeds))
         columns = {"A": before[metric], "B": after[metric], PREDICTIONS: before[PREDICTIONS]}
         both = pd.concat(columns, axis=1, join="inner")
         users = effective(both.pop(PREDICTIONS))
         values.append(float(p_of_t(differences_of(both, "B", "A")[None], users)[0]))
-        seeds = min(len(records_a), len(records_b))
-        found.append((_label(name), *both.mean(axis=0).tolist(), len(both), seeds))
+        found.append((_label(name), *both.mean(axis=0).tolist(), len(both), len(seeds)))
     changes = [
         Change(label, before, after, float(p), users, seeds)
         for (label, before, after, users, seeds), p in zip(
@@ -93,6 +95,11 @@ def compare(a: Store, b: Store, metric: str = HEADLINE) -> tuple[list[Change], l
     alone = [f"only in A: {_label(name)}" for name in systems_a if name not in systems_b]
     alone += [f"only in B: {_label(name)}" for name in systems_b if name not in systems_a]
     return changes, alone
+
+
+def _keys(records: Sequence[Mapping[str, Any]], seeds: set[int]) -> list[str]:
+    """Those of these seeds; all where there is none."""
+    return [r["key"] for r in records if not seeds or r["config"]["seed"] in seeds]
 
 
 System = tuple[str, ...]

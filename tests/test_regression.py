@@ -61,10 +61,14 @@ def test_users_and_seeds_are_paired(tmp_path):
     a, b = Store(tmp_path / "A"), Store(tmp_path / "B")
     save(a, cell_of("dns"), [1, 20, 1], users=[5, 6, 7])
     save(a, cell_of("dns", seed=1), [20, 20, 1], users=[5, 6, 7])
-    save(b, cell_of("dns"), [1, 1], users=[7, 5])
+    save(b, cell_of("dns"), [1, 20], users=[7, 5])
     (change,), alone = compare(a, b)
     assert (change.users, change.seeds, alone) == (2, 1, [])
-    assert change.before == pytest.approx((0.5 + 1) / 2) and change.after == 1
+    assert (change.before, change.after) == (1.0, 0.5)
+    c = Store(tmp_path / "C")
+    save(c, cell_of("dns", seed=2), [1, 1, 1], users=[5, 6, 7])
+    (change,), _ = compare(a, c)  # no seed in common: the means over those there are
+    assert (change.seeds, change.before, change.after) == (0, pytest.approx(1.5 / 3), 1.0)
 
 
 def test_several_settings_are_compared_each_with_its_own(tmp_path):
