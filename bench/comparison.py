@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -189,7 +188,7 @@ class Comparison:
     @cached_property
     def effective_users(self) -> dict[tuple[str, str], float]:
         """How many users with equally many predictions would weigh the same as those of
-        `user_gains`, per dataset and backbone; NaN where there is none."""
+        `user_gains`, per dataset and backbone."""
         return {
             block: effective(metrics[PREDICTIONS].dropna().iloc[:, 0])
             for block, metrics in self._gains.items()
@@ -275,7 +274,7 @@ def effective(predictions: pd.Series[float]) -> float:
     Args:
         predictions: of each user, in any unit.
     """
-    return float(predictions.sum() ** 2 / (predictions**2).sum()) if len(predictions) else math.nan
+    return float(predictions.sum() ** 2 / (predictions**2).sum()) if len(predictions) else 0.0
 
 
 def comparisons(store: Store) -> list[Comparison]:

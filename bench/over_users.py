@@ -158,7 +158,7 @@ def p_values(
     pairs = list(itertools.combinations(gains.columns, 2))
     differences = [differences_of(gains, first, second) for first, second in pairs]
     stacked = np.array(differences).reshape(len(pairs), len(gains))
-    columns = {"t": p_of_t(stacked, effective or len(gains))}
+    columns = {"t": p_of_t(stacked, len(gains) if effective is None else effective)}
     if wilcoxon:
         columns["wilcoxon"] = np.array([p_of_wilcoxon(one) for one in differences])
     return pd.DataFrame(columns, index=pd.MultiIndex.from_tuples(pairs, names=["first", "second"]))

@@ -71,6 +71,14 @@ def test_users_and_seeds_are_paired(tmp_path):
     assert (change.seeds, change.before, change.after) == (0, pytest.approx(1.5 / 3), 1.0)
 
 
+def test_without_a_common_user_nothing_is_significant(tmp_path):
+    a, b = Store(tmp_path / "A"), Store(tmp_path / "B")
+    save(a, cell_of("dns"), [1, 1], users=[5, 6])
+    save(b, cell_of("dns"), [20, 20], users=[7, 8])
+    (change,), _ = compare(a, b)
+    assert (change.users, change.p) == (0, 1.0)
+
+
 def test_several_settings_are_compared_each_with_its_own(tmp_path):
     a, b = Store(tmp_path / "A"), Store(tmp_path / "B")
     for store in (a, b):
