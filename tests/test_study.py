@@ -49,7 +49,7 @@ MDCNS = {
 """The page's names of the variants of MDCNS to those in reports."""
 BASELINES = ["uniform", "dns", "dns+", "mixgcf", "mixgcf+", "adasir", "gnno", "srns"]
 """Of the paper's Table 3."""
-HEADLINE = {
+README_ROWS = {
     "sampled-softmax, one model": "sampled-softmax",
     "gbce, one model": "gbce",
     "mixed, one model": "mixed",
@@ -226,7 +226,7 @@ def test_the_tables_of_the_page_say_what_is_stored():
 def test_the_table_of_the_readme_says_what_is_stored():
     readme = README.read_text()
     assert rewritten(readme) == readme
-    assert all(f"| {name} |" in readme for name in HEADLINE)
+    assert all(f"| {name} |" in readme for name in README_ROWS)
 
 
 def rewritten(page):
@@ -277,16 +277,17 @@ def of_page(dataset, study):
 
 def headline(columns):
     """Rows of the README: a dataset's column is NDCG@10, those after it what `row_of` names so."""
+    of = list(itertools.accumulate(columns, lambda old, new: new if new in STUDIES_OF else old))
+    pages = {dataset: of_page(dataset, STUDIES_OF[dataset][0]) for dataset in of}
     rows = []
-    for shown, name in HEADLINE.items():
-        row = [shown]
-        for column in columns:
-            if column in STUDIES_OF:
-                systems = of_page(column, STUDIES_OF[column][0])
-                records = systems.get(name) or systems.get(name + TWO)
-                row_here = row_of(records) if records else {}
-            row.append(row_here.get("ours" if column in STUDIES_OF else column, ""))
-        rows.append(row)
+    for shown, name in README_ROWS.items():
+        found = {each: page.get(name) or page.get(name + TWO) for each, page in pages.items()}
+        rows_of = {each: row_of(records) for each, records in found.items() if records}
+        cells = [
+            rows_of.get(dataset, {}).get("ours" if column == dataset else column, "")
+            for dataset, column in zip(of, columns, strict=True)
+        ]
+        rows.append([shown, *cells])
     return sorted(rows, key=lambda row: row[1], reverse=True)
 
 
