@@ -121,6 +121,11 @@ class Cell:
         text = json.dumps(config, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
 
+    @property
+    def system(self) -> str:
+        """The same for all seeds: the key that the cell has with seed 0."""
+        return replace(self, seed=0).key
+
     def config(self) -> dict[str, Any]:
         """The cell as plain JSON values."""
         return asdict(self)

@@ -12,6 +12,7 @@ from scipy.stats import t
 
 import samplers
 from bench import tuning
+from bench.cell import Cell
 from bench.errors import UserError
 from bench.evaluation import gains
 from bench.over_users import differ_from_best
@@ -59,6 +60,19 @@ CHOICES_NOTE = (
 )
 
 
+COSTS_OF_CELLS = (
+    "Means over seeds. CPU seconds are the whole cell's, validation and test included; those to "
+    "the best epoch are in proportion to its epochs. NG@10 per minute is of them where all cells "
+    "ran on CPUs, else of the seconds of training by the clock. Memory is the whole process's."
+)
+COSTS_IN_TURNS = (
+    "Means over seeds. CPU seconds in all are the whole cell's, validation and test included. "
+    "Those to the best epoch, and NG@10 per minute, are of training alone: the seconds of an epoch "
+    "were measured apart, all systems in turns in one run on one machine (costs.json), so that "
+    "they can be compared. Memory is the whole process's."
+)
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Cells that may be compared: one protocol, one objective, all real or all synthetic.
@@ -76,6 +90,8 @@ class Comparison:
         notes: dataset to its footnotes.
         references: name in tables to dataset to its metrics.
         own_loss: the samplers trained with a loss of their own, to that loss.
+        in_turns: whether ``cpu_s_to_best`` of the cells is training alone, with the seconds of an
+            epoch that were measured in one run of all systems (`Store.epoch_seconds`).
     """
 
     store: Store
@@ -85,6 +101,7 @@ class Comparison:
     notes: dict[str, list[str]]
     references: dict[str, dict[str, dict[str, float]]]
     own_loss: dict[str, str]
+    in_turns: bool
 
     def backbones(self) -> Iterator[tuple[str, pd.DataFrame]]:
         """Each backbone with its table, the layout of the paper's Table 3.
@@ -165,6 +182,11 @@ class Comparison:
         means = cells.groupby([*SYSTEM], sort=False)[[*COSTS, HEADLINE]].mean()
         seconds = means[self.seconds]
         return means.assign(per_minute=60 * means[HEADLINE] / seconds.where(seconds > 0))
+
+    @property
+    def costs_note(self) -> str:
+        """What the seconds in `costs` are."""
+        return COSTS_IN_TURNS if self.in_turns else COSTS_OF_CELLS
 
     @property
     def seconds(self) -> str:
@@ -283,7 +305,7 @@ def comparisons(store: Store) -> list[Comparison]:
     Raises:
         UserError: the study has no finished cell.
     """
-    records = tuning.as_compared(store)
+    records, epoch_seconds = tuning.as_compared(store), store.epoch_seconds()
     result: list[Comparison] = []
     names: set[str] = set()
     for synthetic, loss, members in _groups(records):
@@ -297,15 +319,27 @@ def comparisons(store: Store) -> list[Comparison]:
             f"split {protocol['split']}, d={protocol['dim']}, window {protocol['window']}, "
             f"at most {protocol['epochs']} epochs"
         )
+        measured = {record["key"]: _seconds_to_best(record, epoch_seconds) for record in members}
         cells = cells_of(members)
+        on_cpus = cells["cpu_s_to_best"].notna().all()
+        in_turns = bool(on_cpus) and None not in measured.values()  # one kind in a table
+        if in_turns:
+            cells = cells.assign(cpu_s_to_best=cells["key"].map(measured))
         notes = {r["config"]["dataset"]: r["data"]["notes"] for r in members}
         own = {
             r["config"]["sampler"]["name"]: r["config"]["objective"]["name"]
             for r in members
             if has_own_loss(r["config"]["sampler"]["name"])
         }
-        result.append(Comparison(store, name, title, cells, notes, _references(members), own))
+        found = _references(members)
+        result.append(Comparison(store, name, title, cells, notes, found, own, in_turns))
     return result
+
+
+def _seconds_to_best(record: Record, epoch_seconds: Mapping[str, float]) -> float | None:
+    """Of training up to the best epoch, as measured apart; None where they were not."""
+    seconds = epoch_seconds.get(Cell.from_config(record["config"]).system)
+    return None if seconds is None else seconds * record["best_epoch"]
 
 
 def _groups(records: Sequence[Record]) -> Iterator[tuple[bool, str, list[Record]]]:

@@ -96,6 +96,7 @@ class Section:
     peers: Table
     choices: Table
     costs: list[Table]
+    costs_note: str
     data: Table
     notes: list[tuple[str, list[str]]]
     protocol: Table
@@ -217,6 +218,7 @@ def _section(comparison: Comparison) -> Section:
         peers=_peers(comparison),
         choices=_choices(comparison),
         costs=[_costs(comparison, name) for name, _ in comparison.backbones()],
+        costs_note=comparison.costs_note,
         data=_data(comparison, records),
         notes=sorted(comparison.notes.items()),
         protocol=Table(

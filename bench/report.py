@@ -161,7 +161,7 @@ def _markdown(comparison: Comparison, picture: str) -> str:
         rows = _rows(comparison, backbone, table, MARKDOWN)
         lines += [*markdown_table(["dataset", "metric", *table.columns], rows, n_text=2), ""]
     lines += _peers(comparison) + _choices(comparison) + _masks(comparison)
-    lines += ["## Cost", "", COST_NOTE, ""]
+    lines += ["## Cost", "", comparison.costs_note, ""]
     lines += [*markdown_table(COST_HEADER, _costs(comparison), n_text=3), ""]
     lines += ["## Notes on the data", ""]
     tested = comparison.cells.groupby("dataset")["test_users"].max()
@@ -174,13 +174,6 @@ def _markdown(comparison: Comparison, picture: str) -> str:
 COST_HEADER = [*SYSTEM, "models", "targets/s", "epochs", "best epoch", "s to best epoch",
                "CPU s to best epoch", "s in all", "CPU s in all", "peak MB", "NG@10",
                "NG@10 per minute"]  # fmt: skip
-
-
-COST_NOTE = (
-    "CPU seconds are the whole cell's, validation and test included; those to the best epoch are "
-    "in proportion to its epochs. NG@10 per minute is of them where all cells ran on CPUs, else of "
-    "the seconds of training by the clock."
-)
 
 
 def _costs(comparison: Comparison) -> Iterator[list[str]]:

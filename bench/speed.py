@@ -11,7 +11,9 @@ a figure is the median over rounds.  Three yardsticks stand beside the systems:
 
 With ``--growth DIR`` it shows instead how the cost of a step grows (see `bench.growth`), with
 ``--cells COUNT`` how the cost of a cell grows with the study (see `bench.scale`), with
-``--parallel`` whether cells are best trained one by one or side by side.
+``--parallel`` whether cells are best trained one by one or side by side.  With ``--study DIR ...``
+the systems are those of stored studies, whose reports then go by what is measured: the seconds
+that a cell took say something of its machine, too, and of that hour.
 """
 
 from __future__ import annotations
@@ -26,7 +28,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -36,12 +37,14 @@ import samplers
 from bench import datasets, environment, growth, scale
 from bench.batches import prefix_windows
 from bench.cell import PRESETS, Cell, Component
-from bench.datasets.splits import Examples
+from bench.datasets.splits import Examples, make_split
 from bench.errors import UserError
 from bench.evaluation import rank_users
 from bench.isolated import in_own_processes, peak_memory_mb
 from bench.planning import Plan, make_plan, parse_settings, preset_request
 from bench.pools import Targets
+from bench.store import Store
+from bench.tables import settings_of, told_apart
 from bench.training import Trainer, TrainingData
 from samplers import Catalogue, Negatives, Sampler, View
 
@@ -55,7 +58,9 @@ class Cost:
     """What a system costs.
 
     Attributes:
-        system: dataset/backbone/sampler/objective, or a yardstick's name in the sampler's place.
+        system: dataset/backbone/sampler/objective and what tells it from its namesakes, or a
+            yardstick's name in the sampler's place.
+        key: see `Cell.system`; None for a yardstick.
         epoch_s: seconds an epoch of training takes.
         targets_per_s: (prefix -> next item) pairs trained per second.
         shares: of an epoch's time, by phase; empty for the plain loop.
@@ -65,6 +70,7 @@ class Cost:
     """
 
     system: str
+    key: str | None
     epoch_s: float
     targets_per_s: float
     shares: dict[str, float]
@@ -101,8 +107,8 @@ class DrawnAhead(Sampler):
 class Loop:
     """A system in training, a stretch of batches at a time."""
 
-    def __init__(self, name: str, trainer: Trainer) -> None:
-        self.name, self._trainer = name, trainer
+    def __init__(self, name: str, trainer: Trainer, system: str | None = None) -> None:
+        self.name, self.system, self._trainer = name, system, trainer
         self.rates: list[float] = []
         self._phases: list[dict[str, float]] = []
 
@@ -130,6 +136,7 @@ class PlainLoop:
     """One padded prefix a row, ids gathered and multiplied, as in most published code."""
 
     shares: dict[str, float] = {}
+    system = None
 
     def __init__(self, name: str, trainer: Trainer, window: int) -> None:
         self.name, self._trainer, self._window = name, trainer, window
@@ -182,6 +189,7 @@ def measure(
         memory: whether to measure peak memory too, in a process for each system.
     """
     costs: list[Cost] = []
+    names = _names(plan.cells)
     groups: dict[tuple[str, str], list[Cell]] = {}
     for cell in plan.cells:
         groups.setdefault((cell.dataset, cell.backbone.name), []).append(cell)
@@ -190,27 +198,29 @@ def measure(
         reference = Trainer(cells[0], data, device)
         floor_loop = Loop(f"{dataset}/{backbone}/floor", _with_floor(cells[0], data, device))
         plain = PlainLoop(f"{dataset}/{backbone}/plain", reference, cells[0].protocol.window)
-        loops: list[Loop | PlainLoop] = [floor_loop, plain]
-        loops += [Loop(_system(cell), Trainer(cell, data, device)) for cell in cells]
+        loops: list[Loop | PlainLoop] = [floor_loop, plain]  # rates[0] and rates[1], below
+        for cell in cells:
+            loops.append(Loop(names[cell.system], Trainer(cell, data, device), cell.system))
         for round_ in range(rounds + 1):
             for loop in loops:
                 loop.run(round_, max(1, batches // 5) if loop is plain else batches)
                 print(f"\rround {round_}/{rounds} {loop.name:<60}", end="", file=sys.stderr)
         print(file=sys.stderr)
         n_targets = reference.batches.n_targets
-        rates = {loop.name: statistics.median(loop.rates[1:]) for loop in loops}
-        peaks = {_system(cell): _peak_mb(cell, data, device) for cell in cells} if memory else {}
+        rates = [statistics.median(loop.rates[1:]) for loop in loops]
+        peaks = {cell.system: _peak_mb(cell, data, device) for cell in cells} if memory else {}
         costs += [
             Cost(
                 system=loop.name,
-                epoch_s=rates[loop.name] * n_targets,
-                targets_per_s=1 / rates[loop.name],
+                key=loop.system,
+                epoch_s=rate * n_targets,
+                targets_per_s=1 / rate,
                 shares=loop.shares,
-                to_floor=rates[loop.name] / rates[floor_loop.name],
-                to_plain=rates[plain.name] / rates[loop.name],
-                peak_mb=peaks.get(loop.name),
+                to_floor=rate / rates[0],
+                to_plain=rates[1] / rate,
+                peak_mb=None if loop.system is None else peaks.get(loop.system),
             )
-            for loop in loops
+            for loop, rate in zip(loops, rates, strict=True)
         ]
     return costs
 
@@ -274,17 +284,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for line in scale.lines(scale.measure(options.cells)):
                 print(line, flush=True)
             return 0
-        plan = make_plan(
-            preset_request(
-                PRESETS[options.preset],
-                datasets=options.datasets,
-                backbones=options.backbones,
-                samplers=options.samplers,
-                seeds=1,
-                settings=parse_settings(options.set),
-                data_dir=datasets.data_directory(options.data_dir),
-            )
-        )
+        plan = _plan(options)
         if options.growth is not None:
             points = growth.measure(plan.cells, options.batches, options.threads)
             for path in growth.write(points, options.growth):
@@ -305,17 +305,87 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"evaluation of {len(split.valid.targets)} users, {cell.dataset}/"
                 f"{cell.backbone.name}: {ratio:.2f} × the bare product with its top 20"
             )
+        ran_on = {"environment": environment.describe(device, options.threads)}
         if options.json is not None:
-            record: dict[str, Any] = {
-                "environment": environment.describe(device, options.threads),
-                "costs": [asdict(cost) for cost in costs],
-                "evaluation_ratio": ratios,
-            }
+            record = ran_on | {"costs": [*map(asdict, costs)], "evaluation_ratio": ratios}
             options.json.write_text(json.dumps(record, indent=1) + "\n")
+        for store in map(Store, options.study or []):
+            own = systems_of(store)
+            store.save_costs(ran_on | {"costs": [asdict(c) for c in costs if c.key in own]})
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def systems_of(store: Store) -> dict[str, Cell]:
+    """A cell of every system of a study, that of its lowest seed, by `Cell.system`.
+
+    Raises:
+        UserError: there is none.
+    """
+    cells = [Cell.from_config(record["config"]) for record in store.records()]
+    if not cells:
+        raise UserError(f"--study {store.root}: no cells there")
+    return {cell.system: cell for cell in sorted(cells, key=lambda cell: -cell.seed)}
+
+
+def plan_of(studies: Sequence[Store], data_dir: Path | None) -> Plan:
+    """Every system that the studies have cells of, each once.
+
+    Args:
+        studies: in which they are.
+        data_dir: where real datasets lie.
+
+    Raises:
+        UserError: a study without cells; data that is missing, or not what a study was trained on.
+    """
+    cells: dict[str, Cell] = {}
+    for store in studies:
+        cells |= systems_of(store)
+    plan = Plan([*cells.values()], {}, {}, {}, [])
+    for cell in plan.cells:
+        if cell.fingerprint not in plan.datasets:
+            dataset = datasets.resolve_dataset(cell.dataset, data_dir)
+            split = make_split(dataset, cell.protocol.split, cell.protocol.split_seed)
+            plan.datasets[dataset.fingerprint] = dataset
+            plan.splits[dataset.fingerprint] = split
+        here = plan.splits.get(cell.fingerprint)
+        if here is None or here.digest != cell.split_digest:
+            raise UserError(
+                f"--study: {cell.label} was trained on other data, or with another split, than "
+                f"{cell.dataset!r} here; use the study's data, and studies of one split a dataset"
+            )
+    return plan
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    """The systems of ``--study``, else those that the other options choose."""
+    data_dir = datasets.data_directory(options.data_dir)
+    if options.study is not None:
+        if options.device != "cpu":
+            raise UserError("--study measures CPU seconds; leave out --device")
+        for name in ("datasets", "backbones", "samplers", "set"):
+            if getattr(options, name):
+                raise UserError(f"--study says what to measure; leave out --{name}")
+        return plan_of([*map(Store, options.study)], data_dir)
+    return make_plan(
+        preset_request(
+            PRESETS[options.preset],
+            datasets=options.datasets,
+            backbones=options.backbones or ["sasrec"],
+            samplers=options.samplers,
+            seeds=1,
+            settings=parse_settings(options.set),
+            data_dir=data_dir,
+        )
+    )
+
+
+def _names(cells: Sequence[Cell]) -> dict[str, str]:
+    """What each is called, by `Cell.system`."""
+    names = told_apart([_system(c) for c in cells], [settings_of(c.config()) for c in cells])
+    return {cell.system: name for cell, name in zip(cells, names, strict=True)}
 
 
 def _with_floor(cell: Cell, data: TrainingData, device: torch.device) -> Trainer:
@@ -370,10 +440,18 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.speed", description=__doc__)
     add = parser.add_argument
     add("--datasets", nargs="+", metavar="NAME", help="default: those of the preset")
-    add("--backbones", nargs="+", metavar="NAME", default=["sasrec"], help="default: sasrec")
+    add("--backbones", nargs="+", metavar="NAME", help="default: sasrec")
     add("--samplers", nargs="+", metavar="NAME", help="default: all")
     add("--preset", choices=PRESETS, default="paper", help="default: paper")
     add("--set", nargs="+", action="extend", default=[], metavar="OPTION=VALUE")
+    add(
+        "--study",
+        nargs="+",
+        type=Path,
+        metavar="DIR",
+        help="in place of these: every system that results/STUDY has cells of; reports of these "
+        "studies then have the costs that are measured here (costs.json)",
+    )
     add("--data-dir", metavar="DIR", help="where real datasets lie (default: $BENCH_DATA)")
     add("--rounds", type=int, default=5, help="turns of each system (default: 5)")
     add("--batches", type=int, default=20, help="of each turn (default: 20)")

@@ -7,6 +7,8 @@
                     SHA256SUMS   of these three
         failures/<key>.txt       traceback of the last failure of an unfinished cell
         index.csv                one row a finished cell; rebuilt from the cells at any time
+        costs.json               what an epoch of each system costs, measured in turns, in one run
+                                 (``python -m bench.speed --study``)
         trials/, trials-test/    the same again for the trials of tuning (see `bench.tuning`)
 
 A cell is written under a temporary name and renamed when complete, so a reader never meets half
@@ -24,7 +26,7 @@ import re
 import shutil
 import uuid
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -87,6 +89,21 @@ RECORD = {
     },
 }
 """The shape of ``cell.json``."""
+
+COSTS = {
+    "environment": {"packages": {str: shape.scalar}, str: shape.scalar},
+    "costs": [
+        {
+            "system": shape.text,
+            "key": shape.name,
+            "epoch_s": shape.positive,
+            "peak_mb": (None, shape.positive),
+            "shares": {str: shape.number},
+            str: shape.number,
+        }
+    ],
+}
+"""The shape of ``costs.json``."""
 
 PROGRESS = {
     "cell": shape.text,
@@ -294,6 +311,30 @@ class Store:
         temporary = self.root / f".index-{os.getpid()}.csv"
         self.frame().to_csv(temporary, index=False)
         temporary.replace(self.root / "index.csv")
+
+    def save_costs(self, record: Mapping[str, Any]) -> None:
+        """Keep what ``bench.speed`` measured, in place of what an earlier run of it did."""
+        temporary = self.root / f".costs-{os.getpid()}.json"
+        temporary.write_text(json.dumps(record, indent=1) + "\n")
+        temporary.replace(self.root / "costs.json")
+
+    def epoch_seconds(self) -> dict[str, float]:
+        """Seconds of an epoch's training by `Cell.system`; empty where nobody measured them.
+
+        Raises:
+            UserError: ``costs.json`` is not what ``bench.speed`` writes.
+        """
+        path = self.root / "costs.json"
+        if not path.exists():
+            return {}
+        try:
+            record = json.loads(read_limited(path, MAX_JSON))
+            shape.check(record, COSTS, path.name)
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(
+                f"{path}: {error}; delete it, or measure again with python -m bench.speed --study"
+            ) from error
+        return {each["key"]: each["epoch_s"] for each in record["costs"]}
 
     def checkpoint(self, key: str) -> Path:
         """Where an unfinished cell keeps the state of its training."""

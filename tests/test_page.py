@@ -16,6 +16,7 @@ from test_store import result_of
 from bench import grid, page, report
 from bench.cell import Component
 from bench.comparison import comparisons
+from bench.errors import UserError
 from bench.planning import make_plan
 from bench.reproduce import commands
 from bench.store import Store
@@ -131,6 +132,36 @@ def test_costs_on_a_cpu_are_cpu_seconds_in_proportion_to_the_epochs(tmp_path):
     start = shown.index("uniform")
     assert shown[start + 2 : start + 4] == ["30.0", "44.0"]  # 2/3 of 66
     assert shown[start + 9] == "0.0545"  # NDCG@10 a minute of the 44 seconds
+
+
+def test_costs_measured_in_turns_count_if_all_systems_have_them(tmp_path):
+    store = Store(tmp_path / "study")
+    cells = [cell_of("uniform", seed=0), cell_of("uniform", seed=1), cell_of("dns")]
+    for cell, best_epoch in zip(cells, (2, 3, 1), strict=True):
+        result = costed(cell, 0.04)
+        result.environment["device"] = "cpu"
+        result.timings["epochs"] = 3
+        store.save(replace(result, best_epoch=best_epoch))
+    one = {"system": "its name", "peak_mb": None, "shares": {}}
+    costs = [one | {"key": cells[0].system, "epoch_s": 10.0}]
+    assert cells[0].system == cells[1].system != cells[2].system
+
+    def seconds_and_note():
+        cost = section(written(store, tmp_path), "Cost")
+        shown = re.findall(r"<td[^>]*>([^<]*)</td>", cost)
+        found = [shown[shown.index(name) + 3] for name in ("uniform", "dns")]
+        return found, "in turns" in cost
+
+    assert seconds_and_note() == (["55.0", "22.0"], False)  # 2.5/3 and 1/3 of 66
+    store.save_costs({"environment": {"packages": {}}, "costs": costs})
+    assert seconds_and_note() == (["55.0", "22.0"], False)  # one kind of seconds in a table
+    costs.append(one | {"key": cells[2].system, "epoch_s": 40.0})
+    store.save_costs({"environment": {"packages": {}}, "costs": costs})
+    assert seconds_and_note() == (["25.0", "40.0"], True)
+    costs[0]["epoch_s"] = 0
+    store.save_costs({"environment": {"packages": {}}, "costs": costs})
+    with pytest.raises(UserError, match=r"costs.json: .*epoch_s.*measure again"):
+        written(store, tmp_path)
 
 
 def test_references_stand_apart(tmp_path):

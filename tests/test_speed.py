@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 from support import CPU, cell_of, dataset_of, random_sequences
+from test_store import result_of
 
-from bench import growth, speed
+from bench import grid, growth, speed
 from bench.datasets.splits import make_split
+from bench.store import Store
 from bench.training import Trainer, TrainingData
 
 DATASET = dataset_of(random_sequences(n_users=60, n_items=40, longest=14))
@@ -33,6 +36,35 @@ def test_every_system_and_yardstick_gets_a_row(tmp_path, capsys):
         assert 0.8 < sum(cost["shares"].values()) <= 1
     assert "| beauty-twin/sasrec/plain |" in capsys.readouterr().out
     assert speed.main(["--samplers", "unifrom", "--preset", "smoke"]) == 2
+
+
+def test_a_study_s_systems_are_measured_each_once(tmp_path, capsys):
+    """Whatever the seeds, and in how many studies; namesakes are told apart."""
+    for study, more in {"one": ["--seeds", "2"], "two": ["--set", "dns+.M=2"]}.items():
+        arguments = ["--preset", "smoke", "--backbones", "gru4rec", "--samplers", "uniform", "dns+"]
+        folders = ["--results", str(tmp_path), "--reports", str(tmp_path / "reports")]
+        assert grid.main([*arguments, *more, *folders, "--study", study, "--workers", "1"]) == 0
+    measured = ["--rounds", "1", "--batches", "1", "--json", str(tmp_path / "speed.json")]
+    studies = ["--study", str(tmp_path / "one"), str(tmp_path / "two")]
+    assert speed.main([*studies, *measured]) == 0
+    costs = json.loads((tmp_path / "speed.json").read_text())["costs"]
+    names = sorted(cost["system"].removeprefix("beauty-twin/gru4rec/") for cost in costs)
+    assert names == ["dns+/bce (M=2)", "dns+/bce (M=5)", "floor", "plain", "uniform/bce"]
+    seconds = {cost["key"]: cost["epoch_s"] for cost in costs}
+    for study in ("one", "two"):
+        store = Store(tmp_path / study)
+        first = {record["key"] for record in store.records() if record["config"]["seed"] == 0}
+        assert store.epoch_seconds() == {key: seconds[key] for key in first}
+    assert speed.main([*studies, "--samplers", "dns+"]) == 2
+    assert "leave out --samplers" in capsys.readouterr().err
+    assert speed.main(["--study", str(tmp_path / "none")]) == 2
+    assert "no cells there" in capsys.readouterr().err
+
+
+def test_a_study_of_other_data_is_refused(tmp_path, capsys):
+    Store(tmp_path).save(result_of(replace(cell_of("uniform"), dataset="beauty-twin")))
+    assert speed.main(["--study", str(tmp_path)]) == 2
+    assert "use the study's data" in capsys.readouterr().err
 
 
 def test_the_floor_draws_legal_negatives_ahead():
