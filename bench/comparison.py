@@ -91,7 +91,7 @@ class Comparison:
         references: name in tables to dataset to its metrics.
         own_loss: the samplers trained with a loss of their own, to that loss.
         in_turns: whether ``cpu_s_to_best`` of the cells is training alone, with the seconds of an
-            epoch that were measured in one run of all systems (`Store.epoch_seconds`).
+            epoch that were measured in one run of all systems (`Store.epoch_cpu_seconds`).
     """
 
     store: Store
@@ -305,7 +305,7 @@ def comparisons(store: Store) -> list[Comparison]:
     Raises:
         UserError: the study has no finished cell.
     """
-    records, epoch_seconds = tuning.as_compared(store), store.epoch_seconds()
+    records, epoch_cpu_seconds = tuning.as_compared(store), store.epoch_cpu_seconds()
     result: list[Comparison] = []
     names: set[str] = set()
     for synthetic, loss, members in _groups(records):
@@ -319,7 +319,9 @@ def comparisons(store: Store) -> list[Comparison]:
             f"split {protocol['split']}, d={protocol['dim']}, window {protocol['window']}, "
             f"at most {protocol['epochs']} epochs"
         )
-        measured = {record["key"]: _seconds_to_best(record, epoch_seconds) for record in members}
+        measured = {
+            record["key"]: _seconds_to_best(record, epoch_cpu_seconds) for record in members
+        }
         cells = cells_of(members)
         on_cpus = cells["cpu_s_to_best"].notna().all()
         in_turns = bool(on_cpus) and None not in measured.values()  # one kind in a table
@@ -336,9 +338,9 @@ def comparisons(store: Store) -> list[Comparison]:
     return result
 
 
-def _seconds_to_best(record: Record, epoch_seconds: Mapping[str, float]) -> float | None:
+def _seconds_to_best(record: Record, epoch_cpu_seconds: Mapping[str, float]) -> float | None:
     """Of training up to the best epoch, as measured apart; None where they were not."""
-    seconds = epoch_seconds.get(Cell.from_config(record["config"]).system)
+    seconds = epoch_cpu_seconds.get(Cell.from_config(record["config"]).system)
     return None if seconds is None else seconds * record["best_epoch"]
 
 

@@ -30,6 +30,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
@@ -62,6 +63,7 @@ class Cost:
             yardstick's name in the sampler's place.
         key: see `Cell.system`; None for a yardstick.
         epoch_s: seconds an epoch of training takes.
+        epoch_cpu_s: CPU seconds of all threads in an epoch; others on the machine hardly change it.
         targets_per_s: (prefix -> next item) pairs trained per second.
         shares: of an epoch's time, by phase; empty for the plain loop.
         to_floor: ratio to the floor's epoch.
@@ -72,6 +74,7 @@ class Cost:
     system: str
     key: str | None
     epoch_s: float
+    epoch_cpu_s: float
     targets_per_s: float
     shares: dict[str, float]
     to_floor: float
@@ -109,22 +112,22 @@ class Loop:
 
     def __init__(self, name: str, trainer: Trainer, system: str | None = None) -> None:
         self.name, self.system, self._trainer = name, system, trainer
-        self.rates: list[float] = []
+        self.rates: list[npt.NDArray[np.float64]] = []
         self._phases: list[dict[str, float]] = []
 
     def run(self, round_: int, batches: int) -> None:
-        """Train; keep the seconds a target took."""
+        """Train; keep what a target took."""
         trainer = self._trainer
         todo = list(itertools.islice(trainer.batches.epoch(1 + round_, trainer.generator), batches))
         trainer.diagnostics.start_epoch(trainer.batches.n_batches)
-        started = time.perf_counter()
+        started = _clocks()
         for batch in todo:
             trainer.step(batch)
         _wait(trainer.device)
-        seconds = time.perf_counter() - started
-        self.rates.append(seconds / sum(len(batch.cells) for batch in todo))
+        spent = _clocks() - started
+        self.rates.append(spent / sum(len(batch.cells) for batch in todo))
         row = trainer.diagnostics.row()
-        self._phases.append({phase: row[f"{phase}_s"] / seconds for phase in PHASES})
+        self._phases.append({phase: row[f"{phase}_s"] / spent[0] for phase in PHASES})
 
     @property
     def shares(self) -> dict[str, float]:
@@ -143,17 +146,17 @@ class PlainLoop:
         self._model = trainer.models[0]
         self._optimiser = torch.optim.Adam(self._model.parameters(), lr=1e-3)
         self._windows = prefix_windows(trainer.batches.offsets.diff().cpu().numpy(), window)
-        self.rates: list[float] = []
+        self.rates: list[npt.NDArray[np.float64]] = []
 
     def run(self, round_: int, batches: int) -> None:
-        """Train on a few random batches; keep the seconds a target took."""
+        """Train on a few random batches; keep what a target took."""
         rng = np.random.default_rng(round_)
         rows = [rng.integers(len(self._windows.length), size=PLAIN_ROWS) for _ in range(batches)]
-        started = time.perf_counter()
+        started = _clocks()
         for chosen in rows:
             self.step(chosen)
         _wait(self._trainer.device)
-        self.rates.append((time.perf_counter() - started) / (batches * PLAIN_ROWS))
+        self.rates.append((_clocks() - started) / (batches * PLAIN_ROWS))
 
     def step(self, rows: np.ndarray) -> torch.Tensor:
         """One optimiser step on these prefixes; the loss."""
@@ -207,20 +210,21 @@ def measure(
                 print(f"\rround {round_}/{rounds} {loop.name:<60}", end="", file=sys.stderr)
         print(file=sys.stderr)
         n_targets = reference.batches.n_targets
-        rates = [statistics.median(loop.rates[1:]) for loop in loops]
+        rates = np.median([loop.rates[1:] for loop in loops], axis=1).tolist()
         peaks = {cell.system: _peak_mb(cell, data, device) for cell in cells} if memory else {}
         costs += [
             Cost(
                 system=loop.name,
                 key=loop.system,
-                epoch_s=rate * n_targets,
-                targets_per_s=1 / rate,
+                epoch_s=seconds * n_targets,
+                epoch_cpu_s=cpu_seconds * n_targets,
+                targets_per_s=1 / seconds,
                 shares=loop.shares,
-                to_floor=rate / rates[0],
-                to_plain=rates[1] / rate,
+                to_floor=seconds / rates[0][0],
+                to_plain=rates[1][0] / seconds,
                 peak_mb=None if loop.system is None else peaks.get(loop.system),
             )
-            for loop, rate in zip(loops, rates, strict=True)
+            for loop, (seconds, cpu_seconds) in zip(loops, rates, strict=True)
         ]
     return costs
 
@@ -259,17 +263,18 @@ def measure_parallel(cell: Cell, data: TrainingData, batches: int) -> list[str]:
 def table(costs: Sequence[Cost]) -> str:
     """The costs as a Markdown table."""
     lines = [
-        "| system | s/epoch | targets/s | × floor | faster than plain | "
+        "| system | s/epoch | CPU s/epoch | targets/s | × floor | faster than plain | "
         + " | ".join(PHASES)
         + " | peak MB |",
-        "|---|" + "--:|" * (5 + len(PHASES)),
+        "|---|" + "--:|" * (6 + len(PHASES)),
     ]
     for cost in costs:
         shares = [f"{100 * cost.shares[p]:.0f} %" if cost.shares else "" for p in PHASES]
         peak = "" if cost.peak_mb is None else f"{cost.peak_mb:.0f}"
         lines.append(
-            f"| {cost.system} | {cost.epoch_s:.2f} | {cost.targets_per_s:,.0f} | "
-            f"{cost.to_floor:.2f} | {cost.to_plain:.1f} | {' | '.join(shares)} | {peak} |"
+            f"| {cost.system} | {cost.epoch_s:.2f} | {cost.epoch_cpu_s:.2f} | "
+            f"{cost.targets_per_s:,.0f} | {cost.to_floor:.2f} | {cost.to_plain:.1f} | "
+            f"{' | '.join(shares)} | {peak} |"
         )
     return "\n".join(lines)
 
@@ -418,7 +423,7 @@ def _rate(cell: Cell, data: TrainingData, batches: int, threads: int) -> float:
     loop = Loop("", Trainer(cell, data, torch.device("cpu")))
     for round_ in range(4):
         loop.run(round_, batches)
-    return 1 / statistics.median(loop.rates[1:])
+    return float(1 / np.median(loop.rates[1:], axis=0)[0])
 
 
 def _peak_mb(cell: Cell, data: TrainingData, device: torch.device) -> float:
@@ -429,6 +434,11 @@ def _peak_of_one_epoch(cell: Cell, data: TrainingData, device: torch.device) -> 
     torch.set_num_threads(1)
     Trainer(cell, data, device).epoch(1)
     return peak_memory_mb()
+
+
+def _clocks() -> npt.NDArray[np.float64]:
+    """Seconds by the clock, and CPU seconds of this process's threads."""
+    return np.array([time.perf_counter(), time.process_time()])
 
 
 def _wait(device: torch.device) -> None:

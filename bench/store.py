@@ -96,7 +96,7 @@ COSTS = {
         {
             "system": shape.text,
             "key": shape.name,
-            "epoch_s": shape.positive,
+            "epoch_cpu_s": shape.positive,
             "peak_mb": (None, shape.positive),
             "shares": {str: shape.number},
             str: shape.number,
@@ -318,8 +318,8 @@ class Store:
         temporary.write_text(json.dumps(record, indent=1) + "\n")
         temporary.replace(self.root / "costs.json")
 
-    def epoch_seconds(self) -> dict[str, float]:
-        """Seconds of an epoch's training by `Cell.system`; empty where nobody measured them.
+    def epoch_cpu_seconds(self) -> dict[str, float]:
+        """CPU seconds of an epoch's training by `Cell.system`; empty where nobody measured them.
 
         Raises:
             UserError: ``costs.json`` is not what ``bench.speed`` writes.
@@ -334,7 +334,7 @@ class Store:
             raise UserError(
                 f"{path}: {error}; delete it, or measure again with python -m bench.speed --study"
             ) from error
-        return {each["key"]: each["epoch_s"] for each in record["costs"]}
+        return {each["key"]: each["epoch_cpu_s"] for each in record["costs"]}
 
     def checkpoint(self, key: str) -> Path:
         """Where an unfinished cell keeps the state of its training."""

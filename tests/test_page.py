@@ -143,7 +143,7 @@ def test_costs_measured_in_turns_count_if_all_systems_have_them(tmp_path):
         result.timings["epochs"] = 3
         store.save(replace(result, best_epoch=best_epoch))
     one = {"system": "its name", "peak_mb": None, "shares": {}}
-    costs = [one | {"key": cells[0].system, "epoch_s": 10.0}]
+    costs = [one | {"key": cells[0].system, "epoch_cpu_s": 10.0}]
     assert cells[0].system == cells[1].system != cells[2].system
 
     def seconds_and_note():
@@ -155,12 +155,12 @@ def test_costs_measured_in_turns_count_if_all_systems_have_them(tmp_path):
     assert seconds_and_note() == (["55.0", "22.0"], False)  # 2.5/3 and 1/3 of 66
     store.save_costs({"environment": {"packages": {}}, "costs": costs})
     assert seconds_and_note() == (["55.0", "22.0"], False)  # one kind of seconds in a table
-    costs.append(one | {"key": cells[2].system, "epoch_s": 40.0})
+    costs.append(one | {"key": cells[2].system, "epoch_cpu_s": 40.0})
     store.save_costs({"environment": {"packages": {}}, "costs": costs})
     assert seconds_and_note() == (["25.0", "40.0"], True)
-    costs[0]["epoch_s"] = 0
+    costs[0]["epoch_cpu_s"] = 0
     store.save_costs({"environment": {"packages": {}}, "costs": costs})
-    with pytest.raises(UserError, match=r"costs.json: .*epoch_s.*measure again"):
+    with pytest.raises(UserError, match=r"costs.json: .*epoch_cpu_s.*measure again"):
         written(store, tmp_path)
 
 
