@@ -319,13 +319,10 @@ def comparisons(store: Store) -> list[Comparison]:
             f"split {protocol['split']}, d={protocol['dim']}, window {protocol['window']}, "
             f"at most {protocol['epochs']} epochs"
         )
-        measured = {
-            record["key"]: _seconds_to_best(record, epoch_cpu_seconds) for record in members
-        }
         cells = cells_of(members)
         on_cpus = cells["cpu_s_to_best"].notna().all()
-        in_turns = bool(on_cpus) and None not in measured.values()  # one kind in a table
-        if in_turns:
+        measured = _seconds_to_best(members, epoch_cpu_seconds) if on_cpus else None
+        if measured is not None:
             cells = cells.assign(cpu_s_to_best=cells["key"].map(measured))
         notes = {r["config"]["dataset"]: r["data"]["notes"] for r in members}
         own = {
@@ -333,15 +330,23 @@ def comparisons(store: Store) -> list[Comparison]:
             for r in members
             if has_own_loss(r["config"]["sampler"]["name"])
         }
-        found = _references(members)
+        found, in_turns = _references(members), measured is not None
         result.append(Comparison(store, name, title, cells, notes, found, own, in_turns))
     return result
 
 
-def _seconds_to_best(record: Record, epoch_cpu_seconds: Mapping[str, float]) -> float | None:
-    """Of training up to the best epoch, as measured apart; None where they were not."""
-    seconds = epoch_cpu_seconds.get(Cell.from_config(record["config"]).system)
-    return None if seconds is None else seconds * record["best_epoch"]
+def _seconds_to_best(
+    records: Sequence[Record], epoch_cpu_seconds: Mapping[str, float]
+) -> dict[str, float] | None:
+    """Of training up to the best epoch, as measured apart, by key; None unless all of them were,
+    for a table has one kind of seconds."""
+    found = {}
+    for record in records:
+        seconds = epoch_cpu_seconds.get(Cell.from_config(record["config"]).system)
+        if seconds is None:
+            return None
+        found[record["key"]] = seconds * record["best_epoch"]
+    return found
 
 
 def _groups(records: Sequence[Record]) -> Iterator[tuple[bool, str, list[Record]]]:

@@ -211,7 +211,9 @@ def measure(
         print(file=sys.stderr)
         n_targets = reference.batches.n_targets
         rates = np.median([loop.rates[1:] for loop in loops], axis=1).tolist()
-        peaks = {cell.system: _peak_mb(cell, data, device) for cell in cells} if memory else {}
+        peaks: dict[str | None, float] = {}
+        if memory:
+            peaks = {cell.system: _peak_mb(cell, data, device) for cell in cells}
         costs += [
             Cost(
                 system=loop.name,
@@ -222,7 +224,7 @@ def measure(
                 shares=loop.shares,
                 to_floor=seconds / rates[0][0],
                 to_plain=rates[1][0] / seconds,
-                peak_mb=None if loop.system is None else peaks.get(loop.system),
+                peak_mb=peaks.get(loop.system),
             )
             for loop, (seconds, cpu_seconds) in zip(loops, rates, strict=True)
         ]

@@ -308,15 +308,17 @@ class Store:
 
     def write_index(self) -> None:
         """Rebuild ``index.csv`` from the cells."""
-        temporary = self.root / f".index-{os.getpid()}.csv"
-        self.frame().to_csv(temporary, index=False)
-        temporary.replace(self.root / "index.csv")
+        self._replace("index.csv", self.frame().to_csv(index=False))
 
     def save_costs(self, record: Mapping[str, Any]) -> None:
         """Keep what ``bench.speed`` measured, in place of what an earlier run of it did."""
-        temporary = self.root / f".costs-{os.getpid()}.json"
-        temporary.write_text(json.dumps(record, indent=1) + "\n")
-        temporary.replace(self.root / "costs.json")
+        self._replace("costs.json", json.dumps(record, indent=1) + "\n")
+
+    def _replace(self, name: str, text: str) -> None:
+        """Write a file of the study, so that no reader meets half of it."""
+        temporary = self.root / f".{name}-{os.getpid()}"
+        temporary.write_text(text)
+        temporary.replace(self.root / name)
 
     def epoch_cpu_seconds(self) -> dict[str, float]:
         """CPU seconds of an epoch's training by `Cell.system`; empty where nobody measured them.

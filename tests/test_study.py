@@ -315,7 +315,7 @@ def relations(datasets):
             for kind in ("comparison", "significance")
         )
         mean = cells.groupby("sampler")[["ndcg@10", "cpu_s_to_best"]].mean()
-        minutes = mean["cpu_s_to_best"] / mean["cpu_s_to_best"]["sampled-softmax"]
+        times = mean["cpu_s_to_best"] / mean["cpu_s_to_best"]["sampled-softmax"]
         registered = mean.index.str.partition(" ").get_level_values(0)
         best = mean[registered.isin(BASELINES)]["ndcg@10"].idxmax()
         rows.setdefault("best baseline of the paper's Table 3", {})[dataset] = best
@@ -331,7 +331,7 @@ def relations(datasets):
         for shown, name in variants.items():
             if name:
                 label = f"{shown}, times the CPU minutes of sampled-softmax"
-                rows.setdefault(label, {})[dataset] = f"{minutes[name]:.1f}"
+                rows.setdefault(label, {})[dataset] = f"{times[name]:.1f}"
     return [[name, *(of.get(each, "") for each in datasets)] for name, of in rows.items()]
 
 
