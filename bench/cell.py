@@ -97,6 +97,16 @@ class Cell:
         return [self.backbone] if self.peer is None else [self.backbone, self.peer]
 
     @property
+    def parts(self) -> dict[str, Component | None]:
+        """Its components by the role that they have in it."""
+        return {
+            "sampler": self.sampler,
+            "backbone": self.backbone,
+            "peer": self.peer,
+            "objective": self.objective,
+        }
+
+    @property
     def label(self) -> str:
         """For people: dataset/backbone/sampler/objective/seed."""
         return "/".join(

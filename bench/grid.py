@@ -4,7 +4,7 @@ Exit status: 0 all cells are finished; 1 some are not (they are named at the end
 they failed, or another run is at them); 2 bad input, a directory that cannot be written, a cluster
 that is gone; 130 stopped by Ctrl-C.  What was finished is kept.
 
-``python -m bench.grid status STUDY`` says how a study stands; see `bench.status`.
+``python -m bench.grid status STUDY`` says how a study stands; see `bench.studies.status`.
 """
 
 from __future__ import annotations
@@ -27,17 +27,19 @@ import torch
 
 import backbones
 import samplers
-from bench import datasets, executors, objectives, paper, report, status, tuning
+from bench import datasets, objectives, report
 from bench.cell import PRESETS, Cell, Protocol
 from bench.errors import UserError
-from bench.estimates import LARGE_DISK, LARGE_HOURS, Meter, confirm, kind_of
-from bench.planning import Plan, Request, make_plan, parse_settings, preset_request
-from bench.progress import Progress, duration
+from bench.metrics import SELECT_ON
 from bench.registry import Registry, load_plugin
-from bench.status import Log
-from bench.store import Store
-from bench.training import SELECT_ON
-from bench.worker import Material, Outcome, Task, code_digest
+from bench.studies import executors, paper_grids, status, tuning
+from bench.studies.code import code_digest
+from bench.studies.estimates import LARGE_DISK, LARGE_HOURS, Meter, confirm, kind_of
+from bench.studies.log import Log
+from bench.studies.planning import Plan, Request, make_plan, parse_settings, preset_request
+from bench.studies.progress import Progress, duration
+from bench.studies.run_cell import Material, Outcome, Task
+from bench.studies.store import Store
 
 REGISTRIES: dict[str, Registry[Any]] = {
     "samplers": samplers.registry,
@@ -152,7 +154,7 @@ def _test_trials(
     tuned = tuning.finished(plan, options.tune, store)
     trials, tests = (Store(store.root / name) for name in (tuning.TRIALS, tuning.TESTS))
     done = [trial for one in tuned for trial in one.trials if trial.status == "done"]
-    planned = [trials.cell(trial.key) for trial in done]
+    planned = [trials.load(trial.key).cell for trial in done]
     labels = {
         trial.key: f"{cell.label} ({tuning.shown(trial.values)})"
         for cell, trial in zip(planned, done, strict=True)
@@ -160,24 +162,16 @@ def _test_trials(
     todo = _todo(planned, tests, options.force_stale, "trials")
     _confirm(todo, [], options, meter)
     failed = _train(plan, todo, tests, options, meter, labels=labels)
-    cells = [store.cell(key) for one in tuned for key in one.cells]
+    cells = [store.load(key).cell for one in tuned for key in one.cells]
     return cells, [f"{labels[outcome.cell.key]}: {outcome.error}" for outcome in failed]
 
 
 def study_name(options: argparse.Namespace) -> str:
     """The study's folder: ``--study``, else the preset's name, with ``-tuned`` for a tuned one.
 
-    Preset ``paper`` goes to ``paper-protocol``, because ``results/paper`` holds the published
-    figures; the tables of the paper share it, and with it the cells that they have in common.
-
-    Raises:
-        UserError: the folder of the published figures was asked for.
+    Preset ``paper`` goes to ``paper-protocol``; the tables of the paper share it, and with it the
+    cells that they have in common.
     """
-    if options.study == paper.FOLDER.name:
-        raise UserError(
-            f"--study {options.study}: results/{options.study} holds the paper's published "
-            "figures; choose another name"
-        )
     default = "paper-protocol" if options.preset == "paper" else options.preset
     if options.tune is not None:
         default = f"{options.preset}-tuned"
@@ -246,7 +240,7 @@ def _devices(options: argparse.Namespace) -> list[str]:
 def _confirm(
     cells: Sequence[Cell], trials: Sequence[Cell], options: argparse.Namespace, meter: Meter
 ) -> None:
-    """Warn of what will not fit, and ask before a large run; see `bench.estimates.confirm`."""
+    """Warn of what will not fit, and ask before a large run: `studies.estimates.confirm`."""
     here = options.executor == "here"
     workers = len(options.devices) if here else int(options.engine().capacity)
     confirm(meter.estimate(cells, trials, workers), options.results, options.yes)
@@ -289,7 +283,7 @@ def _request(options: argparse.Namespace) -> Request:
     if options.split is not None:
         settings.append(("split", options.split))
     if options.table is not None:
-        chosen = paper.TABLES[options.table].grid(chosen)
+        chosen = paper_grids.TABLES[options.table].grid(chosen)
         settings = chosen.pop("settings") + settings  # in order of precedence: the user's last
     return preset_request(
         PRESETS[options.preset],
@@ -445,7 +439,7 @@ def _parser() -> argparse.ArgumentParser:
     what(
         "--table",
         type=int,
-        choices=paper.TABLES,
+        choices=paper_grids.TABLES,
         help="the cells of a table of the paper, in place of what is not chosen otherwise",
     )
     add("--list", action="store_true", help="print what is registered, with defaults, and stop")

@@ -1,7 +1,7 @@
 """python -m bench.report STUDY: tables and plots from stored results; trains nothing.
 
-``python -m bench.report compare A B`` sets two studies side by side (see `bench.regression`),
-``python -m bench.report export STUDY`` hands results on (see `bench.export`).
+``python -m bench.report compare A B`` sets two studies side by side (`analysis.compare_studies`),
+``python -m bench.report export STUDY`` hands results on (see `bench.reports.export`).
 
 Cells are compared only within one protocol, and synthetic twins never share a table or a plot
 with real data.
@@ -20,8 +20,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench import export, page, paper_tables, plots, regression, stats, tuning, tuning_report
-from bench.comparison import (
+from bench.analysis import compare_studies
+from bench.analysis.comparison import (
     CHOICE,
     CHOICES,
     CHOICES_NOTE,
@@ -30,12 +30,13 @@ from bench.comparison import (
     comparisons,
     margins_over_users,
 )
+from bench.analysis.over_blocks import PostHoc
 from bench.errors import UserError
-from bench.over_blocks import PostHoc
-from bench.store import Store
-from bench.tables import (
-    HEADLINE,
-    METRICS,
+from bench.metrics import HEADLINE, METRICS
+from bench.reports import export, page, paper_tables, significance
+from bench.reports import tuning as tuning_report
+from bench.reports.plots import draw
+from bench.reports.tables import (
     PREAMBLE,
     as_markdown,
     latex_table,
@@ -43,6 +44,8 @@ from bench.tables import (
     places,
     seeds_line,
 )
+from bench.studies import tuning
+from bench.studies.store import Store
 
 
 def write(study: Path, folder: Path, post_hoc: PostHoc = "wilcoxon") -> list[Path]:
@@ -73,13 +76,13 @@ def write(study: Path, folder: Path, post_hoc: PostHoc = "wilcoxon") -> list[Pat
         folder.mkdir(parents=True, exist_ok=True)
         earlier = page.linked(folder)
         found = comparisons(store)
-        looks = plots.looks_of(name for each in found for name in each.cells["sampler"])
+        looks = draw.looks_of(name for each in found for name in each.cells["sampler"])
         for comparison in found:
-            written += plots.draw(comparison, folder, looks)
+            written += draw.draw(comparison, folder, looks)
             put(f"{comparison.name}.md", _markdown(comparison, f"{comparison.name}.png"))
             put(f"{comparison.name}.tex", _latex(comparison))
             put(f"{comparison.name}.csv", comparison.cells.to_csv(index=False))
-            written += stats.write(comparison, folder, post_hoc)
+            written += significance.write(comparison, folder, post_hoc)
         margins = functools.partial(margins_over_users, store)
         for table in paper_tables.fill(tuning.reported(store), margins):
             put(f"{table.name}.md", table.markdown())
@@ -272,7 +275,7 @@ def _latex(comparison: Comparison) -> str:
     return "\n".join(lines)
 
 
-COMMANDS = {"compare": regression.main, "export": export.main}
+COMMANDS = {"compare": compare_studies.main, "export": export.main}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

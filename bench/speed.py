@@ -9,8 +9,8 @@ a figure is the median over rounds.  Three yardsticks stand beside the systems:
   multiplied, with the same backbone and one uniform negative;
 * for evaluation: the bare product of states and item table with its top 20.
 
-With ``--growth DIR`` it shows instead how the cost of a step grows (see `bench.growth`), with
-``--cells COUNT`` how the cost of a cell grows with the study (see `bench.scale`), with
+With ``--growth DIR`` it shows instead how the cost of a step grows (see `bench.costs.growth`), with
+``--cells COUNT`` how the cost of a cell grows with the study (see `bench.costs.study_size`), with
 ``--parallel`` whether cells are best trained one by one or side by side.  With ``--study DIR ...``
 the systems are those of stored studies, whose reports then go by what is measured: the seconds
 that a cell took say something of its machine, too, and of that hour.
@@ -35,18 +35,21 @@ import torch
 import torch.nn.functional as F
 
 import samplers
-from bench import datasets, environment, growth, scale
-from bench.batches import prefix_windows
+from bench import datasets
+from bench.analysis.cells import settings_of, told_apart
 from bench.cell import PRESETS, Cell, Component
+from bench.costs import growth, study_size
 from bench.datasets.splits import Examples, make_split
+from bench.datasets.training_data import TrainingData
 from bench.errors import UserError
-from bench.evaluation import rank_users
-from bench.isolated import in_own_processes, peak_memory_mb
-from bench.planning import Plan, make_plan, parse_settings, preset_request
 from bench.pools import Targets
-from bench.store import Store
-from bench.tables import settings_of, told_apart
-from bench.training import Trainer, TrainingData
+from bench.studies import environment
+from bench.studies.planning import Plan, make_plan, parse_settings, preset_request
+from bench.studies.processes import in_own_processes, peak_memory_mb
+from bench.studies.store import Store
+from bench.training.batches import prefix_windows
+from bench.training.evaluation import rank_users
+from bench.training.loop import Trainer
 from samplers import Catalogue, Negatives, Sampler, View
 
 PHASES = ("backbone", "sampling", "scoring", "backward", "optimiser", "diagnostics")
@@ -288,7 +291,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         device = torch.device(options.device)
         torch.set_num_threads(options.threads)
         if options.cells is not None:
-            for line in scale.lines(scale.measure(options.cells)):
+            for line in study_size.lines(study_size.measure(options.cells)):
                 print(line, flush=True)
             return 0
         plan = _plan(options)
@@ -331,7 +334,7 @@ def systems_of(store: Store) -> dict[str, Cell]:
     Raises:
         UserError: there is none.
     """
-    cells = [Cell.from_config(record["config"]) for record in store.records()]
+    cells = [record.cell for record in store.records()]
     if not cells:
         raise UserError(f"--study {store.root}: no cells there")
     return {cell.system: cell for cell in sorted(cells, key=lambda cell: -cell.seed)}
@@ -391,7 +394,7 @@ def _plan(options: argparse.Namespace) -> Plan:
 
 def _names(cells: Sequence[Cell]) -> dict[str, str]:
     """What each is called, by `Cell.system`."""
-    names = told_apart([_system(c) for c in cells], [settings_of(c.config()) for c in cells])
+    names = told_apart([_system(c) for c in cells], [settings_of(c) for c in cells])
     return {cell.system: name for cell, name in zip(cells, names, strict=True)}
 
 

@@ -42,7 +42,7 @@ def interruptible():
 
 
 def pytest_terminal_summary(terminalreporter):
-    """The table of faults that were tried (`tests/test_faults.py`)."""
+    """The table of faults that were tried (`tests/studies/test_faults.py`)."""
     reports = terminalreporter.getreports("passed")
     rows = [value for report in reports for name, value in report.user_properties
             if name == "fault" and report.when == "call"]  # fmt: skip

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["bench.datasets", "bench.store", "bench.shape"]):
+with atheris.instrument_imports(
+    include=["bench.datasets", "bench.studies.store", "bench.json_shape"]
+):
     from test_fuzz import STUDIES, TARGETS, attempt
 
 FOLDER = Path(tempfile.mkdtemp(prefix="fuzz-"))

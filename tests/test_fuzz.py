@@ -36,13 +36,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import cell_of, dataset_of
-from test_page import costed
-from test_store import result_of
+from support.results import costed, result_of
 
-from bench import export, page, report, tuning
+from bench import report
+from bench.analysis.comparison import comparisons
 from bench.cell import Component
-from bench.checkpoint import Checkpoint
-from bench.comparison import comparisons
 from bench.datasets import archives, files, registry
 from bench.datasets.archives import read_member
 from bench.datasets.kuairand import MEMBERS
@@ -50,8 +48,12 @@ from bench.datasets.lastfm import MEMBER
 from bench.datasets.readers import read_exposures, read_log
 from bench.datasets.splits import make_split
 from bench.errors import UserError
-from bench.status import FILE, Log, status
-from bench.store import Store, seal
+from bench.reports import export, page
+from bench.studies import tuning
+from bench.studies.log import FILE, Log
+from bench.studies.status import status
+from bench.studies.store import Store, seal
+from bench.training.checkpoint import Checkpoint
 
 NASTY = [
     b"", b"\n", b"\n\n", b"\r", b"\r\n", b",", b"\t", b" ", b'"', b"'", b"\0", b"-", b"-1", b"0",
@@ -141,7 +143,6 @@ def use_study(path):
     report._markdown(found[0], "x.png")
     report._latex(found[0])
     export.tidy(store)
-    store.cell(CELL.key)
 
 
 def use_log(path):

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bench import shape
+from bench import json_shape
 from bench.datasets import files
 from bench.datasets.base import Dataset, Exposures
 from bench.errors import UserError
@@ -65,7 +65,7 @@ def read_log(path: Path, times_path: Path | None = None) -> Dataset:
         raise UserError(f"{path}: unknown format; known are {', '.join(SUFFIXES)}")
     if not path.is_file():
         raise UserError(f"{path}: no such file")
-    if not shape.name(stem(path)):
+    if not json_shape.name(stem(path)):
         raise UserError(f"{str(path)!r}: not a name that tables can show; rename the file")
     if path.name.endswith((".txt", ".txt.gz")):
         return _read_text(path, times_path)

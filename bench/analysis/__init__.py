@@ -1,0 +1,1 @@
+"""What stored cells say: which may be compared, and which differences are more than chance."""

@@ -1,0 +1,125 @@
+"""Cells as a frame, and names that tell them apart."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from bench.cell import Cell
+from bench.json_shape import as_text
+from bench.metrics import BASELINE
+from bench.studies.records import Record
+
+
+def cells_of(records: Sequence[Record]) -> pd.DataFrame:
+    """A row a cell; namesakes run with several settings are told apart by what differs."""
+    cells = [record.cell for record in records]
+    names = {
+        "key": [record.key for record in records],
+        "dataset": dataset_names(cells),
+        "backbone": told_apart([c.backbone.name for c in cells], [c.backbone.hyper for c in cells]),
+        "sampler": told_apart([c.sampler.name for c in cells], [settings_of(c) for c in cells]),
+        "method": [c.sampler.name for c in cells],
+        "objective": [c.objective.name for c in cells],
+        "seed": [c.seed for c in cells],
+        "models": [len(c.models) for c in cells],
+        "best_epoch": [record.best_epoch for record in records],
+    }
+    rows = [
+        {"synthetic": record.synthetic, "test_users": record.data["test_users"]}
+        | dict(record.test)
+        | {
+            f"{part.removeprefix('test_')}_{name}": value
+            for part, metrics in record.metrics.items()
+            if part != "test"
+            for name, value in metrics.items()
+        }
+        | dict(record.timings)
+        | {"cpu_s_to_best": _cpu_seconds_to_best(record)}
+        for record in records
+    ]
+    # A metric or a timing that is called like one of the names gives way to it.
+    frame = pd.DataFrame(rows).drop(columns=list(names), errors="ignore")
+    frame = pd.concat([pd.DataFrame(names), frame], axis=1)
+    order = {name: i for i, name in enumerate(sampler_order(frame))}
+    return (
+        frame.assign(_order=frame["sampler"].map(order))
+        .sort_values(["dataset", "backbone", "_order", "seed"])
+        .drop(columns="_order")
+        .reset_index(drop=True)
+    )
+
+
+def _cpu_seconds_to_best(record: Record) -> float:
+    """The cell's CPU seconds in proportion to its epochs; NaN unless it was trained on a CPU."""
+    if record.environment.get("device") != "cpu":
+        return math.nan
+    timings = record.timings
+    share = record.best_epoch / (timings.get("epochs") or math.nan)
+    return float(timings.get("cpu_s", math.nan) * share)
+
+
+def sampler_order(cells: pd.DataFrame) -> list[str]:
+    """The samplers as tables and plots show them: the baseline first, M=5 before M=10."""
+
+    def key(name: str) -> tuple[bool, list[str | float]]:
+        parts = re.split(r"([0-9]+(?:\.[0-9]+)?)", name)  # text and numbers in turn
+        return name != BASELINE, [float(x) if i % 2 else x for i, x in enumerate(parts)]
+
+    return sorted(set(cells["sampler"]), key=key)
+
+
+def dataset_names(cells: Sequence[Cell]) -> list[str]:
+    """The cells' datasets; several files or splits under one name are told apart."""
+    return told_apart([c.dataset for c in cells], [content_of(c) for c in cells])
+
+
+def content_of(cell: Cell) -> dict[str, Any]:
+    """What data the cell was trained and tested on."""
+    return {"content": cell.fingerprint[:8], "split": cell.split_digest[:8]}
+
+
+def settings_of(cell: Cell) -> dict[str, Any]:
+    """The sampler's hyper-parameters, and those of its peer and its objective."""
+    parts = [part for part in (cell.peer, cell.objective) if part is not None]
+    others = {f"{part.name}.{k}": v for part in parts for k, v in part.hyper.items()}
+    return {**cell.sampler.hyper, **others}
+
+
+def told_apart(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Each name, with the settings that tell it from its namesakes: ``dns+ (M=2)``."""
+    return [
+        f"{name} ({shown})" if shown else name
+        for name, shown in zip(names, what_differs(names, settings), strict=True)
+    ]
+
+
+def what_differs(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """For each name the settings that tell it from its namesakes, ``M=2``; empty if none do.
+
+    ``gru4rec.layers=2`` tells nothing from a namesake that has no gru4rec: another option names it.
+    """
+    namesakes: dict[str, list[Mapping[str, Any]]] = {}
+    for name, setting in zip(names, settings, strict=True):
+        namesakes.setdefault(name, []).append(setting)
+    differing = {
+        name: [
+            option
+            for option in sorted({option for setting in given for option in setting})
+            if len({as_text(s.get(option)) for s in given if _has_component(s, option)}) > 1
+        ]
+        for name, given in namesakes.items()
+    }
+    return [
+        ", ".join(f"{option}={setting[option]}" for option in differing[name] if option in setting)
+        for name, setting in zip(names, settings, strict=True)
+    ]
+
+
+def _has_component(setting: Mapping[str, Any], option: str) -> bool:
+    component, dot, _ = option.rpartition(".")
+    return not dot or any(name.startswith(f"{component}.") for name in setting)

@@ -1,0 +1,376 @@
+"""What may stand in one table: a study's cells sorted into comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, cast
+
+import pandas as pd
+from scipy.stats import t
+
+from bench.analysis.cells import cells_of, dataset_names, sampler_order
+from bench.analysis.names import file_stem
+from bench.analysis.over_users import differ_from_best
+from bench.json_shape import as_text
+from bench.metrics import HEADLINE, METRICS, SELECT_ON, gains
+from bench.studies import tuning
+from bench.studies.own_loss import has_own_loss
+from bench.studies.records import Record
+from bench.studies.store import Store
+
+REFERENCES = {"popularity": "popularity ranking", "oracle": "best reachable"}
+"""What accuracy is measured against, trained by nobody: stored name to its name in tables."""
+
+
+PREDICTIONS = "predictions"
+"""Beside the metrics of users: how many predictions they have."""
+
+
+SYSTEM = ("dataset", "backbone", "sampler")
+COSTS = (
+    "models",
+    "targets_per_s",
+    "epochs",
+    "best_epoch",
+    "train_s_to_best",
+    "cpu_s_to_best",
+    "wall_s",
+    "cpu_s",
+    "peak_mb",
+)
+
+
+CHOICE = ("dataset", "backbone", "method")
+CHOICES = (
+    *("chosen", "best on test", "settings", "seeds"),
+    *(f"{which} {METRICS[HEADLINE]}" for which in ("chosen", "best", "median")),
+    "sd",
+)
+CHOICES_NOTE = (
+    "Of methods that were run with several settings: which of them has the best "
+    f"{SELECT_ON.upper()} on validation, and which the best {METRICS[HEADLINE]} on test, as a "
+    "report of the best of many runs would show; both on test, with the median and the standard "
+    "deviation over the settings. Means over the seeds that all settings of a method have."
+)
+
+
+COSTS_OF_CELLS = (
+    "Means over seeds. CPU seconds are the whole cell's, validation and test included; those to "
+    "the best epoch are in proportion to its epochs. NG@10 per minute is of them where all cells "
+    "ran on CPUs, else of the seconds of training by the clock. Memory is the whole process's."
+)
+COSTS_IN_TURNS = (
+    "Means over seeds. CPU seconds in all are the whole cell's, validation and test included. "
+    "Those to the best epoch, and NG@10 per minute, are of training alone: the seconds of an epoch "
+    "were measured apart, all systems in turns in one run on one machine (costs.json), so that "
+    "they can be compared. Memory is the whole process's."
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Cells that may be compared: one protocol, one objective, all real or all synthetic.
+
+    Samplers that are one method with a loss of their own stand in every comparison of the same
+    protocol and kind of data.
+
+    Attributes:
+        store: where its cells are.
+        name: of its files.
+        title: for tables and plots; says so when the data are synthetic.
+        cells: a row a cell: key, dataset, backbone, sampler (with what tells it from others of
+            its method), method (the sampler's name alone), objective, seed, best epoch, number of
+            models trained, metrics and timings.
+        notes: dataset to its footnotes.
+        references: name in tables to dataset to its metrics.
+        own_loss: the samplers trained with a loss of their own, to that loss.
+        in_turns: whether ``cpu_s_to_best`` of the cells is training alone, with the seconds of an
+            epoch that were measured in one run of all systems (`Store.epoch_cpu_seconds`).
+    """
+
+    store: Store
+    name: str
+    title: str
+    cells: pd.DataFrame
+    notes: dict[str, list[str]]
+    references: dict[str, dict[str, dict[str, float]]]
+    own_loss: dict[str, str]
+    in_turns: bool
+
+    def backbones(self) -> Iterator[tuple[str, pd.DataFrame]]:
+        """Each backbone with its table, the layout of the paper's Table 3.
+
+        Dataset and metric down, samplers across (means over seeds), references last.
+        """
+        for backbone, cells in self.cells.groupby("backbone", sort=True):
+            yield str(backbone), self._table(cells, lambda grouped: grouped.mean())
+
+    def margins(self, backbone: str) -> pd.DataFrame:
+        """A backbone's table again, with half the width of the mean's 95 % t-interval over seeds.
+
+        NaN where there are fewer than two seeds.
+        """
+        return self._table(self.cells[self.cells["backbone"] == backbone], half_widths)
+
+    def _table(
+        self, cells: pd.DataFrame, over_seeds: Callable[[Any], pd.DataFrame]
+    ) -> pd.DataFrame:
+        names = sampler_order(cells)
+        means = over_seeds(cells.groupby(["dataset", "sampler"])[list(METRICS)])
+        datasets = list(dict.fromkeys(cells["dataset"]))
+        values = [
+            [means.at[(d, s), metric] if (d, s) in means.index else None for s in names]
+            + [known.get(d, {}).get(metric) for known in self.references.values()]
+            for d in datasets
+            for metric in METRICS
+        ]
+        index = pd.MultiIndex.from_product(
+            [datasets, METRICS.values()], names=["dataset", "metric"]
+        )
+        columns = [*names, *self.references]
+        return pd.DataFrame(values, index=index, columns=columns, dtype=float)
+
+    def peers(self) -> pd.DataFrame:
+        """Of systems that train two models the headline metric of self, peer and ensemble, means
+        over seeds, by dataset, backbone and sampler; empty where none does."""
+        names, columns = [*SYSTEM], [HEADLINE, f"peer_{HEADLINE}", f"ensemble_{HEADLINE}"]
+        paired = self.cells.reindex(columns=[*names, *columns]).dropna(subset=[columns[1]])
+        return paired.groupby(names, sort=False)[columns].mean()
+
+    def masks(self) -> pd.DataFrame:
+        """The headline metric with what users have had masked by -inf and by 0, means over seeds,
+        by dataset, backbone and sampler; on real data, where cells know both."""
+        columns = [HEADLINE, f"seen_as_zero_{HEADLINE}"]
+        real = self.cells[~self.cells["synthetic"].astype(bool)]
+        known = real.reindex(columns=[*SYSTEM, *columns]).dropna(subset=columns[1:])
+        return known.groupby([*SYSTEM], sort=False)[columns].mean()
+
+    def choices(self) -> pd.DataFrame:
+        """What validation would choose of methods that were run with several settings.
+
+        Means over the seeds that all settings of a method have, by `CHOICE`: `CHOICES`, which are
+        the setting with the best validation and the one with the best test, how many settings and
+        seeds, the headline metric on test of the two, and its median and standard deviation over
+        the settings.
+        """
+        valid, rows = f"valid_{SELECT_ON}", {}
+        cells = self.cells.reindex(columns=["method", *SYSTEM, "seed", valid, HEADLINE])
+        for key, its in cells.groupby([*CHOICE]):
+            of_cells = its.groupby(["seed", "sampler"])[[valid, HEADLINE]].mean()
+            by_seed = cast("pd.DataFrame", of_cells.unstack()).dropna()  # seeds that all have
+            means = by_seed.mean().unstack(level=0)
+            if by_seed.empty or len(means) == 1:
+                continue
+            test, chosen = means[HEADLINE], means.nlargest(1, valid).iloc[0]
+            numbers = [chosen[HEADLINE], test.max(), test.median(), test.std()]
+            rows[key] = [chosen.name, test.idxmax(), len(means), len(by_seed), *numbers]
+        index = pd.MultiIndex.from_tuples(rows, names=CHOICE)
+        return pd.DataFrame(list(rows.values()), index=index, columns=list(CHOICES))
+
+    def costs(self) -> pd.DataFrame:
+        """What systems cost and reach, means over seeds, by dataset, backbone and sampler.
+
+        ``per_minute`` is the headline metric per minute, of `seconds`; NaN where there are none.
+        """
+        cells = self.cells.reindex(columns=[*SYSTEM, *COSTS, HEADLINE])
+        means = cells.groupby([*SYSTEM], sort=False)[[*COSTS, HEADLINE]].mean()
+        seconds = means[self.seconds]
+        return means.assign(per_minute=60 * means[HEADLINE] / seconds.where(seconds > 0))
+
+    @property
+    def costs_note(self) -> str:
+        """What the seconds in `costs` are."""
+        return COSTS_IN_TURNS if self.in_turns else COSTS_OF_CELLS
+
+    @property
+    def seconds(self) -> str:
+        """The column of cells that says how long training to the best epoch took.
+
+        CPU seconds, which another program on the machine hardly changes, where all cells were
+        trained on CPUs; else those of the clock.
+        """
+        known = self.cells["cpu_s_to_best"].notna().all()
+        return "cpu_s_to_best" if known else "train_s_to_best"
+
+    def user_gains(self, metric: str = HEADLINE) -> dict[tuple[str, str], pd.DataFrame]:
+        """Per dataset and backbone what each test user contributes to a metric.
+
+        Returns:
+            ``(dataset, backbone)`` to a frame ``[users x samplers]``, means over the seeds that a
+            sampler has, indexed by user; only users whom all the samplers were tested on.
+        """
+        return {block: metrics[metric].dropna() for block, metrics in self._gains.items()}
+
+    @cached_property
+    def effective_users(self) -> dict[tuple[str, str], float]:
+        """How many users with equally many predictions would weigh the same as those of
+        `user_gains`, per dataset and backbone."""
+        return {
+            block: effective(metrics[PREDICTIONS].dropna().iloc[:, 0])
+            for block, metrics in self._gains.items()
+        }
+
+    @cached_property
+    def below_best(self) -> dict[str, dict[tuple[str, str], set[str]]]:
+        """By metric, per dataset and backbone: the samplers significantly worse than the best.
+
+        By paired t-tests over the users, with Holm's correction over all pairs of samplers.
+        """
+        return {
+            metric: {
+                block: differ_from_best(frame, self.effective_users[block]) if len(frame) else set()
+                for block, frame in self.user_gains(metric).items()
+            }
+            for metric in METRICS
+        }
+
+    @cached_property
+    def _gains(self) -> dict[tuple[str, str], dict[str, pd.DataFrame]]:
+        """Per dataset and backbone, by metric: ``[users x samplers]``, means over seeds."""
+        found = {}
+        for (dataset, backbone), cells in self.cells.groupby(["dataset", "backbone"]):
+            keys = {
+                name: cells.loc[cells["sampler"] == name, "key"] for name in sampler_order(cells)
+            }
+            columns = {name: gains_by_user(self.store, each) for name, each in keys.items()}
+            whole = pd.concat(columns, axis=1).swaplevel(axis=1)
+            names = list(columns)
+            found[str(dataset), str(backbone)] = {
+                str(metric): whole[metric][names]
+                for metric in whole.columns.get_level_values(0).unique()
+            }
+        return found
+
+
+def half_widths(grouped: Any) -> Any:
+    """Half the widths of the 95 % t-intervals of grouped values' means; NaN of fewer than two."""
+    count = grouped.count()
+    return t.ppf(0.975, count - 1) * grouped.std() / count**0.5
+
+
+def gains_by_user(store: Store, keys: Iterable[str]) -> pd.DataFrame:
+    """What each test user contributes to the metrics of the cells (one a seed); `contributions`."""
+    arrays = map(store.arrays, keys)
+    return contributions(
+        pd.concat(pd.DataFrame(gains(each["rank"]), index=each["user"]) for each in arrays)
+    )
+
+
+def contributions(predictions: pd.DataFrame) -> pd.DataFrame:
+    """``[users x metrics]`` values whose mean over users is the metric.
+
+    Where users have several predictions, the metric is a ratio of two sums over users, and these
+    values are linearised (Cochran, Sampling Techniques, 1977, 6.4): the metric plus what the
+    user's predictions are above or below it, so that to have many is no gain by itself.
+
+    Args:
+        predictions: ``[predictions x metrics]``, indexed by user.
+
+    Returns:
+        Besides the metrics a column `PREDICTIONS`: how many the user has, as a multiple of the
+        mean.
+    """
+    metrics = predictions.mean()
+    by_user = (predictions - metrics).groupby(level=0)
+    counts = by_user.size()
+    values = by_user.sum() / counts.mean() + metrics
+    return values.assign(**{PREDICTIONS: counts / counts.mean()})
+
+
+def margins_over_users(store: Store, keys: Iterable[str]) -> pd.Series[float]:
+    """Half the widths of the metrics' 95 % t-intervals over test users, of cells one a seed."""
+    values = gains_by_user(store, keys)
+    freedom = effective(values.pop(PREDICTIONS)) - 1
+    return cast("pd.Series[float]", t.ppf(0.975, freedom) * values.sem())
+
+
+def effective(predictions: pd.Series[float]) -> float:
+    """How many users with equally many predictions would weigh the same (Kish, 1965).
+
+    Args:
+        predictions: of each user, in any unit.
+    """
+    return float(predictions.sum() ** 2 / (predictions**2).sum()) if len(predictions) else 0.0
+
+
+def comparisons(store: Store) -> list[Comparison]:
+    """The study's cells, sorted into what may stand in one table.
+
+    Raises:
+        UserError: the study has no finished cell.
+    """
+    records, epoch_cpu_seconds = tuning.as_compared(store), store.epoch_cpu_seconds()
+    result: list[Comparison] = []
+    names: set[str] = set()
+    for synthetic, loss, members in _groups(records):
+        name = file_stem(f"comparison-{loss}{'-synthetic' * synthetic}")
+        while name in names:
+            name += "-other-protocol"
+        names.add(name)
+        protocol = members[0].cell.protocol
+        title = (
+            f"{'SYNTHETIC data' if synthetic else 'Real data'}, {loss} loss, "
+            f"split {protocol.split}, d={protocol.dim}, window {protocol.window}, "
+            f"at most {protocol.epochs} epochs"
+        )
+        cells = cells_of(members)
+        on_cpus = cells["cpu_s_to_best"].notna().all()
+        measured = _seconds_to_best(members, epoch_cpu_seconds) if on_cpus else None
+        if measured is not None:
+            cells = cells.assign(cpu_s_to_best=cells["key"].map(measured))
+        notes = {r.cell.dataset: r.notes for r in members}
+        own = {
+            r.cell.sampler.name: r.cell.objective.name
+            for r in members
+            if has_own_loss(r.cell.sampler.name)
+        }
+        found, in_turns = _references(members), measured is not None
+        result.append(Comparison(store, name, title, cells, notes, found, own, in_turns))
+    return result
+
+
+def _seconds_to_best(
+    records: Sequence[Record], epoch_cpu_seconds: Mapping[str, float]
+) -> dict[str, float] | None:
+    """Of training up to the best epoch, as measured apart, by key; None unless all of them were,
+    for a table has one kind of seconds."""
+    found = {}
+    for record in records:
+        seconds = epoch_cpu_seconds.get(record.cell.system)
+        if seconds is None:
+            return None
+        found[record.key] = seconds * record.best_epoch
+    return found
+
+
+def _groups(records: Sequence[Record]) -> Iterator[tuple[bool, str, list[Record]]]:
+    """Synthetic or not, the loss, and the cells that may stand together."""
+    kinds: dict[tuple[bool, str], tuple[dict[str, list[Record]], list[Record]]] = {}
+    for record in records:
+        kind = (record.synthetic, as_text(asdict(record.cell.protocol)))
+        by_loss, with_own = kinds.setdefault(kind, ({}, []))
+        if has_own_loss(record.cell.sampler.name):
+            with_own.append(record)
+        else:
+            by_loss.setdefault(as_text(asdict(record.cell.objective)), []).append(record)
+    for (synthetic, _), (by_loss, with_own) in sorted(kinds.items(), key=lambda item: item[0]):
+        for _, members in sorted(by_loss.items()):
+            yield synthetic, members[0].cell.objective.name, members + with_own
+        if not by_loss:
+            yield synthetic, "own", with_own
+
+
+def _references(records: Sequence[Record]) -> dict[str, dict[str, dict[str, float]]]:
+    """Name in tables to dataset to metrics; those that no dataset has are left out."""
+    names = dataset_names([record.cell for record in records])
+    found = {
+        shown: {
+            name: dict(record.references[stored])
+            for name, record in zip(names, records, strict=True)
+            if stored in record.references
+        }
+        for stored, shown in REFERENCES.items()
+    }
+    return {shown: known for shown, known in found.items() if known}

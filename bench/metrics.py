@@ -1,0 +1,112 @@
+"""Metrics that follow from ranks, and which of them tables, choices and baselines go by."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+METRICS = {
+    "recall@5": "RC@5",
+    "recall@10": "RC@10",
+    "recall@20": "RC@20",
+    "ndcg@5": "NG@5",
+    "ndcg@10": "NG@10",
+    "ndcg@20": "NG@20",
+}
+"""Stored metric to its name in the paper's Table 3."""
+
+
+HEADLINE = "ndcg@10"
+
+
+BASELINE = "uniform"
+
+
+SELECT_ON = "ndcg@20"
+"""The validation metric that early stopping and the choice of the best epoch go by."""
+
+
+CUTOFFS = (5, 10, 20)
+
+
+TOP = 10
+"""Length of the list over which coverage and popularity of recommendations are measured."""
+
+
+def accuracy(ranks: Floats) -> dict[str, float]:
+    """Recall@K and NDCG@K for K in CUTOFFS, and MRR, from ranks ``[U]``.
+
+    With one relevant item a user, NDCG@K is 1 / log2(rank + 1) for rank <= K, else 0.
+    """
+    return {name: float(each.mean()) for name, each in gains(ranks).items()}
+
+
+def gains(ranks: Floats) -> dict[str, Floats]:
+    """What a held-out item at each of ``ranks`` contributes to each metric."""
+    found = {}
+    for K in CUTOFFS:
+        hit = ranks <= K
+        found[f"recall@{K}"] = hit.astype(np.float64)
+        found[f"ndcg@{K}"] = np.where(hit, 1 / np.log2(ranks + 1), 0.0)
+    found["mrr"] = 1 / ranks
+    return found
+
+
+def beyond_accuracy(top: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> dict[str, float]:
+    """What the first TOP recommendations are made of.
+
+    Args:
+        top: ``[U, TOP]`` recommended items.
+        counts: ``[n_items + 1]`` training interactions of each item.
+
+    Returns:
+        ``coverage@10``, the share of the catalogue recommended to anybody; ``popularity@10``, the
+        mean number of training interactions of a recommended item.
+    """
+    return {
+        f"coverage@{TOP}": float(len(np.unique(top)) / (len(counts) - 1)),
+        f"popularity@{TOP}": float(counts[top].mean()),
+    }
+
+
+def by_bucket(
+    ranks: Floats,
+    targets: npt.NDArray[np.int32],
+    lengths: npt.NDArray[np.int64],
+    counts: npt.NDArray[np.int64],
+) -> dict[str, dict[str, float]]:
+    """NDCG@10 by the target's popularity and by the input's length.
+
+    Popularity buckets: ``head``, ``torso`` and ``tail`` are the most, less and least popular
+    items, each holding about a third of the training interactions.
+
+    Args:
+        ranks: ``[U]``.
+        targets: ``[U]`` held-out items.
+        lengths: ``[U]`` items in the user's input.
+        counts: ``[n_items + 1]`` training interactions of each item.
+
+    Returns:
+        Bucket name to ``{"users": how many, "ndcg@10": ...}``; empty buckets are left out.
+    """
+    order = np.argsort(-counts[1:], kind="stable") + 1
+    before = np.cumsum(counts[order]) - counts[order]
+    third = np.empty(len(counts), dtype=np.int64)
+    third[order] = np.minimum(2, 3 * before // max(1, counts.sum()))
+    buckets = {
+        f"popularity:{name}": third[targets] == i
+        for i, name in enumerate(("head", "torso", "tail"))
+    }
+    edges = [0, 5, 10, 20, 50, np.inf]
+    for low, high in itertools.pairwise(edges):
+        name = f"length:{low + 1}-{high}" if np.isfinite(high) else f"length:>{low}"
+        buckets[name] = (lengths > low) & (lengths <= high)
+    return {
+        name: {"users": int(chosen.sum()), "ndcg@10": accuracy(ranks[chosen])["ndcg@10"]}
+        for name, chosen in buckets.items()
+        if chosen.any()
+    }

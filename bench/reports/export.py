@@ -1,0 +1,128 @@
+"""python -m bench.report export STUDY: a study's results in one tidy table, or into MLflow."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+
+from bench.errors import UserError
+from bench.studies.store import Store
+
+
+def tidy(store: Store) -> pd.DataFrame:
+    """One row a cell, part (``valid``, ``test``, ``test_peer``, ``timing``, ...) and metric.
+
+    Hyper-parameters and protocol are JSON texts, equal for equal settings.
+
+    Raises:
+        UserError: the study has no finished cell.
+    """
+    rows = []
+    for record in store.records():
+        cell = record.cell
+        parts = {name: part for name, part in cell.parts.items() if part is not None}
+        about = {
+            "study": store.root.name,
+            "key": record.key,
+            "dataset": cell.dataset,
+            "synthetic": record.synthetic,
+            **{name: part and part.name for name, part in cell.parts.items()},
+            "hyper": json.dumps({name: part.hyper for name, part in parts.items()}, sort_keys=True),
+            "protocol": json.dumps(asdict(cell.protocol), sort_keys=True),
+            "seed": cell.seed,
+            "best_epoch": record.best_epoch,
+        }
+        measured = {**record.metrics, "timing": record.timings}
+        rows += [
+            about | {"part": part, "metric": metric, "value": float(value)}
+            for part, metrics in measured.items()
+            for metric, value in metrics.items()
+        ]
+    if not rows:
+        raise UserError(f"{store.root}: no finished cell; run python -m bench.grid first")
+    return pd.DataFrame(rows)
+
+
+def to_mlflow(store: Store, uri: str) -> int:
+    """Log every cell as a run of the experiment named after the study; returns how many.
+
+    Args:
+        store: the study.
+        uri: MLflow's tracking URI, ``sqlite:///mlflow.db`` for one.
+
+    Raises:
+        UserError: MLflow is not installed.
+    """
+    try:
+        import mlflow
+    except ImportError as error:
+        raise UserError("--mlflow needs the extra: pip install -e '.[mlflow]'") from error
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_experiment(store.root.name)
+    count = 0
+    for record in store.records():
+        cell = record.cell
+        params = asdict(cell.protocol) | {"dataset": cell.dataset, "seed": cell.seed}
+        for name, part in cell.parts.items():
+            if part is not None:
+                params[name] = part.name
+                params |= {f"{name}.{k}": v for k, v in part.hyper.items()}
+        with mlflow.start_run(run_name=cell.label):
+            mlflow.log_params(params)
+            mlflow.set_tags({"key": record.key, "synthetic": record.synthetic})
+            for ranking, metrics in record.metrics.items():
+                mlflow.log_metrics({_allowed(f"{ranking}_{k}"): v for k, v in metrics.items()})
+            for row in store.epochs(record.key).to_dict("records"):
+                step = int(row.pop("epoch"))
+                curves = {_allowed(f"epoch_{k}"): v for k, v in row.items() if pd.notna(v)}
+                mlflow.log_metrics(curves, step=step)
+        count += 1
+    return count
+
+
+def _allowed(name: str) -> str:
+    """MLflow knows no ``@`` in a name."""
+    return name.replace("@", "_at_")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command line; returns the exit status (2 for bad input)."""
+    parser = argparse.ArgumentParser(prog="python -m bench.report export", description=__doc__)
+    parser.add_argument("study")
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("--to", type=Path, metavar="FILE", help="a .csv or .parquet file")
+    target.add_argument("--mlflow", metavar="URI", help="a tracking URI")
+    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
+    options = parser.parse_args(arguments)
+    store = Store(options.results / options.study)
+    try:
+        if options.mlflow is not None:
+            print(f"{to_mlflow(store, options.mlflow)} runs in {options.mlflow}")
+            return 0
+        frame = tidy(store)
+        _write(frame, options.to)
+        print(f"{options.to}: {len(frame):,} rows")
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _write(frame: pd.DataFrame, path: Path) -> None:
+    try:
+        if path.suffix == ".csv":
+            frame.to_csv(path, index=False)
+        elif path.suffix == ".parquet":
+            frame.to_parquet(path, index=False)
+        else:
+            raise UserError(f"--to {path}: the name must end in .csv or .parquet")
+    except ImportError as error:
+        raise UserError(f"--to {path} needs the extra: pip install -e '.[parquet]'") from error
+    except OSError as error:
+        raise UserError(f"--to {path}: cannot be written ({error.strerror})") from error

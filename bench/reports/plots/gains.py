@@ -1,0 +1,105 @@
+"""How much better than uniform sampling, as a heat map."""
+
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from bench.analysis.cells import sampler_order
+from bench.analysis.comparison import Comparison
+from bench.metrics import BASELINE, HEADLINE
+from bench.reports.plots import style
+from bench.reports.plots.style import COLUMN, WIDE
+
+CELL_WIDTH, CELL_HEIGHT = 0.27, 0.16
+PALETTE = "RdBu"
+MOST = 100.0
+"""Improvement in % at which the colour ends, so that an outlier does not pale the rest."""
+
+MISSING = "0.82"
+
+
+def figure_of(comparison: Comparison) -> Figure | None:
+    """Improvement of mean test NDCG@10 over ``uniform`` in %; None when there is no uniform.
+
+    A panel a backbone, a row a sampler, a column a dataset; grey where a sampler or ``uniform``
+    is missing.
+    """
+    gains = improvements(comparison.cells)
+    if gains.empty:
+        return None
+    samplers = [name for name in sampler_order(comparison.cells) if name in gains.columns]
+    backbones, datasets = gains.index.unique("backbone"), gains.index.unique("dataset")
+    labels = [style.wrapped(name, 1.3) for name in samplers]
+    lines = max(label.count("\n") + 1 for label in labels)
+    panel = CELL_WIDTH * len(datasets) + 0.1
+    columns = min(len(backbones), max(1, int((WIDE - 1.8) / panel)))
+    rows = -(-len(backbones) // columns)
+    height = max(3, len(samplers)) * CELL_HEIGHT * max(1, 0.7 * lines)
+    figure = Figure(
+        figsize=(max(COLUMN, 1.8 + columns * panel), 1.2 + rows * (height + 0.3)),
+        layout="constrained",
+    )
+    axes = list(figure.subplots(rows, columns, squeeze=False, sharey=True, sharex=True).flat)
+    limit = min(MOST, float(np.nanmax(np.abs(gains.to_numpy()))) or 1.0)
+    norm = Normalize(-limit, limit)
+    for place, (axis, backbone) in enumerate(zip(axes, backbones, strict=False)):
+        table = gains.loc[backbone].reindex(index=datasets, columns=samplers).T
+        _draw_panel(axis, table, norm)
+        axis.set_title(style.wrapped(backbone, panel + 0.3))
+        below = place + columns >= len(backbones)
+        axis.tick_params(axis="x", labelbottom=below, rotation=90, length=0)
+        axis.tick_params(axis="y", length=0)
+    axes[0].set_yticks(np.arange(len(samplers)) + 0.5, labels)
+    axes[0].set_ylim(len(samplers), 0)
+    for axis in axes[len(backbones) :]:
+        axis.remove()
+    figure.colorbar(
+        matplotlib.cm.ScalarMappable(norm, PALETTE),
+        ax=axes[: len(backbones)],
+        label=f"% over {BASELINE}",
+        extend="both" if np.nanmax(np.abs(gains.to_numpy())) > MOST else "neither",
+        aspect=30,
+        shrink=min(1.0, 2.5 / (rows * height)),
+    )
+    style.set_title(figure, f"Test NDCG@10 against {BASELINE}.", comparison.title)
+    return figure
+
+
+def improvements(cells: pd.DataFrame) -> pd.DataFrame:
+    """In %, of means over seeds: backbone and dataset down, samplers across; empty if none is."""
+    means = cells.pivot_table(index=["backbone", "dataset"], columns="sampler", values=HEADLINE)
+    if BASELINE not in means or len(means.columns) == 1:
+        return pd.DataFrame()
+    baseline = means[BASELINE].where(means[BASELINE] > 0)
+    gains = 100 * (means.drop(columns=BASELINE).div(baseline, axis=0) - 1)
+    return gains if gains.notna().any(axis=None) else pd.DataFrame()
+
+
+def _draw_panel(axis: Axes, table: pd.DataFrame, norm: Normalize) -> None:
+    values = table.to_numpy()
+    axis.set_facecolor(MISSING)
+    axis.grid(False)
+    axis.pcolormesh(
+        np.ma.masked_invalid(values), cmap=PALETTE, norm=norm, edgecolors="white", linewidth=0.4
+    )
+    for (i, j), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            dark = abs(value) > 0.65 * norm.vmax  # type: ignore[operator]
+            colour = "white" if dark else "black"
+            axis.text(
+                j + 0.5, i + 0.5, _short(value), ha="center", va="center", size=6, color=colour
+            )
+    axis.set_xticks(np.arange(table.shape[1]) + 0.5, table.columns)
+
+
+def _short(value: float) -> str:
+    """A percentage in four characters; from tenfold on, the factor."""
+    if value >= 999.5:
+        return f"×{1 + value / 100:.0f}"
+    digits = 1 if abs(value) < 9.95 else 0
+    return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "−")

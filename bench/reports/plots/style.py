@@ -1,0 +1,218 @@
+"""What all plots share: looks of samplers, sizes, titles, legends, and files.
+
+Figures are drawn at the size at which they are printed, a column or the full width of a
+two-column paper, with text of 6 points and more.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from PIL import Image
+
+from bench.metrics import BASELINE
+
+COLUMN, WIDE = 3.4, 7.0
+"""Widths of figures in inches: a column of a two-column paper, and both."""
+
+DPI = 220
+
+STYLE: Any = sns.axes_style("whitegrid") | {
+    "axes.labelsize": 7,
+    "axes.linewidth": 0.6,
+    "axes.titlesize": 7.5,
+    "axes.titley": 1.0,  # looking for what is in a title's way takes long
+    "figure.dpi": DPI,
+    "figure.titlesize": 7.5,
+    "font.size": 7,
+    "grid.linewidth": 0.4,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "lines.linewidth": 1.0,
+    "lines.markersize": 3.5,
+    "text.parse_math": False,  # names may hold dollars
+    "svg.hashsalt": "bench",  # or element ids, and with them the files, differ from run to run
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+}
+"""Settings of matplotlib that every figure is made and saved under."""
+
+
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
+"""Okabe and Ito's, safe for the colour-blind, less the yellow that white paper swallows."""
+
+MARKERS = ("s", "^", "D", "v", "P", "X", "<", "o", ">", "p", "*")
+"""As many as have no divisor in common with the colours, so that pairs repeat late."""
+
+DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
+
+BASELINE_COLOUR = "black"
+
+MOST_TICKS = 4
+STEPS = (
+    (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9),
+    (1, 1.5, 2, 3, 5, 7),
+    (1, 2, 5),
+    (1, 3),
+    (1,),
+)
+"""Numbers that ticks may stand at, within a decade; from dense to sparse."""
+
+CHARACTER = 0.056
+"""Width in inches of a character of text of 7 points, on average; a little too much."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a sampler is drawn, in every plot."""
+
+    colour: str
+    marker: str
+    dash: Any
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """What matplotlib draws such a line by."""
+        return {"color": self.colour, "marker": self.marker, "linestyle": self.dash}
+
+
+Looks = Mapping[str, Look]
+
+
+def looks_of(samplers: Iterable[str]) -> dict[str, Look]:
+    """A look for each sampler: its own colour for the first few, then its own mark and dash too.
+
+    Args:
+        samplers: all that a study has, so that its plots agree; the order does not matter.
+    """
+    others = sorted(set(samplers) - {BASELINE})
+    looks = {BASELINE: Look(BASELINE_COLOUR, "o", "-")}
+    for i, name in enumerate(others):
+        looks[name] = Look(
+            COLOURS[i % len(COLOURS)],
+            MARKERS[i % len(MARKERS)],
+            DASHES[i // len(COLOURS) % len(DASHES)],
+        )
+    return looks
+
+
+def panels(titles: Sequence[str], height: float) -> tuple[Figure, list[Axes]]:
+    """A figure of panels: up to two in a column's width, more in the full width.
+
+    Args:
+        titles: of the panels.
+        height: of a panel, in inches.
+    """
+    n = len(titles)
+    columns = 2 if n in (2, 4) else min(3, n)
+    rows = -(-n // columns)
+    figure = Figure(figsize=(COLUMN if n <= 2 else WIDE, 0.9 + rows * height), layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axis in axes[n:]:
+        axis.remove()
+    for axis, title in zip(axes, titles, strict=False):
+        axis.set_title(wrapped(title, (figure.get_figwidth() - 0.5) / columns - 0.1))
+    return figure, axes[:n]
+
+
+def set_title(figure: Figure, *parts: str) -> None:
+    """Write the parts above the figure, each on lines of its own, wrapped to its width."""
+    figure.suptitle("\n".join(wrapped(part, figure.get_figwidth()) for part in parts))
+
+
+def wrapped(text: str, width: float) -> str:
+    """Text in lines that fit into so many inches."""
+    return textwrap.fill(text, max(10, int(width / CHARACTER)))
+
+
+def add_legend(figure: Figure, handles: Sequence[Any]) -> None:
+    """A legend below the panels, as low as the width allows; the figure grows by it."""
+    width = figure.get_figwidth()
+    names = [str(handle.get_label()) for handle in handles]
+    layouts = [
+        _legend_columns([wrapped(name, share - 0.5) for name in names], width)
+        for share in (width, width / 2)
+    ]
+    columns = min(layouts, key=_legend_lines)
+    for handle, label in zip(handles, itertools.chain(*columns), strict=True):
+        handle.set_label(label)
+    figure.set_figheight(figure.get_figheight() + 0.13 * _legend_lines(columns))
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=len(columns),
+        handlelength=2.2,
+        columnspacing=1.0,
+        labelspacing=0.3,
+        borderpad=0.2,
+    )
+
+
+def _legend_columns(labels: Sequence[str], width: float) -> list[list[str]]:
+    """Labels in as many columns as fit, filled as matplotlib does: the first ones longer by one."""
+    for count in range(len(labels), 0, -1):
+        columns = [part.tolist() for part in np.array_split(labels, count)]
+        lines = [max(len(x) for label in column for x in label.split("\n")) for column in columns]
+        if sum(0.47 + CHARACTER * length for length in lines) <= width:
+            return columns
+    return columns  # one, which cannot be made narrower
+
+
+def _legend_lines(columns: Sequence[Sequence[str]]) -> int:
+    """Lines of text in the highest column."""
+    return max(sum(label.count("\n") + 1 for label in column) for column in columns)
+
+
+def sampler_handles(looks: Looks, samplers: Iterable[str], lines: bool) -> list[Line2D]:
+    """What a legend says of samplers, drawn as lines or as points."""
+    return [
+        Line2D([], [], label=name, **looks[name].line | ({} if lines else {"linestyle": "none"}))
+        for name in samplers
+    ]
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Round numbers between two positive ones, as many as have room."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks: list[float] = []
+    for steps in STEPS:
+        ticks = [10.0**d * step for d in decades for step in steps if low <= 10.0**d * step <= high]
+        if len(ticks) <= MOST_TICKS:
+            return ticks
+    return ticks[:: -(-len(ticks) // MOST_TICKS)]
+
+
+def lay_out(figure: Figure) -> None:
+    """Place everything, once and for all: neither PNG nor SVG does it again."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine(None)
+
+
+def save(figure: Figure, path: Path) -> list[Path]:
+    """Save as PNG and SVG, the same bytes for the same figure; ``path`` has no suffix."""
+    lay_out(figure)
+    files = [path.with_name(f"{path.name}{suffix}") for suffix in (".png", ".svg")]
+    for file, metadata in zip(files, ({"Software": None}, {"Date": None}), strict=True):
+        figure.savefig(file, dpi=DPI, metadata=metadata)
+    shrink(files[0])
+    return files
+
+
+def shrink(png: Path) -> None:
+    """Keep a PNG's 256 most telling colours: a third of the bytes, and one sees no difference."""
+    with Image.open(png) as image:
+        few = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    few.save(png, optimize=True, dpi=image.info["dpi"])

@@ -1,0 +1,214 @@
+"""The command lines that train a study again, from what its cells say of themselves."""
+
+from __future__ import annotations
+
+import functools
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import backbones
+import samplers
+from bench import datasets, objectives
+from bench.cell import PRESETS, Cell, Preset, Protocol
+from bench.errors import UserError
+from bench.json_shape import as_text
+from bench.registry import Registry
+from bench.studies import tuning
+from bench.studies.own_loss import has_own_loss
+from bench.studies.planning import usual_hyper
+from bench.studies.records import Record
+from bench.studies.store import Store
+
+Parts = list[tuple[Registry[Any], str, dict[str, Any]]]
+"""The components of a cell: where each is registered, its name, its hyper-parameters."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command line, and what has to be known of it, a sentence each."""
+
+    line: str
+    notes: list[str]
+
+
+@dataclass
+class _Group:
+    """Cells that one command line can train: none wants another value of a setting."""
+
+    kind: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    records: list[Record] = field(default_factory=list)
+
+
+def commands(store: Store) -> list[Command]:
+    """``python -m bench.grid`` lines that train at least the cells of a study.
+
+    Cells of several protocols, or with several values of one setting, need several lines; so do
+    datasets that other samplers were trained on.
+    """
+    tuned = {key: one for one in tuning.read(store.root) or [] for key in one.cells}
+    groups: list[_Group] = []
+    for record in tuning.reported(store):
+        system = tuned.get(record.key)
+        chosen = {} if system is None or system.chosen is None else system.chosen
+        settings = {
+            f"{name}.{option}": value
+            for _, name, hyper in _parts(record.cell)
+            for option, value in hyper.items()
+            if f"{name}.{option}" not in chosen
+        }
+        budget = None if system is None else system.budget
+        kind = as_text([asdict(record.cell.protocol), budget])
+        _put(groups, kind, settings, record)
+    result = []
+    for group in groups:
+        for records in _same_samplers(group.records):
+            system = tuned.get(records[0].key)
+            budget = None if system is None else system.budget
+            result.append(_command(store, records, group.settings, budget))
+    return result
+
+
+def report_line(store: Store) -> str:
+    """The command line that writes the study's report again."""
+    return shlex.join(["python", "-m", "bench.report", store.root.name])
+
+
+def _put(groups: list[_Group], kind: str, settings: dict[str, Any], record: Record) -> None:
+    """Into the first group that it does not contradict, or one of its own."""
+    for group in groups:
+        known = group.settings
+        if group.kind == kind and all(known.get(k, v) == v for k, v in settings.items()):
+            break
+    else:
+        group = _Group(kind)
+        groups.append(group)
+    group.settings.update(settings)
+    group.records.append(record)
+
+
+def _same_samplers(records: Iterable[Record]) -> list[list[Record]]:
+    """Records sorted into datasets on which the same samplers were trained."""
+    by_dataset: dict[str, list[Record]] = {}
+    for record in records:
+        by_dataset.setdefault(record.cell.dataset, []).append(record)
+    by_samplers: dict[tuple[str, ...], list[Record]] = {}
+    for _, members in sorted(by_dataset.items()):
+        by_samplers.setdefault(tuple(_names(members, "sampler")), []).extend(members)
+    return list(by_samplers.values())
+
+
+def _command(
+    store: Store, records: Sequence[Record], settings: Mapping[str, Any], budget: int | None
+) -> Command:
+    cells = [record.cell for record in records]
+    protocol = cells[0].protocol
+    name = min(PRESETS, key=lambda name: len(_changed(protocol, PRESETS[name].protocol)))
+    changed = _changed(protocol, PRESETS[name].protocol)
+    split = changed.pop("split", None)
+    different, unknown = _different(cells, settings, PRESETS[name])
+    names = {kind: _names(records, kind) for kind in ("backbone", "sampler")}
+    free = [r for r in records if not has_own_loss(r.cell.sampler.name)]
+    losses = _names(free, "objective")
+    known = sorted({cell.dataset for cell in cells})
+    seeds = 1 + max(cell.seed for cell in cells)
+
+    words = ["python", "-m", "bench.grid", "--study", store.root.name, "--preset", name]
+    words += ["--datasets", *known, "--backbones", *names["backbone"]]
+    words += ["--samplers", *names["sampler"]]
+    words += ["--objectives", *losses] if losses and losses != ["bce"] else []
+    words += ["--seeds", str(seeds)]
+    words += ["--split", split] if split else []
+    words += ["--tune", str(budget)] if budget else []
+    pairs = [f"{option}={_value(value)}" for option, value in {**changed, **different}.items()]
+    words += ["--set", *pairs] if pairs else []
+    if not all(record.synthetic for record in records):
+        words += ["--data-dir", "data"]
+    ran_on = [record.environment for record in records]
+    words += _option("--threads", {env.get("threads") for env in ran_on}, usual=1)
+    words += _option("--device", {env.get("device") for env in ran_on}, usual="cpu")
+
+    systems = len(names["backbone"]) * (
+        len(_names(free, "sampler")) * len(losses)
+        + len(set(names["sampler"]) - set(_names(free, "sampler")))
+    )
+    return Command(
+        shlex.join(words), _notes(unknown, known, systems * len(known) * seeds - len(records))
+    )
+
+
+def _notes(unknown: Sequence[str], known: Sequence[str], more: int) -> list[str]:
+    notes = []
+    if unknown:
+        notes.append(f"Add --plugin with the file that registers {', '.join(unknown)}.")
+    own = [name for name in known if name not in datasets.registry.names()]
+    if own:
+        notes.append(f"In place of {', '.join(own)} give the path of the log.")
+    if more > 0:
+        notes.append(f"It also trains what the study does not have: {more} more cells.")
+    return notes
+
+
+def _names(records: Iterable[Record], kind: str) -> list[str]:
+    parts = [record.cell.parts[kind] for record in records]
+    return sorted({part.name for part in parts if part is not None})
+
+
+def _changed(protocol: Protocol, preset: Protocol) -> dict[str, Any]:
+    """The settings of a protocol that a preset has otherwise."""
+    usual = asdict(preset)
+    return {name: value for name, value in asdict(protocol).items() if usual.get(name) != value}
+
+
+def _different(
+    cells: Sequence[Cell], settings: Mapping[str, Any], preset: Preset
+) -> tuple[dict[str, Any], list[str]]:
+    """Hyper-parameters that a preset would not give, and the components that nobody registered."""
+    different: dict[str, Any] = {}
+    unknown = set()
+
+    @functools.cache  # cells are many, components few
+    def usual_of(registry: Registry[Any], name: str, pool: int) -> dict[str, Any]:
+        try:
+            return usual_hyper(registry, name, pool, preset.settings)
+        except UserError:
+            unknown.add(name)
+            return {}
+
+    for cell in cells:
+        for registry, name, hyper in _parts(cell):
+            usual = usual_of(registry, name, cell.protocol.N)
+            for option in hyper:
+                key = f"{name}.{option}"
+                if key not in settings:  # it was tuned
+                    continue
+                if option not in usual or usual[option] != settings[key]:
+                    different[key] = settings[key]
+    return dict(sorted(different.items())), sorted(unknown)
+
+
+def _parts(cell: Cell) -> Parts:
+    registries: dict[str, Registry[Any]] = {
+        "backbone": backbones.registry,
+        "peer": backbones.registry,
+        "sampler": samplers.registry,
+        "objective": objectives.registry,
+    }
+    return [
+        (registries[kind], part.name, part.hyper)
+        for kind, part in cell.parts.items()
+        if part is not None
+    ]
+
+
+def _option(name: str, found: set[Any], usual: Any) -> list[str]:
+    """An option, if all cells agree on another value than the usual one."""
+    found = found - {None}
+    return [name, str(*found)] if len(found) == 1 and found != {usual} else []
+
+
+def _value(value: Any) -> str:
+    """As ``--set`` reads it."""
+    return "none" if value is None else str(value)

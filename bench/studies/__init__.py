@@ -1,0 +1,1 @@
+"""Studies: from a plan to stored cells."""

@@ -1,0 +1,87 @@
+"""A stored cell read back: what was trained, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bench.cell import Cell, Component
+
+
+@dataclass(frozen=True)
+class Record:
+    """What ``cell.json`` holds.
+
+    Attributes:
+        key: of the cell, as it is stored.
+        code: digest of the code that trained it.
+        cell: what was trained, with every setting.
+        data: the dataset's sizes, whether it is synthetic, its footnotes, references.
+        metrics: ``{"valid": {...}, "test": {...}}`` and other rankings, at the best epoch.
+        buckets: the headline metric on test by item popularity and input length.
+        best_epoch: from 1.
+        timings: seconds, and peak memory of the process in MB.
+        environment: what it ran on.
+    """
+
+    key: str
+    code: str
+    cell: Cell
+    data: Mapping[str, Any]
+    metrics: Mapping[str, Mapping[str, float]]
+    buckets: Mapping[str, Mapping[str, float]]
+    best_epoch: int
+    timings: Mapping[str, float]
+    environment: Mapping[str, Any]
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Record:
+        """Of JSON in the shape of `bench.studies.store.RECORD`.
+
+        Raises:
+            TypeError: its configuration has settings that a cell has not.
+        """
+        parts = {name: stored[name] for name in cls.__annotations__ if name != "cell"}
+        return cls(cell=Cell.from_config(stored["config"]), **parts)
+
+    @property
+    def synthetic(self) -> bool:
+        return bool(self.data["synthetic"])
+
+    @property
+    def tested(self) -> bool:
+        """Whether it was; a trial of tuning is not."""
+        return "test" in self.metrics
+
+    @property
+    def test(self) -> Mapping[str, float]:
+        """Metrics of the model under test on the test split."""
+        return self.metrics["test"]
+
+    @property
+    def valid(self) -> Mapping[str, float]:
+        """Its metrics on validation at the best epoch."""
+        return self.metrics["valid"]
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of its numbers must know about the dataset."""
+        return list(self.data["notes"])
+
+    @property
+    def references(self) -> Mapping[str, Mapping[str, float]]:
+        """What nobody trained, on the same test users: name to metrics."""
+        return self.data.get("references", {})
+
+    def without_settings(self) -> Record:
+        """The same under the plain names of its components, as if they had nothing to set."""
+        cell = self.cell
+        plain = replace(
+            cell,
+            backbone=Component(cell.backbone.name),
+            sampler=Component(cell.sampler.name),
+            peer=None if cell.peer is None else Component(cell.peer.name),
+            objective=Component(cell.objective.name),
+        )
+        return replace(self, cell=plain)

@@ -1,0 +1,244 @@
+"""Training and evaluating one cell, in whatever process it is handed to."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.cell import Cell
+from bench.datasets.base import Dataset
+from bench.datasets.splits import Examples, Split
+from bench.datasets.training_data import TrainingData
+from bench.metrics import TOP, accuracy, beyond_accuracy, by_bucket
+from bench.registry import load_plugin
+from bench.studies import environment
+from bench.studies.code import code_digest
+from bench.studies.processes import peak_memory_mb
+from bench.studies.store import Arrays, CellResult
+from bench.training.checkpoint import Checkpoint
+from bench.training.evaluation import rank_users, references, smaller_pieces
+from bench.training.loop import Epoch, Fitted, fit
+
+
+@dataclass(frozen=True)
+class Task:
+    """A cell and how to run it.
+
+    Attributes:
+        code: digest of the code that is to train it; a worker with other code refuses.
+        device: where; the engine that runs the cell has the last word.
+        plugins: to be loaded first; a fresh process has not seen them.
+        progress: a file to keep the state of the latest epoch in, or None.
+        checkpoint: a file to keep the state of training in, to go on from after a kill, or None.
+    """
+
+    cell: Cell
+    code: str
+    threads: int
+    plugins: tuple[str, ...] = ()
+    progress: Path | None = None
+    checkpoint: Path | None = None
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the cells of one dataset and split have in common, sent to a worker once.
+
+    Attributes:
+        key: tells it from other material.
+        about: the dataset's sizes, whether it is synthetic, its footnotes.
+        data: what to train on.
+        valid: held-out predictions to stop and select by.
+        test: held-out predictions to test on; None in a trial of tuning, which must not see them.
+    """
+
+    key: str
+    about: dict[str, Any]
+    data: TrainingData
+    valid: Examples
+    test: Examples | None
+
+    @classmethod
+    def of(cls, dataset: Dataset, split: Split, test: bool) -> Material:
+        """Of a dataset that is split so, with the test split or without."""
+        about = {
+            "users": dataset.n_users,
+            "items": dataset.n_items,
+            "interactions": dataset.n_interactions,
+            "synthetic": dataset.synthetic,
+            "notes": list(dataset.notes),
+        }
+        return cls(
+            f"{dataset.fingerprint} {split.digest} {'with' if test else 'without'} test",
+            about,
+            TrainingData.of(dataset, split),
+            split.valid,
+            split.test if test else None,
+        )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a cell: a result, or the reason there is none."""
+
+    cell: Cell
+    result: CellResult | None
+    error: str = ""
+    traceback: str = ""
+
+
+def run_task(task: Task, material: Material) -> Outcome:
+    """Run a cell; an exception becomes a failed outcome, so that other cells go on.
+
+    A cell for which the GPU has no memory left is tried once more, with smaller pieces where
+    their size does not change the numbers: its neighbours may have finished by then.
+    """
+    try:
+        for plugin in task.plugins:
+            load_plugin(plugin)
+        if code_digest(task.cell) != task.code:
+            raise RuntimeError("this worker has other code; install the same version everywhere")
+        with contextlib.suppress(torch.OutOfMemoryError):
+            return Outcome(task.cell, run_cell(task, material))
+        gc.collect()  # only now, as the exception held on to the models
+        torch.cuda.empty_cache()
+        with smaller_pieces():
+            return Outcome(task.cell, run_cell(task, material))
+    except torch.OutOfMemoryError as error:
+        reason = f"out of GPU memory, twice; fewer cells at a time (--cells-per-gpu)? {error}"
+        return Outcome(task.cell, None, reason, traceback.format_exc())
+    except (Exception, SystemExit) as error:
+        return Outcome(task.cell, None, f"{type(error).__name__}: {error}", traceback.format_exc())
+    finally:
+        if task.progress is not None:
+            task.progress.unlink(missing_ok=True)
+
+
+def run_cell(task: Task, material: Material) -> CellResult:
+    """Train a cell, then read the test split once, if the material has it."""
+    started, cpu_started = time.perf_counter(), time.process_time()
+    torch.set_num_threads(task.threads)
+    cell, data, valid, test = task.cell, material.data, material.valid, material.test
+    device = torch.device(task.device)
+    checkpoint = None if task.checkpoint is None else Checkpoint(task.checkpoint, task.code)
+    fitted = fit(cell, data, valid, device, _progress_writer(task), checkpoint)
+    wall_before, cpu_before = (0.0, 0.0) if checkpoint is None else checkpoint.before
+    if test is None:
+        found = _validated(valid, fitted, device)
+    else:
+        found = _tested(data, test, fitted, device)
+    train_s = sum(row["train_s"] for row in fitted.epochs)
+    n_targets = int((np.diff(data.train.offsets) - 1).sum())
+    return CellResult(
+        cell=cell,
+        code=task.code,
+        data={
+            **material.about,
+            "train_targets": n_targets,
+            "valid_users": len(np.unique(valid.users)),
+            "valid_targets": len(valid.targets),
+            **found.data,
+        },
+        metrics={"valid": selected_on(fitted), **found.metrics},
+        buckets=found.buckets,
+        best_epoch=fitted.best_epoch,
+        timings={
+            "epochs": len(fitted.epochs),
+            "train_s": train_s,
+            "valid_s": sum(row["valid_s"] for row in fitted.epochs),
+            "train_s_to_best": sum(row["train_s"] for row in fitted.epochs[: fitted.best_epoch]),
+            "targets_per_s": n_targets * len(fitted.epochs) / train_s,
+            "wall_s": wall_before + time.perf_counter() - started,
+            "cpu_s": cpu_before + time.process_time() - cpu_started,
+            "peak_mb": peak_memory_mb(),
+        },
+        environment=environment.describe(device, task.threads),
+        epochs=fitted.epochs,
+        arrays=found.arrays,
+    )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a result holds beyond training: parts of its data, metrics, buckets and arrays."""
+
+    data: dict[str, Any]
+    metrics: dict[str, dict[str, float]]
+    buckets: dict[str, dict[str, float]]
+    arrays: Arrays
+
+
+def _tested(data: TrainingData, test: Examples, fitted: Fitted, device: torch.device) -> _Found:
+    ranking = rank_users(fitted.models[:1], test, device, top=TOP)
+    counts = np.bincount(data.train.items, minlength=data.n_items + 1)
+    lengths = np.diff(test.offsets)
+    # How the released code of the MDCNS paper's baselines masks what a user has had.
+    with_zero = rank_users(fitted.models[:1], test, device, seen_as=0.0).ranks
+    others = {}
+    if len(fitted.models) == 2:
+        for name, models in (
+            ("test_peer", fitted.models[1:]),
+            ("test_ensemble", fitted.models),
+        ):
+            others[name] = rank_users(models, test, device).ranks
+    return _Found(
+        data={
+            "test_users": len(np.unique(test.users)),
+            "test_targets": len(test.targets),
+            "references": references(data, test),
+        },
+        metrics={
+            "test": accuracy(ranking.ranks) | beyond_accuracy(ranking.top, counts),
+            "test_seen_as_zero": accuracy(with_zero),
+            **{name: accuracy(ranks) for name, ranks in others.items()},
+        },
+        buckets=by_bucket(ranking.ranks, test.targets, lengths, counts),
+        arrays={
+            "rank": ranking.ranks,
+            **{name.replace("test", "rank"): ranks for name, ranks in others.items()},
+            "user": test.users,
+            "target": test.targets,
+            "length": lengths,
+            "target_count": counts[test.targets],
+        },
+    )
+
+
+def _validated(valid: Examples, fitted: Fitted, device: torch.device) -> _Found:
+    """A trial of tuning ends with what it was selected on."""
+    ranks = rank_users(fitted.models[:1], valid, device).ranks
+    arrays: Arrays = {"rank": ranks, "user": valid.users, "target": valid.targets}
+    return _Found({}, {}, {}, arrays)
+
+
+def selected_on(fitted: Fitted) -> dict[str, float]:
+    """Validation metrics of the best epoch."""
+    return {
+        name.removeprefix("valid_"): value
+        for name, value in fitted.epochs[fitted.best_epoch - 1].items()
+        if name.startswith("valid_") and name != "valid_s"
+    }
+
+
+def _progress_writer(task: Task) -> Callable[[Epoch], None]:
+    def write(row: Epoch) -> None:
+        if task.progress is not None:
+            state = {"cell": task.cell.label, "epoch": row["epoch"], "ndcg": row["valid_ndcg@10"]}
+            state["epochs"] = task.cell.protocol.epochs
+            temporary = task.progress.with_suffix(".new")
+            with contextlib.suppress(OSError):  # a full disk is no reason to stop training
+                temporary.write_text(json.dumps(state))
+                temporary.replace(task.progress)
+
+    return write

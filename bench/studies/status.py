@@ -1,0 +1,92 @@
+"""How a study stands: ``python -m bench.grid status STUDY``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench.errors import UserError
+from bench.studies.log import Log
+from bench.studies.progress import duration
+from bench.studies.store import Store
+
+MAX_SHOWN = 1000
+"""Characters of a failure that are shown."""
+
+
+def status(store: Store, now: datetime) -> list[str]:
+    """Lines for a person: what is done, running, failed and left, and how long that may take.
+
+    Raises:
+        UserError: there is no such study.
+    """
+    events = list(Log(store).events())
+    done = {record.key: record for record in store.records()}
+    if not events and not done:
+        raise UserError(f"{store.root}: no such study; see python -m bench.grid --help")
+    starts = [event for event in events if event["event"] == "start"]
+    estimates: dict[str, float] = starts[-1]["estimates"] if starts else {}
+    running = {state["key"]: state for state in store.running() if state["key"] not in done}
+    known = {*done, *running}
+    failed = {key: path for key, path in store.failures().items() if key not in known}
+    known |= failed.keys()
+    left = [key for key in estimates if key not in known]
+    begun = sum(map(store.taken, left))
+    lines = [
+        f"study {store.root}: {len(done)} done, {len(running) + begun} running, "
+        f"{len(failed)} failed, {len(left) - begun} waiting"
+    ]
+    lines += [
+        f"  running  {state['cell']}: epoch {state['epoch']:.0f} of at most {state['epochs']}, "
+        f"validation NDCG@10 {state['ndcg']:.4f}"
+        for state in running.values()
+    ]
+    lines += [f"  failed   {_first_line(path)} ({path})" for path in failed.values()]
+    if begun:
+        lines.append(f"  {begun} of them in their first epoch, or on other machines")
+    if running or begun:
+        lines.append(f"  about {duration(_seconds_left(events, estimates, running, now))} left")
+    elif left:
+        lines.append("  nobody is at it; run the same command again to continue")
+    return lines
+
+
+def _seconds_left(
+    events: Sequence[dict[str, Any]],
+    estimates: dict[str, float],
+    running: dict[str, Any],
+    now: datetime,
+) -> float:
+    """By the pace of the latest run, or by its estimates before anything is finished."""
+    index = max(i for i, event in enumerate(events) if event["event"] == "start")
+    ended = {event.get("key") for event in events[index:]}
+    part = {key: state["epoch"] / state["epochs"] for key, state in running.items()}
+    done = sum(s * (1.0 if key in ended else part.get(key, 0.0)) for key, s in estimates.items())
+    left = sum(estimates.values()) - done
+    if done <= 0:
+        return left / events[index]["workers"]
+    started = datetime.fromisoformat(events[index]["time"])
+    return max(0.0, left * (now - started).total_seconds() / done)  # clocks may jump
+
+
+def _first_line(path: Path) -> str:
+    with path.open(errors="replace") as file:
+        return file.readline(MAX_SHOWN).rstrip("\n")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command line; returns the exit status (2 for bad input)."""
+    parser = argparse.ArgumentParser(prog="python -m bench.grid status", description=__doc__)
+    parser.add_argument("study", nargs="?", default="quick", help="default: quick")
+    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
+    options = parser.parse_args(arguments)
+    try:
+        print("\n".join(status(Store(options.results / options.study), datetime.now(UTC))))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,1 @@
+"""Training one cell: batches, the loop, evaluation, diagnostics, checkpoints."""

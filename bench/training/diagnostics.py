@@ -1,0 +1,230 @@
+"""What a sampler actually draws, and what a step's time goes to: a row an epoch.
+
+Draws are looked at for some targets, at random, of some batches, so that knowing costs little.
+All of it is about the model under test, as it was when the negatives were drawn, and nothing here
+changes what is trained.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.datasets.splits import Sequences
+from bench.datasets.training_data import Truth
+from bench.scoring import look_up, score_candidates
+from samplers.base import Negatives, View
+
+LOOKS, TARGETS, TRUTHS = 5, 128, 32
+"""Batches an epoch that are looked at, about; targets of such a batch; those of them whose true
+distribution is worked out (synthetic data)."""
+
+ROUNDING = 1e-5
+
+
+class Diagnostics:
+    """Collects an epoch's figures.
+
+    A target's negatives count by their weights, for entropy and coverage in turn; figures are
+    means over the targets looked at.  Columns, as far as they apply to the sampler:
+
+    * ``false_negatives``: share of the draws that the user takes later in the training sequence.
+    * ``true_false_negatives`` (synthetic data): mean true probability that the draw is what the
+      user takes next.
+    * ``entropy``: of one draw a target, as a share of the most that so many draws can have.
+    * ``coverage``: share of the catalogue that one draw a target reaches, of so few targets (at
+      most their number by the catalogue's): to compare samplers with one another.
+    * ``hardness``: share of a uniform pool that scores below the draw (of a synthetic negative,
+      the item it was made of), ties counting half.  A sampler that picks by rank in that very pool
+      has a constant one: dns, the best of N, 1 - 1 / (2 N).
+    * ``agreement``: share of targets for which self and peer, each with its own dropout, score the
+      same candidate highest.
+    * ``negative_gradient``: length of the part of the loss's gradient with respect to a state that
+      comes from the negatives; a loss's constants are part of it.
+    * ``backbone_s``, ``sampling_s`` (with the scoring of candidates), ``scoring_s`` (of positives
+      and negatives, and the loss), ``backward_s``, ``optimiser_s``, ``diagnostics_s``: seconds.
+    """
+
+    def __init__(
+        self, train: Sequences, n_items: int, N: int, device: torch.device, truth: Truth | None
+    ) -> None:
+        """
+        Args:
+            train: training sequences.
+            n_items: catalogue size.
+            N: size of the pool that hardness and agreement refer to; less in a small catalogue.
+            device: where training happens.
+            truth: the true distribution of the next item, where it is known.
+        """
+        self._train, self._n_items, self._device, self._truth = train, n_items, device, truth
+        self._chance = torch.Generator()
+        self._N = N
+        self.start_epoch(1)
+
+    def start_epoch(self, n_batches: int) -> None:
+        """Forget what was collected; ``n_batches`` are to come, about."""
+        self._chance.manual_seed(0)  # not the training's stream; an epoch resumed is the same
+        self._every = max(1, n_batches // LOOKS)
+        self._batch = self._looked = 0
+        self._sums: dict[str, Tensor | float] = {}
+        self._targets: dict[str, int] = {}
+        self._counts = torch.zeros(self._n_items + 1, dtype=torch.int64, device=self._device)
+        self._seconds: dict[str, float] = {}
+        self._last = 0.0
+
+    @property
+    def looking(self) -> bool:
+        """Whether the present batch is one that is looked at."""
+        return self._batch % self._every == 0
+
+    def next_batch(self) -> None:
+        """A batch is done."""
+        self._looked += self.looking
+        self._batch += 1
+
+    def mark(self, phase: str | None = None) -> None:
+        """The time since the last mark belongs to ``phase``."""
+        if self._device.type == "cuda":
+            if not self.looking:
+                return  # asking a GPU for the time makes it wait
+            torch.cuda.synchronize(self._device)
+        now = time.perf_counter()
+        if phase is not None:
+            self._seconds[phase] = self._seconds.get(phase, 0.0) + now - self._last
+        self._last = now
+
+    def before_backward(self, view: View, negatives: Negatives) -> None:
+        """Ask for the gradient that :meth:`record` reads."""
+        if self.looking and negatives.scored:
+            negatives.scores(view).retain_grad()
+
+    @torch.no_grad()
+    def record(self, views: list[View], negatives: Negatives) -> None:
+        """Look at a batch's negatives (the first view's), between backward pass and step."""
+        if not self.looking or negatives.empty:
+            return
+        view, T = views[0], len(views[0].states)
+        # Evenly spaced ones would be the first of each of many windows of one length.
+        rows = torch.randperm(T, generator=self._chance)[:TARGETS].sort().values.to(self._device)
+        if negatives.scored:
+            self._record_gradient(view, negatives, rows)
+        weights = _weights(negatives, rows)
+        if self._N > 0:
+            pool = view.targets.peek(self._N, rows)
+            pool_scores = _scores(view, rows, pool)
+            hardness = _hardness(view, negatives, rows, pool_scores)
+            self._add("hardness", (hardness * weights).sum(), len(rows))
+            if len(views) == 2:
+                peer_scores = _scores(views[1], rows, pool)
+                same = pool_scores.argmax(dim=1) == peer_scores.argmax(dim=1)
+                self._add("agreement", same.sum(), len(rows))
+        if negatives.items is not None:
+            self._record_items(view, negatives.items, rows, weights)
+
+    def row(self) -> dict[str, float]:
+        """The epoch's figures."""
+        row = {name: float(total) / self._targets[name] for name, total in self._sums.items()}
+        counts = self._counts[1:].double()
+        draws = int(counts.sum())
+        if draws > 0:
+            p = counts[counts > 0] / draws
+            most = math.log(max(2, min(self._n_items, draws)))
+            row["entropy"] = float(-(p * p.log()).sum()) / most
+            row["coverage"] = float((counts > 0).double().mean())
+        # On a GPU only the batches looked at were timed.
+        scale = self._batch / max(1, self._looked) if self._device.type == "cuda" else 1.0
+        return row | {f"{phase}_s": scale * s for phase, s in self._seconds.items()}
+
+    def _add(self, name: str, total: Tensor | float, targets: int) -> None:
+        self._sums[name] = self._sums.get(name, 0.0) + total
+        self._targets[name] = self._targets.get(name, 0) + targets
+
+    def _record_gradient(self, view: View, negatives: Negatives, rows: Tensor) -> None:
+        gradient = negatives.scores(view).grad
+        if gradient is None:
+            return
+        # The loss is a mean over targets; a target's own share of it is T times that.
+        gradient = gradient[rows] * len(view.states)
+        if negatives.vectors is not None:
+            pull = torch.einsum("tk,tkd->td", gradient, negatives.vectors[rows])
+        else:
+            assert negatives.ids is not None
+            if negatives.ids.dim() == 1:
+                pull = gradient @ look_up(negatives.ids, view.table)
+            else:
+                vectors = look_up(negatives.ids[rows], view.table)
+                pull = torch.einsum("tk,tkd->td", gradient, vectors)
+        self._add("negative_gradient", pull.norm(dim=1).sum(), len(rows))
+
+    def _record_items(self, view: View, items: Tensor, rows: Tensor, weights: Tensor) -> None:
+        history, sequences = view.targets.history, view.sequences[rows]
+        end = torch.full_like(rows, torch.iinfo(torch.int64).max)
+        if items.dim() == 1:
+            later = history.met_among(sequences, end, items)
+            ids = items.expand(len(rows), -1)
+        else:
+            ids = items[rows]
+            later = history.met(sequences, end, ids)
+        self._add("false_negatives", (later * weights).sum(), len(rows))
+        # One draw a target, whatever K, so that samplers are compared at equally many draws: the
+        # t-th of those that count, in turn.
+        counting = weights > 0
+        turn = torch.arange(len(ids), device=ids.device) % counting.sum(dim=1).clamp(min=1)
+        first = (counting.cumsum(dim=1) == turn[:, None] + 1) & counting
+        self._counts += torch.bincount(ids[first], minlength=len(self._counts))
+        if self._truth is not None:
+            some = torch.arange(0, len(rows), -(-len(rows) // TRUTHS), device=ids.device)
+            p = self._true_probabilities(view, rows[some]).gather(1, ids[some])
+            self._add("true_false_negatives", (p * weights[some]).sum(), len(some))
+
+    def _true_probabilities(self, view: View, rows: Tensor) -> Tensor:
+        """``[R, n_items + 1]`` true distribution of these targets."""
+        assert self._truth is not None
+        table = []
+        for user, sequence, position in zip(
+            view.users[rows].tolist(),
+            view.sequences[rows].tolist(),
+            view.positions[rows].tolist(),
+            strict=True,
+        ):
+            start = self._train.offsets[sequence]
+            table.append(self._truth(user, self._train.items[start : start + position]))
+        return torch.as_tensor(np.stack(table), dtype=torch.float32, device=self._device)
+
+
+def _scores(view: View, rows: Tensor, ids: Tensor) -> Tensor:
+    """``[R, K]`` scores of ``ids [R, K]`` for these targets."""
+    return score_candidates(view.states[rows], view.table, ids)
+
+
+def _hardness(view: View, negatives: Negatives, rows: Tensor, pool_scores: Tensor) -> Tensor:
+    """``[R, K]`` share of the pool below each negative; of what does not count, anything."""
+    if negatives.made_of is None:
+        scores = negatives.scores(view)[rows]
+    else:
+        scores = _scores(view, rows, negatives.made_of[rows])
+    ordered = pool_scores.sort(dim=1).values
+    # One score computed in two ways differs by rounding and counts as a tie.
+    slack = ROUNDING * (1 + scores.nan_to_num(neginf=0.0).abs())
+    below = torch.searchsorted(ordered, (scores - slack).contiguous())
+    upto = torch.searchsorted(ordered, (scores + slack).contiguous(), right=True)
+    return (below + upto).float() / (2 * pool_scores.shape[1])
+
+
+def _weights(negatives: Negatives, rows: Tensor) -> Tensor:
+    """``[R, K]`` share of each negative in its target's; 0 for what does not count."""
+    like = negatives.vectors if negatives.ids is None else negatives.ids
+    assert like is not None
+    K = like.shape[1] if like.dim() > 1 else len(like)
+    weights = torch.ones((len(rows), K), device=like.device)
+    if negatives.weights is not None:
+        given = negatives.weights
+        weights = weights * (given if given.dim() == 1 else given[rows])
+    if negatives.legal is not None:
+        weights = weights * negatives.legal[rows]
+    total = weights.sum(dim=1, keepdim=True)
+    return weights / torch.where(total > 0, total, 1.0)

@@ -1,0 +1,281 @@
+"""The one training loop."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import backbones
+import samplers
+from backbones.base import Backbone
+from bench import objectives
+from bench.cell import Cell
+from bench.datasets.base import Exposures
+from bench.datasets.splits import Examples
+from bench.datasets.training_data import TrainingData
+from bench.errors import UserError
+from bench.metrics import SELECT_ON, accuracy
+from bench.seeding import seed_for
+from bench.training.batches import Batch, Batches, one_pass_windows, prefix_windows
+from bench.training.checkpoint import Checkpoint
+from bench.training.diagnostics import Diagnostics
+from bench.training.evaluation import rank_users
+from samplers.base import Catalogue, Exposed, View
+
+CPU = torch.device("cpu")
+
+
+Epoch = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Trained models, as of the best epoch of the one under test on validation.
+
+    Attributes:
+        models: the backbone under test, then its peer if there is one.
+        epochs: one row an epoch: loss, diagnostics, validation metrics, seconds.
+        best_epoch: from 1.
+    """
+
+    models: list[Backbone]
+    epochs: list[Epoch]
+    best_epoch: int
+
+
+class Trainer:
+    """Models, sampler, objective and optimiser of one cell, ready to train.
+
+    Paired by construction: initial weights, batch order and dropout are drawn from streams named
+    after the dataset, the seed and the model's role, and the sampler has a stream of its own, so
+    cells that differ in the sampler alone meet the same of everything else.  Streams are reseeded
+    every step, so a step's randomness depends on its number and not on what was drawn before.
+
+    Attributes:
+        models: the backbone under test, then its peer if there is one.
+        sampler: prepared for the training data.
+        batches: the training data, cut.
+        generator: the sampler's random stream.
+        diagnostics: of the epoch in progress.
+        device: where training happens.
+    """
+
+    def __init__(self, cell: Cell, data: TrainingData, device: torch.device) -> None:
+        """
+        Args:
+            cell: what to train; its components must be registered.
+            data: what to train on.
+            device: where to train.
+        """
+        train, n_items = data.train, data.n_items
+        protocol = cell.protocol
+        self._protocol, self.device, self.step_count = protocol, device, 0
+        self._names = (cell.fingerprint, cell.seed)
+        self._negatives_seed = seed_for(*self._names, "negatives")
+        self.models = []
+        self._dropout_seeds = []
+        for role, component in zip(("self", "peer"), cell.models, strict=False):
+            _seed_default(seed_for(*self._names, "weights", role, component.name), CPU)
+            model = backbones.registry.build(
+                component.name, component.hyper, n_items, protocol.dim, protocol.window
+            )
+            self.models.append(model.to(device).train())
+            self._dropout_seeds.append(seed_for(*self._names, "dropout", role))
+        self.objective = objectives.registry.build(cell.objective.name, cell.objective.hyper)
+        self.sampler = samplers.registry.build(cell.sampler.name, cell.sampler.hyper)
+        self.generator = torch.Generator(device).manual_seed(self._negatives_seed)
+        self._optimisers, self._sparse = optimisers(self.models, protocol.lr)
+
+        self._one_pass = all(m.causal for m in self.models)
+        cut = one_pass_windows if self._one_pass else prefix_windows
+        self.batches = Batches(
+            train,
+            cut(np.diff(train.offsets), protocol.window),
+            n_items,
+            protocol.batch_targets,
+            seed_for(*self._names, "batch order"),
+            device,
+        )
+        self.sampler.prepare(
+            Catalogue(
+                n_items,
+                self.batches.items,
+                self.batches.offsets,
+                self.generator,
+                None if data.exposures is None else _exposed(data.exposures, device),
+            )
+        )
+        pool = min(protocol.N, n_items - self.batches.history.longest)
+        self.diagnostics = Diagnostics(train, n_items, pool, device, data.truth)
+
+    def epoch(self, epoch: int) -> Epoch:
+        """Train on every example once; the mean loss per target, and diagnostics.
+
+        Raises:
+            FloatingPointError: the loss is not finite.
+        """
+        self.diagnostics.start_epoch(self.batches.n_batches)
+        total = torch.zeros((), device=self.device)
+        for batch in self.batches.epoch(epoch, self.generator):
+            total += self.step(batch) * len(batch.cells)
+        mean = float(total) / self.batches.n_targets  # the epoch's one wait for the device
+        if not np.isfinite(mean):
+            raise FloatingPointError(f"the loss of epoch {epoch} is {mean}: training diverged")
+        own = {f"sampler_{name}": value for name, value in self.sampler.diagnostics().items()}
+        return {"epoch": epoch, "loss": mean} | self.diagnostics.row() | own
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next epoch depends on: tensors and plain values."""
+        return {
+            "step": self.step_count,
+            "models": [model.state_dict() for model in self.models],
+            "optimisers": [optimiser.state_dict() for optimiser in self._optimisers],
+            "sampler": self.sampler.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` gave."""
+        self.step_count = state["step"]
+        for model, weights in zip(self.models, state["models"], strict=True):
+            model.load_state_dict(weights)
+        for optimiser, memory in zip(self._optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(memory)
+        self.sampler.load_state_dict(state["sampler"])
+
+    def step(self, batch: Batch) -> Tensor:
+        """One optimiser step; the batch's loss, a scalar left on the device."""
+        self.step_count += 1
+        watch = self.diagnostics
+        watch.mark()
+        views = []
+        for model, seed in zip(self.models, self._dropout_seeds, strict=True):
+            _seed_default(seed + self.step_count, self.device)
+            if self._one_pass:
+                states = model(batch.items, batch.lengths).flatten(0, 1)[batch.cells]
+            else:
+                states = model.last(batch.items, batch.lengths)  # a window a target, in order
+            views.append(View(states, model.items.weight, batch.targets))
+        watch.mark("backbone")
+        self.generator.manual_seed(self._negatives_seed + self.step_count)
+        drawn = self.sampler.sample(views)
+        watch.mark("sampling")
+        loss = torch.zeros((), device=self.device)
+        for view, negatives in zip(views, drawn, strict=True):
+            loss = loss + self.objective.loss(view, negatives)
+            if negatives.auxiliary is not None:
+                loss = loss + negatives.auxiliary
+        watch.before_backward(views[0], drawn[0])
+        watch.mark("scoring")
+        for optimiser in self._optimisers:
+            optimiser.zero_grad()
+        loss.backward()
+        watch.mark("backward")
+        watch.record(views, drawn[0])
+        watch.mark("diagnostics")
+        for table in self._sparse:
+            if table.grad is not None and not table.grad.is_sparse:  # a loss over the catalogue
+                table.grad = table.grad.to_sparse(1)
+        for optimiser in self._optimisers:
+            optimiser.step()
+        watch.mark("optimiser")
+        self.sampler.after_step(views)
+        watch.mark("sampling")
+        watch.next_batch()
+        return loss.detach()
+
+
+def fit(
+    cell: Cell,
+    data: TrainingData,
+    valid: Examples,
+    device: torch.device,
+    report: Callable[[Epoch], None],
+    checkpoint: Checkpoint | None = None,
+) -> Fitted:
+    """Train a cell, with early stopping on validation; the test split is not among the arguments.
+
+    Args:
+        cell: what to train.
+        data: what to train on.
+        valid: held-out predictions to stop and select by.
+        device: where to train.
+        report: called after every epoch with its row.
+        checkpoint: where to keep the state, and to go on from if there is one.
+
+    Raises:
+        FloatingPointError: loss or scores are not finite.
+    """
+    trainer = Trainer(cell, data, device)
+    models = trainer.models
+    epochs: list[Epoch] = []
+    best_epoch, best_weights = 0, [model.state_dict() for model in models]
+    if checkpoint is not None and (saved := checkpoint.load()) is not None:
+        try:
+            trainer.load_state_dict(saved["trainer"])
+            epochs, best_epoch, best_weights = saved["epochs"], saved["best_epoch"], saved["best"]
+        except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+            raise UserError(
+                f"{checkpoint.path}: not the state of this cell; delete it, to train from the start"
+            ) from error
+    for epoch in range(len(epochs) + 1, cell.protocol.epochs + 1):
+        if epoch - 1 - best_epoch >= cell.protocol.patience:
+            break
+        started = time.perf_counter()
+        row = trainer.epoch(epoch)
+        trained = time.perf_counter()
+        metrics = accuracy(rank_users(models[:1], valid, device).ranks)
+        row |= {f"valid_{name}": value for name, value in metrics.items()}
+        row |= {"train_s": trained - started, "valid_s": time.perf_counter() - trained}
+        epochs.append(row)
+        if best_epoch == 0 or metrics[SELECT_ON] > epochs[best_epoch - 1][f"valid_{SELECT_ON}"]:
+            best_epoch = epoch
+            best_weights = [copy.deepcopy(model.state_dict()) for model in models]
+        report(row)
+        if checkpoint is not None and checkpoint.due:
+            checkpoint.save(
+                {
+                    "trainer": trainer.state_dict(),
+                    "epochs": epochs,
+                    "best_epoch": best_epoch,
+                    "best": best_weights,
+                }
+            )
+    for model, weights in zip(models, best_weights, strict=True):
+        model.load_state_dict(weights)
+    return Fitted(models, epochs, best_epoch)
+
+
+def optimisers(
+    models: Sequence[Backbone], lr: float
+) -> tuple[list[torch.optim.Optimizer], list[Tensor]]:
+    """Adam; for large item tables (`bench.scoring.LARGE`) lazy Adam, and which these are."""
+    large = [model.items.weight for model in models if model.items.sparse]
+    tables = set(map(id, large))
+    rest = [p for model in models for p in model.parameters() if id(p) not in tables]
+    adam: list[torch.optim.Optimizer] = [torch.optim.Adam(rest, lr=lr, fused=True)]
+    return adam + ([torch.optim.SparseAdam(large, lr=lr)] if large else []), large
+
+
+def _seed_default(seed: int, device: torch.device) -> None:
+    """Seed the stream that initialisers and dropout draw from; `torch.manual_seed`, which also
+    records a stack trace for every kind of device, takes as long as a tenth of a small step."""
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+    else:
+        torch.default_generator.manual_seed(seed)
+
+
+def _exposed(exposures: Exposures, device: torch.device) -> Exposed:
+    return Exposed(
+        *(
+            torch.as_tensor(array, dtype=torch.int64, device=device)
+            for array in (exposures.items, exposures.offsets, exposures.positions)
+        )
+    )

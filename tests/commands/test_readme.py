@@ -1,0 +1,70 @@
+"""The README says what is: its example runs as printed, its lists are the registries'."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from support.grid import clean_environment, records
+
+import backbones
+import samplers
+from bench import datasets, objectives
+from bench.grid import _parser
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_worked_example_runs_as_printed(tmp_path):
+    (example,) = [block for block in blocks("python") if "softdns" in block]
+    (tmp_path / "softdns.py").write_text(example)
+    (command,) = [
+        line for block in blocks("bash") for line in block.splitlines() if "softdns" in line
+    ]
+    words = shlex.split(command)
+    assert words[0] == ".venv/bin/python"
+    run = subprocess.run(
+        [sys.executable, *words[1:]], cwd=tmp_path, env=clean_environment(),
+        capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    used = {r["config"]["sampler"]["name"]: r for r in records(tmp_path, "quick").values()}
+    assert set(used) == {"uniform", "dns", "softdns"}
+    assert used["softdns"]["config"]["sampler"]["hyper"] == {"N": 20, "T": 0.5}
+    assert "| softdns |" in (tmp_path / "reports/quick/comparison-bce-synthetic.md").read_text()
+
+
+def test_the_lists_are_those_of_the_registries():
+    rows = dict(re.findall(r"^\| (\w+) \| (.*) \|$", README, flags=re.MULTILINE))
+    assert set(rows["samplers"].split(", ")) == set(samplers.registry.names())
+    assert set(rows["backbones"].split(", ")) == set(backbones.registry.names())
+    assert set(rows["objectives"].split(", ")) == set(objectives.registry.names())
+    real = {n for n in datasets.registry.names() if not datasets.registry.get(n).synthetic}
+    assert set(rows["datasets"].split(";")[0].split(", ")) == real
+
+
+def test_every_option_it_shows_exists():
+    known = {option for action in _parser()._actions for option in action.option_strings}
+    shown = {
+        word
+        for block in blocks("bash")
+        for line in block.splitlines()
+        if "bench.grid" in line
+        for word in line.partition("bench.grid")[2].split()
+        if word.startswith("--")
+    }
+    assert shown <= known
+    assert len(shown) > 5
+
+
+def test_ci_runs_the_readme_test_command():
+    (command,) = [b.strip() for b in blocks("bash") if "bench.check" in b]
+    assert command in (ROOT / ".ci/run").read_text()

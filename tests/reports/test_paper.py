@@ -1,0 +1,345 @@
+"""The paper's tables: as grids, and filled in beside the published figures."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from support import cell_of
+from support.grid import in_process
+from support.results import result_of
+
+import backbones
+import samplers
+from bench import datasets, grid, report
+from bench.cell import PRESETS
+from bench.errors import UserError
+from bench.reports import paper_tables
+from bench.studies import paper_grids
+from bench.studies.planning import make_plan
+from bench.studies.records import Record
+from bench.studies.store import Store
+
+CELLS = {3: 6 * 9, 4: 3 * 3 * 3, 5: 3 * 3 * 3, 6: 3 * 4, 7: 4 * 4}
+"""Systems that each table has figures for."""
+
+MDCNS = "mdcns-peer-mamba4rec"
+
+
+def real_cell(dataset="beauty", sampler="uniform", backbone="sasrec", paper_protocol=False, **more):
+    cell = replace(cell_of(sampler, backbone, **more), dataset=dataset)
+    cell = replace(cell, fingerprint=(dataset + "f" * 64)[:64])
+    if paper_protocol:
+        protocol = replace(PRESETS["paper"].protocol, split=cell.protocol.split)
+        cell = replace(cell, protocol=protocol)
+    return cell
+
+
+def record_of(cell, value=0.05, synthetic=False):
+    result = result_of(cell, value, synthetic)
+    return Record(
+        cell.key, result.code, cell, result.data, result.metrics, {}, 1, result.timings, {}
+    )
+
+
+def margins(keys):
+    metrics = [f"{name}@{K}" for name in ("recall", "ndcg") for K in (5, 10, 20)]
+    return pd.Series(0.001 * len(keys), index=metrics)
+
+
+def filled(records, number=3):
+    tables = paper_tables.fill(records, margins)
+    return [table for table in tables if table.table.number == number]
+
+
+def rows_of(markdown):
+    return [
+        [text.strip() for text in line.strip("|").split("|")]
+        for line in markdown.splitlines()
+        if line.startswith("| ")
+    ]
+
+
+@pytest.mark.parametrize("number", paper_grids.TABLES)
+def test_every_published_row_is_a_cell_of_its_grid(number):
+    table = paper_grids.TABLES[number]
+    parts = table.grid({})
+    published = table.published()
+    assert len(table.entries()) == CELLS[number]
+    assert len(published) == CELLS[number] * published["metric"].nunique()
+    for entry in table.entries():
+        dataset, backbone, sampler, peer = entry.system
+        assert dataset in parts["datasets"]
+        assert (backbone, sampler) in parts["pairs"]
+        assert not datasets.registry.get(dataset).synthetic
+        assert backbone in backbones.registry.names()
+        given = dict(table.settings())
+        hyper = samplers.registry.hyper_parameters(sampler)
+        assert given.get(f"{sampler}.peer", hyper["peer"].default if peer else None) == peer
+    # A full product, less the pairs that are left out: no cell beyond the published.
+    assert len(parts["datasets"]) * len(parts["pairs"]) == CELLS[number]
+
+
+@pytest.mark.parametrize("number", paper_grids.TABLES)
+def test_a_dry_run_on_real_data_plans_its_cells_and_no_others(number, data_dir):
+    options = grid._parser().parse_args(["--table", str(number), "--data-dir", str(data_dir)])
+    options.preset = "paper"
+    cells = make_plan(grid._request(options)).cells
+    assert len(cells) == CELLS[number] * 3
+    assert {cell.objective.name for cell in cells} == {paper_grids.TABLES[number].objective}
+    assert {cell.protocol for cell in cells} == {PRESETS["paper"].protocol}
+    systems = {entry.system for entry in paper_grids.TABLES[number].entries()}
+    assert systems == {
+        (
+            cell.dataset,
+            cell.backbone.name,
+            cell.sampler.name,
+            cell.peer.name if cell.peer else None,
+        )
+        for cell in cells
+    }
+
+
+def test_the_command_line_overrides_a_table(tmp_path, capsys):
+    arguments = [
+        "--table", "6", "--preset", "smoke", "--datasets", "beauty-twin", "--set", "epochs=1",
+        "--results", f"{tmp_path}/results", "--dry-run",
+    ]  # fmt: skip
+    assert grid.main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert f"4 cells in study {tmp_path}/results/smoke" in shown
+    assert "beauty-twin/sasrec/mdcns-no-cd-dr-ms/bce/seed0" in shown
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_table_lacks_is_crossed_with_everything_and_its_own_pairs_stay():
+    parts = paper_grids.TABLES[5].grid({"samplers": [MDCNS, "mdcns-peer-sasrec", "ahns"]})
+    assert parts["pairs"] == {
+        ("sasrec", MDCNS), ("gru4rec", MDCNS), ("mamba4rec", "mdcns-peer-sasrec"),
+        ("sasrec", "ahns"), ("gru4rec", "ahns"), ("mamba4rec", "ahns"),
+    }  # fmt: skip
+    with pytest.raises(UserError, match="none of its pairs"):
+        paper_grids.TABLES[5].grid({"samplers": [MDCNS], "backbones": ["mamba4rec"]})
+
+
+def test_the_ablations_have_the_papers_peer_unless_told_otherwise():
+    assert paper_grids.TABLES[6].grid({})["settings"] == [
+        ("mdcns-no-cd.peer", "mamba4rec"), ("mdcns-no-cd-dr.peer", "mamba4rec"),
+    ]  # fmt: skip
+    assert paper_grids.TABLES[6].grid({"samplers": [MDCNS]})["settings"] == []
+    options = grid._parser().parse_args(
+        ["--table", "6", "--datasets", "beauty-twin", "--set", "mdcns-no-cd.peer=gru4rec"]
+    )
+    options.preset = "smoke"
+    peers = {c.sampler.name: c.peer.name for c in make_plan(grid._request(options)).cells if c.peer}
+    assert peers == {MDCNS: "mamba4rec", "mdcns-no-cd": "gru4rec", "mdcns-no-cd-dr": "mamba4rec"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--table", "2"], "invalid choice: 2"),
+        (["--table", "3", "--all"], "not allowed with"),
+    ],
+)
+def test_bad_input_is_one_clear_error(tmp_path, arguments, message):
+    status, errors = in_process(tmp_path, *arguments)
+    assert status == 2
+    assert message in errors
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_published_figures_are_shown_as_they_are_in_the_file():
+    names = ["beauty", "toys", "sports", "health", "lastfm", "kuairand"]
+    (table,) = filled([record_of(real_cell(name)) for name in names])
+    header, *rows = rows_of(table.markdown().partition("## ")[0])
+    shown = {
+        (row[0], method, row[1]): value
+        for row in rows
+        if row[2] == "published"
+        for method, value in zip(header[3:], row[3:], strict=True)
+    }
+    figures = pd.read_csv(paper_grids.FOLDER / "table3_overall.csv")
+    assert shown == {
+        (line.dataset, line.method, line.metric): f"{line.value:.4f}"
+        for line in figures.itertuples()
+    }
+    assert shown["Toys", "MDCNS", "RC@10"] == "0.1200"
+    assert "is printed 1.200" in table.markdown()
+
+
+def test_ours_is_the_mean_over_seeds_and_the_difference_is_to_the_published():
+    records = [record_of(real_cell(seed=0), 0.0300), record_of(real_cell(seed=1), 0.0400)]
+    records.append(record_of(real_cell("toys", seed=0), 0.0496))
+    (table,) = filled(records)
+    # Beauty, RNS, NG@10 is published as 0.0347.
+    assert (
+        "| Beauty | NG@10 | published | 0.0347 | 0.0335 | 0.0297 | 0.0497 | 0.0476 | 0.0425 "
+        "| 0.0418 | 0.0416 | 0.0685 |\n"
+        "| Beauty | NG@10 | ours | 0.0350 ± 0.0020 |" + " missing |" * 8 + "\n"
+        "| Beauty | NG@10 | difference | +0.0003 (+0.9 %) |" + "  |" * 8 + "\n"
+    ) in table.markdown()
+    assert (
+        "2 of its 54 systems are measured, none on Sports, Health, LastFM, KuaiRand. "
+        "Means over 1 to 2 seeds."
+    ) in table.markdown()
+    lines = table.lines.set_index(["dataset", "method", "metric"])
+    line = lines.loc[("Beauty", "RNS", "NG@10")]
+    assert line["ours"] == pytest.approx(0.035)
+    assert line["difference"] == pytest.approx(0.0003)
+    assert line["difference_pct"] == pytest.approx(100 * 0.0003 / 0.0347)
+    assert line["seeds"] == 2
+    assert lines.loc[("Toys", "RNS", "NG@10"), "difference"] == pytest.approx(0)
+    assert math.isnan(lines.loc[("Toys", "DNS", "NG@10"), "ours"])
+    assert set(table.lines["dataset"]) == {"Beauty", "Toys"}
+    assert r"& difference & +0.0003 (+0.9 \%) &" in table.latex()
+    assert len(table.csv().splitlines()) == 1 + 18 * 6
+
+
+def test_settings_and_contents_of_one_system_stand_apart():
+    one, other = (real_cell(sampler=MDCNS, hyper={"gamma": g}) for g in (1.0, 3.0))
+    (table,) = filled([record_of(one, 0.02), record_of(other, 0.04)], 7)
+    ours = [row for row in rows_of(table.markdown()) if row[:1] == ["Beauty"] and row[3] == "ours"]
+    assert [row[1:3] + row[4:5] for row in ours if "MDCNS " in row[1]] == [
+        ["MDCNS (gamma=1.0)", "mamba4rec", "0.0200 ± 0.0010"],
+        ["MDCNS (gamma=3.0)", "mamba4rec", "0.0400 ± 0.0010"],
+    ]
+    (wide,) = filled([record_of(one, 0.02), record_of(other, 0.04)], 3)
+    assert "| MDCNS (gamma=1.0) | MDCNS (gamma=3.0) |" in wide.markdown()
+    assert "gamma=1.0, omega=1.0" in wide.markdown().partition("## Settings of ours")[2]
+
+    copy = replace(real_cell(), fingerprint="e" * 64)
+    (table,) = filled([record_of(real_cell(), 0.02), record_of(copy, 0.04)])
+    assert "| RNS (content=beautyff) | RNS (content=eeeeeeee) |" in table.markdown()
+
+
+def test_mdcns_as_released_stands_beside_the_text_s():
+    text, released = (
+        replace(cell, peer=replace(cell.backbone, name="mamba4rec"))
+        for cell in (real_cell(sampler=MDCNS), real_cell(sampler=paper_grids.RELEASED))
+    )
+    others = [
+        real_cell(sampler=entry.sampler)
+        for entry in paper_grids.TABLES[3].entries()
+        if entry.dataset == "Beauty" and entry.method != "MDCNS"
+    ]
+    records = [record_of(text, 0.04), record_of(released, 0.05)]
+    (table,) = filled([*records, *(record_of(cell, 0.04) for cell in others)])
+    assert "| MDCNS | MDCNS (as released) |" in table.markdown()
+    change = "| Beauty | NG@10 | MDCNS over the best other"
+    assert f"{change} | 37.83 % | 0.00 % |" in table.markdown()
+    assert f"{change}, MDCNS as released | 37.83 % | 25.00 % |" in table.markdown()
+    assert "MDCNS on SASRec is `mdcns-released`:" in table.markdown()
+    gru = replace(released, peer=replace(released.backbone, name="gru4rec"))
+    (table,) = filled([record_of(gru, 0.05)], 7)
+    assert "| Beauty | MDCNSwts (as released) | gru4rec | ours |" in table.markdown()
+    assert filled([record_of(gru, 0.05)], 3) == []
+
+
+def test_protocols_get_files_of_their_own_and_the_papers_comes_first():
+    records = [record_of(real_cell(), 0.02), record_of(real_cell(paper_protocol=True), 0.04)]
+    first, second = filled(records)
+    assert (first.name, second.name) == ("table3", "table3-other-protocol")
+    assert "The paper's protocol." in first.markdown()
+    assert "NOT the paper's protocol: N 5 (paper: 100)" in second.markdown()
+    assert first.lines["ours"].max() == 0.04
+    assert second.lines["ours"].max() == 0.02
+
+
+def test_lastfm_may_be_split_as_the_papers_logs_show_it():
+    (table,) = filled([record_of(real_cell("lastfm", split="user-prefixes", paper_protocol=True))])
+    as_logged = " Split user-prefixes, as in the paper's logs.\n"
+    assert f"The paper's protocol.{as_logged}" in table.markdown()
+    (table,) = filled([record_of(real_cell("lastfm", split="user-prefixes"))])
+    assert "NOT the paper's protocol: N 5 (paper: 100), " in table.markdown()
+    assert f", window 8 (paper: 50).{as_logged}" in table.markdown()
+    assert filled([record_of(real_cell("beauty", split="user-prefixes"))]) == []
+
+
+def test_what_is_not_the_papers_system_does_not_count():
+    others = [
+        real_cell("beauty-twin"),
+        real_cell("my_shop"),
+        real_cell(sampler="ahns"),
+        real_cell(sampler="dns", backbone="linrec"),
+        real_cell(sampler="dns", objective="bpr"),
+        real_cell(split="temporal"),
+        real_cell(sampler="mdcns-no-cd"),  # its peer is not the paper's
+    ]
+    assert paper_tables.fill([record_of(cell) for cell in others], margins) == []
+    assert paper_tables.fill([record_of(real_cell(), synthetic=True)], margins) == []
+
+
+def test_table_5_has_bpr_and_a_peer_that_differs_from_the_model():
+    cell = real_cell(sampler="mdcns-peer-sasrec", backbone="mamba4rec", objective="bpr")
+    (table,) = paper_tables.fill([record_of(cell, 0.0667)], margins)
+    assert table.table.number == 5
+    assert "| Beauty | Mamba4Rec | MDCNS | difference |" in table.markdown()
+    assert "+0.0000 (+0.0 %) |" in table.markdown()
+
+
+def test_drops_and_improvements_are_those_of_the_paper():
+    variants = {MDCNS: 0.04, "mdcns-no-cd": 0.03, "mdcns-no-cd-dr": 0.02, "mdcns-no-cd-dr-ms": 0.01}
+    records = []
+    for sampler, value in variants.items():
+        hyper = None if sampler.endswith("-ms") else {"peer": "mamba4rec"}
+        cell = real_cell("toys", sampler, hyper=hyper)
+        if hyper:
+            mamba = replace(cell.backbone, name="mamba4rec")
+            cell = replace(cell, peer=mamba)
+        records.append(record_of(cell, value))
+    (table,) = filled(records, 6)
+    # The paper prints a drop of 9.93 % for w/o CD on Toys.
+    assert "| Toys | NG@10 | drop, w/o CD | 9.93 % | 25.00 % |" in table.markdown()
+    assert "| Toys | NG@10 | drop, w/o CD-DR-MS | 24.05 % | 75.00 % |" in table.markdown()
+
+    names = [entry.sampler for entry in paper_grids.TABLES[3].entries() if entry.dataset == "Toys"]
+    values = {name: 0.06 if name == MDCNS else 0.05 for name in names}
+    records = [record_of(real_cell("toys", name), value) for name, value in values.items()]
+    (table,) = filled(records, 3)
+    assert "| Toys | RC@20 | MDCNS over the best other | 7.66 % | 20.00 % |" in table.markdown()
+    (table,) = filled(records[1:], 3)  # one method missing: there is no best of all
+    assert "| Toys | RC@20 | MDCNS over the best other | 7.66 % | missing |" in table.markdown()
+
+
+def test_of_several_settings_of_a_baseline_validation_chooses():
+    names = [entry.sampler for entry in paper_grids.TABLES[3].entries() if entry.dataset == "Toys"]
+    records = [record_of(real_cell("toys", name), 0.04) for name in names]
+    (table,) = filled(records)
+    assert "several settings" not in table.markdown()
+    for M, value, valid in ((1, 0.05, 0.30), (2, 0.06, 0.20)):
+        more = record_of(real_cell("toys", "dns+", hyper={"M": M}), value)
+        more.metrics["valid"]["ndcg@20"] = valid
+        records.append(more)
+    (table,) = filled(records)
+    assert "| DNS+ (M=1) | DNS+ (M=2) | DNS+ (M=3) |" in table.markdown()
+    assert "Of another method's several settings the best on validation counts." in table.markdown()
+    assert "| Toys | NG@10 | MDCNS over the best other | 30.55 % | -20.00 % |" in table.markdown()
+
+
+def test_notes_say_which_data_are_not_the_papers():
+    (table,) = filled([record_of(real_cell("kuairand")), record_of(real_cell("health"))])
+    notes = table.markdown().partition("## Notes on the data")[2]
+    assert "KuaiRand: not the paper's KuaiRand" in notes
+    assert "Health: Table 2 prints" in notes
+    assert r"\footnotesize KuaiRand: not the paper's" in table.latex()
+
+
+def test_a_study_writes_the_tables_it_has_cells_for(tmp_path):
+    store = Store(tmp_path / "study")
+    store.save(result_of(real_cell("health"), 0.05, synthetic=False))
+    store.save(result_of(real_cell("beauty-twin"), 0.05))
+    names = {path.name for path in report.write(store.root, tmp_path / "reports")}
+    assert {n for n in names if n.startswith("table")} == {"table3.csv", "table3.md", "table3.tex"}
+    for name in ("table3.csv", "table3.md", "table3.tex"):
+        assert "twin" not in (tmp_path / "reports" / name).read_text()
+
+
+def test_copies_of_published_figures_are_the_shared_ones(data_dir):
+    shared = data_dir.parent / "spec" / "paper_tables"
+    if not shared.is_dir():
+        pytest.skip("no ../shared/spec/paper_tables")
+    for path in shared.glob("*.csv"):
+        assert (paper_grids.FOLDER / path.name).read_bytes() == path.read_bytes()

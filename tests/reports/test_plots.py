@@ -1,0 +1,272 @@
+"""Plots: all there, the same bytes again, and legible."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from support import cell_of
+from support.results import result_of
+
+import samplers
+from bench.analysis.comparison import comparisons
+from bench.analysis.names import file_stem
+from bench.reports.plots import costs, curves, dots, draw, gains
+from bench.reports.plots.style import MARKERS, log_ticks
+from bench.studies.store import Store
+
+KINDS = ("costs", "validation", "loss", "diagnostics", "buckets")
+DATASETS = tuple(f"{name}-twin" for name in ("beauty", "toys", "sports", "health", "lastfm"))
+
+
+def history_of(n, level, rng, peer):
+    """Rows of ``epochs.csv``."""
+    epochs = np.arange(1, n + 1)
+    frame = pd.DataFrame({"epoch": epochs, "loss": np.exp(-epochs / 40) + level})
+    frame["valid_ndcg@10"] = level * (1 - np.exp(-epochs / 8)) + 0.002 * rng.normal(size=n)
+    frame["false_negatives"] = 0.01 + 0.1 * level * epochs
+    frame["true_false_negatives"] = frame["false_negatives"] / 5
+    for name in ("entropy", "hardness", "negative_gradient", *["agreement"] * peer):
+        frame[name] = rng.random() + 0.01 * epochs
+    return frame.to_dict("records")
+
+
+def study_of(root, names, backbones=("sasrec",), datasets=("made-up",), seeds=1, gaps=False):
+    """The comparison of made-up cells, with all that plots can show."""
+    store, rng = Store(root), np.random.default_rng(0)
+    everything = itertools.product(range(len(datasets)), backbones, enumerate(names), range(seeds))
+    for number, (d, backbone, (s, name), seed) in enumerate(everything):
+        if gaps and number % 7 == 3:
+            continue
+        level = 0.03 + 0.02 * d + 0.002 * s + 0.003 * rng.random()
+        cell = replace(
+            cell_of(name, backbone, seed=seed), dataset=datasets[d], fingerprint=f"{d}" * 64
+        )
+        result = result_of(cell, level)
+        seconds = (1 + s % 7) * (1 + d) * np.exp(0.3 * rng.normal())
+        result.timings.update(train_s_to_best=seconds, train_s=2 * seconds, cpu_s=seconds)
+        result.environment["device"] = "cpu"  # of the two labels of costs the longer one
+        result.data["references"] = {"popularity": {"ndcg@10": 0.02}, "oracle": {"ndcg@10": 0.2}}
+        for kind, labels in (("popularity", "head torso tail"), ("length", "1-5 6-10 11-20 >50")):
+            for i, label in enumerate(labels.split()):
+                bucket = {"users": 1000 * (i + 1), "ndcg@10": level / (i + 1)}
+                result.buckets[f"{kind}:{label}"] = bucket
+        epochs = history_of(1 + 20 * (d + seed), level, rng, name == "mdcns")
+        store.save(replace(result, epochs=epochs))
+    return comparisons(store)[0]
+
+
+def texts_of(figure):
+    """What is written, and the boxes it takes in pixels; ticks outside of the axes are not."""
+    ticks, shown = set(), []
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]:
+                ticks |= {tick.label1, tick.label2}
+                if tick.get_visible() and low <= tick.get_loc() <= high:
+                    shown += [tick.label1, tick.label2]
+    shown += [text for text in figure.findobj(Text) if text not in ticks]
+    shown = [text for text in shown if text.get_visible() and text.get_text().strip()]
+    assert shown
+    return [(text.get_text(), Text.get_window_extent(text)) for text in shown]
+
+
+def check_legible(figure):
+    """Nothing that is written leaves the figure or covers another; legends cover no panel."""
+    found = texts_of(figure)
+    for text, box in found:
+        inside = figure.bbox.padded(1)
+        assert inside.contains(box.x0, box.y0), f"{text!r} leaves the figure"
+        assert inside.contains(box.x1, box.y1), f"{text!r} leaves the figure"
+    boxes = np.array([box.padded(-1).extents for _, box in found])
+    low, high = boxes[:, :2], boxes[:, 2:]
+    overlapping = ((low[:, None] < high) & (low < high[:, None])).all(axis=2)
+    pairs = [(found[i][0], found[j][0]) for i, j in np.argwhere(overlapping) if i < j]
+    assert not pairs
+    for legend, axes in itertools.product(figure.legends, figure.axes):
+        assert not legend.get_window_extent().overlaps(axes.get_window_extent())
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures, as they were when saved, by name of file."""
+    figures, save = {}, Figure.savefig
+
+    def spy(figure, path, **options):
+        figures[path.name] = figure
+        save(figure, path, **options)
+        if path.suffix == ".png":
+            check_legible(figure)  # now: what a legend holds gets its place when it is drawn
+
+    monkeypatch.setattr(Figure, "savefig", spy)
+    return figures
+
+
+def test_many_samplers_and_datasets_are_legible(tmp_path, drawn):
+    names = samplers.registry.names()
+    comparison = study_of(tmp_path / "study", names, datasets=DATASETS, gaps=True)
+    files = draw.draw(comparison, tmp_path)
+    stems = {"comparison-bce-synthetic", "gains-bce-synthetic"}
+    stems |= {f"{kind}-bce-synthetic-sasrec" for kind in KINDS}
+    assert {path.name for path in files} == {s + end for s in stems for end in (".png", ".svg")}
+    for path in files:
+        assert path.stat().st_size > 10_000
+        assert "SYNTHETIC" in drawn[path.name].get_suptitle()
+        if path.suffix == ".png":
+            image = plt.imread(path)
+            assert image.shape[1] < 2000
+            assert image.std() > 0.02
+
+
+def test_two_panels_side_by_side_are_legible(tmp_path, drawn):
+    names = ["uniform", "dns", "mdcns"]
+    draw.draw(study_of(tmp_path / "study", names, datasets=DATASETS[:2]), tmp_path)
+    assert "costs-bce-synthetic-sasrec.png" in drawn
+
+
+def test_long_names_are_wrapped_and_still_legible(tmp_path, drawn):
+    comparison = study_of(tmp_path / "study", ["uniform", "dns+", "mdcns"], seeds=2)
+    long = "mdcns (adasir.N=100, gamma=1.5, peer=mamba4rec, tau=0.1)"
+    cells = comparison.cells.replace({"sampler": {"mdcns": long}})
+    title = comparison.title + ", and much else that a title may have to say of a protocol" * 2
+    draw.draw(replace(comparison, cells=cells, title=title), tmp_path)
+    assert len(drawn) == 14
+
+
+def test_the_same_numbers_give_the_same_bytes(tmp_path):
+    comparison = study_of(tmp_path / "study", ["uniform", "dns"])
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+    for one, other in zip(
+        draw.draw(comparison, tmp_path / "one"),
+        draw.draw(comparison, tmp_path / "other"),
+        strict=True,
+    ):
+        assert one.name == other.name
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_sampler_looks_the_same_everywhere(tmp_path, drawn):
+    comparison = study_of(tmp_path / "study", ["uniform", "dns", "mdcns"], ("sasrec", "gru4rec"))
+    looks = draw.looks_of(["mdcns", "dns", "uniform", "mixed"])
+    draw.draw(comparison, tmp_path, looks)
+    for kind, backbone in itertools.product(KINDS, ("sasrec", "gru4rec")):
+        figure = drawn[f"{kind}-bce-synthetic-{backbone}.png"]
+        legend = figure.legends[0]
+        known = dict(zip([t.get_text() for t in legend.texts], legend.legend_handles, strict=True))
+        in_panels = {line.get_color() for axes in figure.axes for line in axes.lines}
+        for name in ("uniform", "dns", "mdcns"):
+            assert to_rgba(known[name].get_color()) == to_rgba(looks[name].colour)
+            assert known[name].get_marker() == looks[name].marker
+            assert looks[name].colour in in_panels
+
+
+def test_looks_are_told_apart_and_do_not_depend_on_the_order():
+    names = [f"sampler-{i:02}" for i in range(30)] + ["uniform"]
+    looks = draw.looks_of(names)
+    assert looks == draw.looks_of(reversed(names))
+    assert len({(look.colour, look.marker) for look in looks.values()}) == len(names)
+    assert len({look.colour for look in draw.looks_of(names[-7:]).values()}) == 7
+    assert len(set(MARKERS)) == len(MARKERS)
+
+
+@pytest.mark.parametrize("name", ["uniform", "gbce"])
+def test_a_single_cell_is_drawn_without_gains(tmp_path, drawn, name):
+    draw.draw(study_of(tmp_path / "study", [name]), tmp_path)
+    assert not any(path.startswith("gains") for path in drawn)
+    assert len(drawn) == 2 * (1 + len(KINDS))
+
+
+def test_what_was_not_measured_is_not_drawn(tmp_path, drawn):
+    store = Store(tmp_path / "study")
+    for name, value in (("uniform", 0.0), ("dns", 0.5)):
+        store.save(replace(result_of(cell_of(name), value), timings={"train_s": 1.0}))
+    draw.draw(comparisons(store)[0], tmp_path)
+    assert {name.split("-")[0] for name in drawn} == {"comparison", "loss"}
+
+
+def test_bars_are_t_intervals_over_seeds():
+    cells = pd.DataFrame({"ndcg@10": [0.1, 0.2, 0.3, 0.5], "sampler": ["a", "a", "a", "b"]})
+    found = dots.intervals(cells.assign(dataset="d", backbone="m"))
+    assert found["mean"].tolist() == pytest.approx([0.2, 0.5])
+    half = 4.302653 * 0.1 / np.sqrt(3)
+    assert found["high"].iloc[0] == pytest.approx(0.2 + half)
+    assert found["low"].iloc[0] == pytest.approx(0.2 - half)
+    assert np.isnan(found["low"].iloc[1])
+
+
+@pytest.mark.parametrize(
+    ("devices", "label"),
+    [(["cpu", "cpu"], "CPU s to best epoch"), (["cpu", "cuda"], "seconds to best epoch")],
+)
+def test_costs_are_cpu_seconds_where_all_cells_ran_on_cpus(tmp_path, devices, label):
+    store = Store(tmp_path)
+    for device, sampler in zip(devices, ["uniform", "dns"], strict=True):
+        result = result_of(cell_of(sampler), 0.1)
+        result.environment["device"] = device
+        store.save(result)
+    (comparison,) = comparisons(store)
+    ((_, figure),) = costs.figures(comparison, draw.looks_of(["uniform", "dns"]))
+    assert figure.axes[0].get_xlabel() == label
+    (seconds, _) = figure.axes[0].lines[1].get_data()
+    assert list(seconds) == [1.5 if label.startswith("CPU") else 1.0]
+
+
+def test_the_front_is_what_nothing_beats():
+    points = pd.DataFrame(
+        {costs.SECONDS: [1, 2, 3, 3, 9], "ndcg@10": [0.1, 0.05, 0.3, 0.2, 0.3]},
+        index=["fast", "worse", "good", "beaten", "slow"],
+    )
+    assert costs.pareto_front(points) == ["fast", "good"]
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.5, 1.6), (2.2, 4.95), (7.5, 17), (1, 1e4), (1, 1e9)])
+def test_ticks_are_a_few_round_numbers(low, high):
+    ticks = log_ticks(low, high)
+    assert 2 <= len(ticks) <= 4
+    assert all(low <= tick <= high for tick in ticks)
+
+
+def test_gains_are_relative_to_uniform_and_gaps_stay_gaps():
+    cells = pd.DataFrame(
+        [
+            ("d", "sasrec", "uniform", 0.1), ("d", "sasrec", "uniform", 0.3),
+            ("d", "sasrec", "dns", 0.3), ("e", "sasrec", "dns", 0.3),
+            ("f", "sasrec", "uniform", 0.0), ("f", "sasrec", "dns", 0.3),
+        ],
+        columns=["dataset", "backbone", "sampler", "ndcg@10"],
+    )  # fmt: skip
+    found = gains.improvements(cells)["dns"]
+    assert found["sasrec", "d"] == pytest.approx(50)
+    assert found.isna().sum() == 2
+    assert gains.improvements(cells[cells["sampler"] == "dns"]).empty
+    assert gains.improvements(cells[cells["sampler"] == "uniform"]).empty
+
+
+def test_a_mean_over_seeds_ends_where_the_first_of_them_does(tmp_path):
+    comparison = study_of(tmp_path / "study", ["dns"], seeds=2)
+    lengths = [len(comparison.store.epochs(key)) for key in comparison.cells["key"]]
+    history = curves.histories(comparison)
+    assert sorted(lengths) == [1, 21]
+    assert len(history) == 1
+
+
+def test_running_means_are_of_the_epochs_around_and_of_one_line():
+    lines = [("d", name, epoch) for name in ("dns", "uniform") for epoch in (1, 2, 3, 4)]
+    index = pd.MultiIndex.from_tuples(lines, names=["dataset", "sampler", "epoch"])
+    epochs = pd.DataFrame({"hardness": [0.0, 3.0, 6.0, 0.0, 9.0, 9.0, 9.0, 9.0]}, index=index)
+    means = curves.running_means(epochs, 3)["hardness"]
+    assert means.tolist() == [1.5, 3.0, 3.0, 3.0, 9.0, 9.0, 9.0, 9.0]
+    assert curves.running_means(epochs, 1).equals(epochs)
+
+
+def test_file_names_hold_no_blanks_or_brackets():
+    assert file_stem("loss", "bce", "mamba4rec (layers=1)") == "loss-bce-mamba4rec-layers=1"

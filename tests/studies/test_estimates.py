@@ -1,0 +1,163 @@
+"""What a run is said to take before it starts: no less than it takes, and a question if much."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import cell_of, dataset_of, random_sequences
+
+from bench.cell import Component
+from bench.datasets.splits import make_split
+from bench.errors import UserError
+from bench.studies import estimates
+from bench.studies.code import code_digest
+from bench.studies.estimates import Estimate, Meter, confirm
+from bench.studies.planning import Plan
+from bench.studies.run_cell import Material, Task, run_task
+from bench.studies.store import Store
+
+
+def plan_of(*sequences):
+    """Of random datasets; returns it and their fingerprints."""
+    made = [replace(dataset_of(each), name=f"made-up{i}") for i, each in enumerate(sequences)]
+    splits = {dataset.fingerprint: make_split(dataset, "user", 0) for dataset in made}
+    users = {fingerprint: len(split.test.users) for fingerprint, split in splits.items()}
+    plan = Plan([], {dataset.fingerprint: dataset for dataset in made}, splits, users, [])
+    return plan, list(splits)
+
+
+SMALL, LARGE = random_sequences(120, 60), random_sequences(120, 300, seed=1)
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_a_cell_takes_no_more_disk_than_was_said(tmp_path, test):
+    plan, (fingerprint,) = plan_of(SMALL)
+    dataset, split = plan.datasets[fingerprint], plan.splits[fingerprint]
+    meter, store = Meter(plan, "cpu", 1), Store(tmp_path)
+    for name in ("uniform", "mdcns", "srns"):
+        cell = replace(cell_of(name, epochs=12, patience=12), fingerprint=fingerprint)
+        task = Task(cell, code_digest(cell), 1, checkpoint=store.checkpoint(cell.key))
+        outcome = run_task(task, Material.of(dataset, split, test))
+        assert outcome.result is not None, outcome.traceback
+        assert len(outcome.result.epochs[0]) <= meter_columns(meter, cell)
+        store.save(outcome.result)
+        said = meter.estimate([cell] * test, [cell] * (not test), 1)
+        taken = sum(path.stat().st_size for path in (tmp_path / "cells" / cell.key).iterdir())
+        assert taken <= said.disk
+        assert said.memory > 2**27  # Python and torch alone
+        assert said.seconds > 0
+
+
+def meter_columns(meter, cell):
+    meter.seconds([cell])
+    return meter._of(cell).columns
+
+
+def test_each_kind_is_measured_once_on_its_largest_catalogue(monkeypatch):
+    plan, (small, large) = plan_of(SMALL, LARGE)
+    assert plan.datasets[small].n_items < plan.datasets[large].n_items
+    measured = []
+
+    def measure(cell, *_):
+        measured.append((cell.sampler.name, cell.fingerprint))
+        return estimates._Measured(plan.datasets[cell.fingerprint].n_items, 1.0, 2.0, 1000, 20)
+
+    monkeypatch.setattr(estimates, "_measure", measure)
+    cells = [
+        replace(cell_of(name, seed=seed), fingerprint=fingerprint)
+        for seed in range(100)
+        for name in ("uniform", "dns")
+        for fingerprint in (small, large)
+    ]
+    meter = Meter(plan, "cpu", 1)
+    seconds = meter.seconds(cells)
+    assert measured == [("uniform", large), ("dns", large)]
+    split = plan.splits[small]
+    targets = int(np.diff(split.train.offsets).sum()) - len(split.train.users)
+    assert seconds[cells[0].key] == 2 * (targets + 2 * len(split.valid.targets))
+    one, three = (meter.estimate(cells, cells[:5], workers) for workers in (1, 3))
+    assert len(measured) == 2
+    assert one.seconds == 3 * three.seconds
+    assert three.memory >= 4 * one.memory  # the one that hands out work counts
+    assert three.disk == one.disk + 2 * 2 * 1000
+    assert meter.estimate(cells[:2], [], 8).workers == 2
+
+
+def test_what_cannot_be_trained_counts_as_nothing():
+    plan, (fingerprint,) = plan_of(SMALL)
+    impossible = Component("uniform", {"K": -1})
+    cell = replace(cell_of(), sampler=impossible, fingerprint=fingerprint)
+    assert list(Meter(plan, "cpu", 1).seconds([cell]).values()) == [0.0]
+
+
+FITS = Estimate(workers=2, threads=1, seconds=60, disk=1e6, memory=3e9, worker_memory=1e9)
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """8 GB of memory, 50 GB of disk."""
+    monkeypatch.setattr(estimates, "machine_memory", lambda: 8e9)
+    monkeypatch.setattr(estimates, "free_disk", lambda folder: 50e9)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"workers": 20, "memory": 21e9}, "21.0 GB of memory may be needed.* --workers 7 "),
+        ({"workers": 1, "memory": 9e9, "worker_memory": 9e9}, "smaller --set dim, N"),
+        ({"disk": 60e9}, "60.0 GB of disk may be needed, and 50.0 GB are free.* --results"),
+    ],
+)
+def test_what_will_not_fit_is_said_with_the_option_that_helps(machine, change, words, capsys):
+    (said,) = replace(FITS, **change).lacking(Path("results"))
+    assert re.search(words, said)
+    confirm(replace(FITS, **change), Path("results"), yes=True)
+    assert f"warning: {said}" in capsys.readouterr().err
+    assert FITS.lacking(Path("results")) == []
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+LARGE_RUNS = [{"seconds": 13 * 3600}, {"disk": 21e9}, {"workers": 20, "memory": 21e9}]
+
+
+@pytest.mark.parametrize("change", LARGE_RUNS)
+def test_a_large_run_on_a_terminal_asks(machine, change, monkeypatch):
+    errors = Terminal()
+    monkeypatch.setattr(sys, "stderr", errors)
+    large = replace(FITS, **change)
+    for answer in ("n\n", "\n", ""):
+        monkeypatch.setattr(sys, "stdin", Terminal(answer))
+        with pytest.raises(UserError, match="--yes"):
+            confirm(large, Path("results"), yes=False)
+    monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
+    confirm(large, Path("results"), yes=False)
+    assert errors.getvalue().count("Go on? [y/N]") == 4
+
+
+def test_nobody_is_asked_with_yes_without_a_terminal_or_about_little(machine, monkeypatch):
+    errors = Terminal()
+    monkeypatch.setattr(sys, "stderr", errors)
+    monkeypatch.setattr(sys, "stdin", Terminal(""))
+    large = replace(FITS, seconds=13 * 3600)
+    confirm(FITS, Path("results"), yes=False)
+    confirm(large, Path("results"), yes=True)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    confirm(large, Path("results"), yes=False)
+    assert errors.getvalue() == ""
+
+
+def test_the_disk_is_that_of_the_nearest_directory_there_is(tmp_path):
+    assert estimates.free_disk(tmp_path / "not" / "yet") == pytest.approx(
+        estimates.free_disk(tmp_path), rel=0.1
+    )
+    assert 1e8 < estimates.machine_memory() < 1e15

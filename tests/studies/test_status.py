@@ -1,0 +1,60 @@
+"""How a study stands, from its log, its cells and the locks of those at work."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from support import cell_of
+from support.results import result_of
+
+from bench import grid
+from bench.studies.log import FILE, Log
+from bench.studies.status import status
+from bench.studies.store import Store
+
+CELLS = [cell_of(seed=seed) for seed in range(4)]
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Of four cells one is done, one failed, one is at epoch 5 of 10, one waits."""
+    store = Store(tmp_path / "study")
+    Log(store).event("start", workers=1, estimates={cell.key: 100.0 for cell in CELLS})
+    store.save(result_of(CELLS[0]))
+    Log(store).event("done", key=CELLS[0].key)
+    store.save_failure(CELLS[1], "no good")
+    Log(store).event("failed", key=CELLS[1].key)
+    progress = store.root / ".progress" / f"{CELLS[2].key}.json"
+    progress.parent.mkdir()
+    progress.write_text(json.dumps({"cell": "c", "epoch": 5.0, "epochs": 10, "ndcg": 0.1}))
+    return store
+
+
+def test_done_running_failed_and_waiting_are_told_apart(store):
+    claim = store.claim(CELLS[2])
+    started = datetime.fromisoformat(next(Log(store).events())["time"])
+    lines = status(store, started + timedelta(seconds=250))
+    assert lines[0].endswith("1 done, 1 running, 1 failed, 1 waiting")
+    assert "  running  c: epoch 5 of at most 10, validation NDCG@10 0.1000" in lines
+    assert any(line.startswith(f"  failed   {CELLS[1].label}") for line in lines)
+    # 250 of 400 expected seconds are done, in 250 seconds.
+    assert lines[-1] == "  about 0:02:30 left"
+    claim.release()
+    assert status(store, started)[0].endswith("1 done, 0 running, 1 failed, 2 waiting")
+    assert "continue" in status(store, started)[-1]
+
+
+def test_a_log_that_was_cut_off_or_filled_with_rubbish_is_read_all_the_same(store):
+    with (store.root / FILE).open("ab") as file:
+        file.write(b'\xff\x00 rubbish\n[1, 2]\n{"event": "do')
+    assert [event["event"] for event in Log(store).events()] == ["start", "done", "failed"]
+
+
+def test_the_command_prints_it(store, tmp_path, capsys):
+    assert grid.main(["status", "study", "--results", str(tmp_path)]) == 0
+    assert "1 done" in capsys.readouterr().out
+    assert grid.main(["status", "other", "--results", str(tmp_path)]) == 2
+    assert "no such study" in capsys.readouterr().err
+    assert datetime.now(UTC) > datetime.fromisoformat(next(Log(store).events())["time"])

@@ -1,0 +1,92 @@
+"""The grid as a user runs it, in a process of its own, and what it has stored."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from bench.grid import main
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+SMALL = [
+    "--preset", "smoke", "--datasets", "beauty-twin", "--backbones", "sasrec",
+    "--set", "dim=8", "window=8", "N=10",
+]  # fmt: skip
+
+
+def grid(folder, *arguments, environment=None, **options):
+    """Run ``python -m bench.grid`` with results under ``folder``."""
+    return subprocess.run(
+        command(folder, *arguments),
+        cwd=folder,
+        env=clean_environment() | (environment or {}),
+        capture_output=True,
+        text=True,
+        timeout=240,
+        **options,
+    )
+
+
+def command(folder, *arguments):
+    return [
+        sys.executable, "-m", "bench.grid", "--results", f"{folder}/results",
+        "--reports", f"{folder}/reports", *map(str, arguments),
+    ]  # fmt: skip
+
+
+def clean_environment():
+    kept = {name: value for name, value in os.environ.items() if name != "BENCH_DATA"}
+    return kept | {"PYTHONPATH": str(ROOT)}
+
+
+def records(folder, study="smoke"):
+    paths = sorted(Path(folder, "results", study, "cells").glob("[!.]*/cell.json"))
+    return {path.parent.name: json.loads(path.read_text()) for path in paths}
+
+
+def numbers(folder):
+    """What must not depend on how the grid was run."""
+    return {
+        key: (record["metrics"], record["buckets"], record["best_epoch"])
+        for key, record in records(folder).items()
+    }
+
+
+def start(folder, *arguments):
+    return subprocess.Popen(
+        command(folder, *arguments),
+        cwd=folder,
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for_cells(folder, count):
+    deadline = time.monotonic() + 120
+    while len(records(folder)) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def in_process(folder, *arguments):
+    """Exit status and standard error of the command, without a new process."""
+    errors = io.StringIO()
+    with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
+        try:
+            status = main(
+                ["--results", f"{folder}/results", "--reports", f"{folder}/reports", *arguments]
+            )
+        except SystemExit as stop:  # argparse's own checks
+            status = stop.code
+    return status, errors.getvalue()

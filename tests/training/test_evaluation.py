@@ -1,0 +1,185 @@
+"""Ranks and metrics against brute force and against torchmetrics."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from support import CPU, random_sequences
+from torchmetrics.retrieval import RetrievalHitRate, RetrievalMRR, RetrievalNormalizedDCG
+
+from backbones.base import Backbone
+from bench.datasets.splits import Examples
+from bench.metrics import accuracy, beyond_accuracy, by_bucket
+from bench.training.evaluation import rank_users, smaller_pieces
+
+N_ITEMS = 30
+
+
+class LastItem(Backbone):
+    """The state is a function of the last item alone; integer weights make ties common."""
+
+    causal = True
+
+    def __init__(self, n_items, dim=3, window=5, low=-2, high=3):
+        super().__init__(n_items, dim, window)
+        with torch.no_grad():
+            self.items.weight.copy_(torch.randint(low, high, self.items.weight.shape).float())
+
+    def forward(self, items, lengths):
+        return self.items(items)
+
+
+def examples_of(inputs, targets):
+    return Examples(
+        items=np.concatenate(inputs).astype(np.int32),
+        offsets=np.cumsum([0, *map(len, inputs)]),
+        targets=np.array(targets, dtype=np.int32),
+        users=np.arange(len(inputs)),
+    )
+
+
+@pytest.fixture
+def made():
+    torch.manual_seed(0)
+    sequences = random_sequences(n_users=700, n_items=N_ITEMS, longest=9)
+    inputs, targets = [s[:-1] for s in sequences], [s[-1] for s in sequences]
+    return LastItem(N_ITEMS), inputs, targets
+
+
+def scores_by_hand(model, history):
+    """Score of each legal item."""
+    table = model.items.weight.tolist()
+    state = table[history[-1]]
+    return {
+        item: sum(a * b for a, b in zip(state, table[item], strict=True))
+        for item in range(1, N_ITEMS + 1)
+        if item not in history
+    }
+
+
+@pytest.mark.parametrize("seen_as", [-math.inf, 0.0])
+def test_ranks_equal_brute_force_with_ties_counting_half(made, seen_as):
+    """With 0 as in the released baselines: what was had, and the padding row, compete."""
+    model, inputs, targets = made
+    expected = []
+    for history, target in zip(inputs, targets, strict=True):
+        scores = scores_by_hand(model, list(history))
+        mine = scores.pop(target)
+        others = [*scores.values(), *(seen_as for _ in [0, *history])]
+        above = sum(s > mine for s in others)
+        expected.append(1 + above + sum(s == mine for s in others) / 2)
+    found = rank_users([model], examples_of(inputs, targets), CPU, seen_as=seen_as)
+    assert found.ranks.tolist() == expected
+    assert len(set(expected)) > 20
+    assert any(r % 1 for r in expected)  # ties did occur
+
+
+def test_smaller_pieces_rank_the_same(made):
+    model, inputs, targets = made
+    examples = examples_of(inputs, targets)
+    whole = rank_users([model], examples, CPU, top=5)
+    with smaller_pieces():
+        cut = rank_users([model], examples, CPU, top=5)
+    assert (whole.ranks == cut.ranks).all() and (whole.top == cut.top).all()
+
+
+def test_lists_hold_the_best_unseen_items(made):
+    model, inputs, targets = made
+    lists = rank_users([model], examples_of(inputs, targets), CPU, top=5).top
+    for history, recommended in zip(inputs, lists.tolist(), strict=True):
+        scores = scores_by_hand(model, list(history))
+        best = sorted(scores.values(), reverse=True)[:5]
+        assert [scores[item] for item in recommended] == best
+
+
+def test_a_constant_scorer_ranks_in_the_middle_and_a_repeat_last():
+    model = LastItem(10, low=1, high=2)
+    examples = examples_of([[1, 2, 3], [1, 2, 3]], [4, 2])
+    # Seven items are left, all alike: the middle is 4.  The repeated target ties with the other
+    # two that were had, below the seven.
+    assert rank_users([model], examples, CPU).ranks.tolist() == [4.0, 9.0]
+
+
+def test_items_outside_the_window_are_masked_all_the_same():
+    model = LastItem(10, window=2, low=1, high=2)
+    ranks = rank_users([model], examples_of([[1, 2, 3, 4, 5]], [6]), CPU).ranks
+    assert ranks.tolist() == [3.0]
+
+
+def test_the_model_returns_to_the_mode_it_was_in(made):
+    model, inputs, targets = made
+    for training in (True, False):
+        model.train(training)
+        rank_users([model], examples_of(inputs[:3], targets[:3]), CPU)
+        assert model.training is training
+
+
+def test_a_diverged_model_is_an_error():
+    model = LastItem(10)
+    with torch.no_grad():
+        model.items.weight[3] = torch.nan
+    with pytest.raises(FloatingPointError, match="diverged"):
+        rank_users([model], examples_of([[1, 2]], [4]), CPU)
+
+
+def test_metrics_equal_the_definitions():
+    ranks = np.array([1.0, 2.0, 5.0, 5.5, 10.0, 20.5, 300.0])
+    metrics = accuracy(ranks)
+    for K in (5, 10, 20):
+        assert metrics[f"recall@{K}"] == pytest.approx(np.mean([r <= K for r in ranks]))
+        gains = [1 / math.log2(r + 1) if r <= K else 0 for r in ranks]
+        assert metrics[f"ndcg@{K}"] == pytest.approx(sum(gains) / len(gains))
+    assert metrics["mrr"] == pytest.approx(sum(1 / r for r in ranks) / len(ranks))
+
+
+def test_torchmetrics_agrees_where_there_are_no_ties():
+    rng = np.random.default_rng(0)
+    users, items = 60, 40
+    # From 1: torchmetrics' MRR does not count a relevant item whose score is 0.
+    ladder = np.tile(np.arange(1, items + 1), (users, 1))
+    scores = torch.tensor(rng.permuted(ladder, axis=1)).float()
+    target = torch.tensor(rng.integers(0, items, users))
+    ranks = 1 + (scores > scores.gather(1, target[:, None])).sum(1).double().numpy()
+    relevant = torch.nn.functional.one_hot(target, items).bool().flatten()
+    indexes = torch.arange(users).repeat_interleave(items)
+    ours = accuracy(ranks)
+    for K in (5, 10, 20):
+        ndcg = RetrievalNormalizedDCG(top_k=K)(scores.flatten(), relevant, indexes=indexes)
+        recall = RetrievalHitRate(top_k=K)(scores.flatten(), relevant, indexes=indexes)
+        assert ours[f"ndcg@{K}"] == pytest.approx(float(ndcg), abs=1e-6)
+        assert ours[f"recall@{K}"] == pytest.approx(float(recall), abs=1e-6)
+    mrr = RetrievalMRR()(scores.flatten(), relevant, indexes=indexes)
+    assert ours["mrr"] == pytest.approx(float(mrr), abs=1e-6)
+
+
+def test_coverage_and_popularity_of_what_is_recommended():
+    counts = np.array([0, 10, 4, 0, 6])
+    metrics = beyond_accuracy(np.array([[1, 2], [1, 4]]), counts)
+    assert metrics == {"coverage@10": 3 / 4, "popularity@10": (10 + 4 + 10 + 6) / 4}
+
+
+def test_buckets_by_popularity_hold_a_third_of_the_interactions_each():
+    counts = np.array([0, 2, 6, 3, 1, 3, 3])  # 18 in all; by popularity: 2 | 3, 5 | 6, 1, 4
+    ranks, targets = np.array([1.0, 3.0, 100.0]), np.array([2, 3, 4])
+    buckets = by_bucket(ranks, targets, np.array([1, 5, 51]), counts)
+    assert buckets["popularity:head"] == {"users": 1, "ndcg@10": 1.0}
+    assert buckets["popularity:torso"] == {"users": 1, "ndcg@10": 0.5}
+    assert buckets["popularity:tail"] == {"users": 1, "ndcg@10": 0.0}
+    assert buckets["length:1-5"]["users"] == 2
+    assert buckets["length:>50"]["users"] == 1
+    assert "length:6-10" not in buckets
+
+
+def test_an_ensemble_ranks_by_the_sum_of_scores(made):
+    model, inputs, targets = made
+    models = [model, LastItem(N_ITEMS, dim=4)]
+    ranks = rank_users(models, examples_of(inputs, targets), CPU).ranks
+    for rank, history, target in zip(ranks, inputs, targets, strict=True):
+        one, two = (scores_by_hand(m, history) for m in models)
+        total = {item: one[item] + two[item] for item in one}
+        above = sum(score > total[target] for score in total.values())
+        tied = sum(score == total[target] for score in total.values()) - 1
+        assert rank == 1 + above + tied / 2
