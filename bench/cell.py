@@ -30,7 +30,7 @@ class Protocol:
         N: default size of the candidate pool, for samplers that have one.
         epochs: at most so many.
         patience: epochs without a better validation NDCG@20 before training stops.
-        split: ``user``, ``user-prefixes``, ``leave-one-out`` or ``temporal``.
+        split: ``user``, ``authors``, ``user-prefixes``, ``leave-one-out`` or ``temporal``.
         split_seed: of the user shuffle; not varied with the cell's seed, so that all seeds are
             tested on the same users.
     """

@@ -461,7 +461,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--split",
         metavar="NAME",
-        help="user (default), user-prefixes, leave-one-out or temporal",
+        help="user (default), authors, user-prefixes, leave-one-out or temporal",
     )
     add("--split-file", type=Path, metavar="FILE", help="lines 'user train|val|test'")
     add("--data-dir", metavar="DIR", help="where real datasets lie (default: $BENCH_DATA)")

@@ -39,7 +39,7 @@ from bench import datasets
 from bench.analysis.cells import settings_of, told_apart
 from bench.cell import PRESETS, Cell, Component
 from bench.costs import growth, study_size
-from bench.datasets.splits import Examples, make_split
+from bench.datasets.splits import AUTHORS, Examples, authors_split_file, make_split
 from bench.datasets.training_data import TrainingData
 from bench.errors import UserError
 from bench.pools import Targets
@@ -357,7 +357,11 @@ def plan_of(studies: Sequence[Store], data_dir: Path | None) -> Plan:
     for cell in plan.cells:
         if cell.fingerprint not in plan.datasets:
             dataset = datasets.resolve_dataset(cell.dataset, data_dir)
-            split = make_split(dataset, cell.protocol.split, cell.protocol.split_seed)
+            assigned = None
+            if cell.protocol.split == AUTHORS:
+                assigned = authors_split_file(dataset.name, data_dir)
+            protocol = cell.protocol
+            split = make_split(dataset, protocol.split, protocol.split_seed, assigned)
             plan.datasets[dataset.fingerprint] = dataset
             plan.splits[dataset.fingerprint] = split
         here = plan.splits.get(cell.fingerprint)

@@ -5,6 +5,8 @@ Every split is a function of the dataset and a seed.  Names:
 * ``user`` (the paper's): users are shuffled and cut 70/20/10; all of a training user's sequence
   trains, and the last item of a held-out user is predicted from the rest.  An assignment file
   can take the place of the shuffle.
+* ``authors``: as ``user``, with the assignment that the paper's authors used, which lies in the
+  data directory as ``extra/<dataset>_split.txt.gz`` (of Beauty alone is it known).
 * ``user-prefixes``: users are shuffled and cut 80/10/10; every item of a held-out user but the
   first is predicted from those before it.  The paper's logs show this for LastFM.
 * ``leave-one-out``: of every user the last item tests, the last but one validates.
@@ -97,16 +99,17 @@ def make_split(dataset: Dataset, name: str, seed: int, split_file: Path | None =
     Users too short to give an example of their part are left out of it.
 
     Args:
-        name: ``user``, ``user-prefixes``, ``leave-one-out`` or ``temporal``.
-        seed: of the user shuffle; the last two have nothing random.
-        split_file: lines ``user train|val|test`` (plain or gzip), for ``user`` alone.
+        name: ``user``, ``authors``, ``user-prefixes``, ``leave-one-out`` or ``temporal``.
+        seed: of the user shuffle; the others but ``user-prefixes`` have nothing random.
+        split_file: lines ``user train|val|test`` (plain or gzip), for ``user``, and for
+            ``authors``, which cannot do without.
 
     Raises:
         UserError: unknown name, a split the dataset cannot give, a bad split file.
     """
     if name not in _SPLITS:
         raise UserError(f"unknown split {name!r}{suggest(name, list(_SPLITS))}")
-    if split_file is not None and name != "user":
+    if split_file is not None and name not in ("user", AUTHORS):
         raise UserError(f"--split-file {split_file} assigns users: it needs --split user")
     if name == "temporal":
         split = _by_time(dataset)
@@ -120,7 +123,7 @@ def make_split(dataset: Dataset, name: str, seed: int, split_file: Path | None =
             if split_file is None
             else _read_roles(dataset, split_file)
         )
-        split = _by_user(dataset, roles)
+        split = _by_user(name, dataset, roles)
     for part, count in (
         ("training", len(split.train.users)),
         ("validation", len(split.valid.users)),
@@ -135,7 +138,25 @@ def make_split(dataset: Dataset, name: str, seed: int, split_file: Path | None =
     return split
 
 
-_SPLITS = ("user", "user-prefixes", "leave-one-out", "temporal")
+AUTHORS = "authors"
+_SPLITS = ("user", AUTHORS, "user-prefixes", "leave-one-out", "temporal")
+
+
+def authors_split_file(dataset: str, data_dir: Path | None) -> Path:
+    """Where the assignment of users lies that the paper's authors used.
+
+    Raises:
+        UserError: it is not there.
+    """
+    if data_dir is None:
+        raise UserError("--split authors: give --data-dir or $BENCH_DATA, where the split lies")
+    path = data_dir / "extra" / f"{dataset}_split.txt.gz"
+    if not path.is_file():
+        raise UserError(
+            f"--split authors: {path}: no such file; the authors' users are known of beauty alone "
+            "(elsewhere use --split user)"
+        )
+    return path
 
 
 def _shuffled(dataset: Dataset, seed: int, cuts: tuple[float, float]) -> Ints:
@@ -174,11 +195,11 @@ def _read_roles(dataset: Dataset, path: Path) -> Ints:
     return roles
 
 
-def _by_user(dataset: Dataset, roles: Ints) -> Split:
+def _by_user(name: str, dataset: Dataset, roles: Ints) -> Split:
     start, end = dataset.offsets[:-1], dataset.offsets[1:]
     users = [np.flatnonzero((roles == role) & (end - start >= 2)) for role in range(3)]
     return Split(
-        "user",
+        name,
         _sequences(dataset, users[0], end[users[0]]),
         _examples(dataset, users[1], end[users[1]] - 1),
         _examples(dataset, users[2], end[users[2]] - 1),

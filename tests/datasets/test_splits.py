@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from support import dataset_of, random_sequences
 
-from bench.datasets.splits import make_split
+from bench.datasets import resolve_dataset
+from bench.datasets.splits import authors_split_file, make_split
 from bench.errors import UserError
 
 
@@ -155,3 +156,21 @@ def test_mistakes_are_named(tmp_path, dataset):
         make_split(dataset, "leave-one-out", 0, tmp_path / "split.txt")
     with pytest.raises(UserError, match="leaves no training example of its 2 users"):
         make_split(dataset_of([[1], [2]]), "user", 0)
+
+
+def test_the_authors_split_of_beauty_has_the_sizes_of_their_logs(data_dir):
+    beauty = resolve_dataset("beauty", data_dir)
+    path = authors_split_file("beauty", data_dir)
+    split = make_split(beauty, "authors", 0, path)
+    prefixes = int((np.diff(split.train.offsets) - 1).sum())
+    assert (prefixes, len(split.valid.users), len(split.test.users)) == (123_086, 4_472, 2_237)
+    same = make_split(beauty, "user", 0, path)
+    assert np.array_equal(same.test.users, split.test.users)
+    assert same.digest != split.digest  # a cell's key says which users by name
+
+
+def test_without_the_authors_file_the_error_says_where_it_belongs(tmp_path):
+    with pytest.raises(UserError, match=r"toys_split.txt.gz: no such file; .* beauty alone"):
+        authors_split_file("toys", tmp_path)
+    with pytest.raises(UserError, match="give --data-dir"):
+        authors_split_file("beauty", None)
