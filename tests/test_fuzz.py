@@ -50,9 +50,10 @@ from bench.datasets.splits import make_split
 from bench.errors import UserError
 from bench.reports import export, page
 from bench.studies import tuning
+from bench.studies.cell_files import seal
 from bench.studies.log import FILE, Log
 from bench.studies.status import status
-from bench.studies.store import Store, seal
+from bench.studies.store import Store
 from bench.training.checkpoint import Checkpoint
 
 NASTY = [
@@ -136,7 +137,7 @@ def use_study(path):
     store = saved_store(path.parent)
     (store.root / "cells" / CELL.key / path.name).write_bytes(path.read_bytes())
     seal(store.root / "cells" / CELL.key)  # whoever made it can do that, too
-    assert store.status(CELL, "c" * 16) in ("done", "stale", "broken")
+    assert store.status(CELL, "c" * 16) in ("done", "stale", "broken", "newer")
     store.frame()
     found = comparisons(store)  # a UserError where the only cell is broken
     page.write(store.root, path.parent, found, [])
