@@ -12,7 +12,8 @@ from bench.errors import UserError
 from bench.registry import HyperParameter
 
 SCHEMA_VERSION = 1
-"""Raise when the meaning of stored numbers changes; cells of other versions are redone."""
+"""Raise when the meaning of stored numbers changes; cells of older versions are redone, those of
+newer ones kept."""
 
 KEY_LENGTH = 20
 """Hex digits of a cell's key."""

@@ -5,6 +5,7 @@ Exit status 0 when all of it passed.  Arguments go to pytest (``python -m bench.
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -18,12 +19,13 @@ CHECKS = (
 )
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run all checks, even after one has failed; 1 if any has."""
+    _, for_pytest = _parser().parse_known_args(arguments)
     root = Path(__file__).resolve().parent.parent
     failed = []
     for check in CHECKS:
-        command = [*check, *arguments] if check[0] == "pytest" else list(check)
+        command = [*check, *for_pytest] if check[0] == "pytest" else list(check)
         line = " ".join(command)
         print(f"$ {line}", flush=True)
         if subprocess.run([sys.executable, "-m", *command], cwd=root).returncode != 0:
@@ -33,5 +35,15 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if failed else 0
 
 
+def _parser() -> argparse.ArgumentParser:
+    """It knows ``--help`` alone; whatever else is given goes to pytest."""
+    return argparse.ArgumentParser(
+        prog="python -m bench.check",
+        usage="%(prog)s [-h] [ARGUMENT OF PYTEST ...]",
+        description=__doc__,
+        allow_abbrev=False,
+    )
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 import filelock
 import torch
@@ -39,7 +39,7 @@ from bench.studies.log import Log
 from bench.studies.planning import Plan, Request, make_plan, parse_settings, preset_request
 from bench.studies.progress import Progress, duration
 from bench.studies.run_cell import Material, Outcome, Task
-from bench.studies.store import Store
+from bench.studies.store import Status, Store
 
 REGISTRIES: dict[str, Registry[Any]] = {
     "samplers": samplers.registry,
@@ -302,13 +302,16 @@ def _todo(
     codes = _codes(planned)
     statuses = {cell.key: store.status(cell, codes[kind_of(cell)]) for cell in planned}
     count = Counter(statuses.values())
-    shown = ", ".join(f"{count[s]} {s}" for s in ("done", "stale", "broken", "missing") if count[s])
+    shown = ", ".join(f"{count[s]} {s}" for s in get_args(Status) if count[s])
     print(f"{len(statuses)} {noun} in study {store.root}: {shown}", flush=True)
     if count["stale"] and not force_stale:
         print(
             f"{count['stale']} finished {noun} were trained by other code of their sampler, "
             "backbone or objective; they are kept (--force-stale redoes them)"
         )
+    if count["newer"]:
+        newer = [cell.label for cell in planned if statuses[cell.key] == "newer"]
+        print(f"written by a newer version; kept: {', '.join(newer)}")
     redo = {"missing", "broken"} | ({"stale"} if force_stale else set())
     cells = {cell.key: cell for cell in planned if statuses[cell.key] in redo}
     return list(cells.values())
@@ -390,7 +393,7 @@ def _train(
                     progress.finished(cell.key, f"skipped {label}: another run is at it")
                     failures.append(Outcome(cell, None, BUSY))
                     continue
-                if store.status(cell, codes[kind_of(cell)]) == "done":  # since this was planned
+                if store.status(cell, codes[kind_of(cell)]) in ("done", "newer"):  # by now
                     claim.release()
                     progress.finished(cell.key, f"skipped {label}: another run has finished it")
                     continue

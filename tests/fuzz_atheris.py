@@ -1,6 +1,6 @@
 """Fuzzing guided by coverage: ``python tests/fuzz_atheris.py [libFuzzer's options]``.
 
-Reads like `test_fuzz`, whose targets these are, less those that write a study each time.
+Its targets are those of ``tests/fuzz``, less those that write a study each time.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(
-    include=["bench.datasets", "bench.studies.store", "bench.json_shape"]
+    include=["bench.datasets", "bench.studies.cell_files", "bench.json_shape"]
 ):
-    from test_fuzz import STUDIES, TARGETS, attempt
+    from support.hostile import attempt
+    from support.targets import STUDIES, TARGETS
 
 FOLDER = Path(tempfile.mkdtemp(prefix="fuzz-"))
 CHOSEN = [t for t in TARGETS.values() if t.use not in STUDIES]

@@ -99,7 +99,7 @@ def write(points: pd.DataFrame, directory: Path) -> list[Path]:
     """``growth.md``, ``growth.csv``, ``growth.png`` and ``growth.svg``."""
     directory.mkdir(parents=True, exist_ok=True)
     points.to_csv(directory / "growth.csv", index=False, float_format="%.4g")
-    (directory / "growth.md").write_text(_markdown(points))
+    (directory / "growth.md").write_text(_markdown(points), encoding="utf-8")
     with matplotlib.rc_context(style.STYLE):
         plots = style.save(_plot(points), directory / "growth")
     return [directory / "growth.md", directory / "growth.csv", *plots]

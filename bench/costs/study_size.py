@@ -157,6 +157,7 @@ def _data(folder: Path) -> list[str]:
         rows = (rng.permutation(ITEMS)[:LENGTH] + 1 for _ in range(USERS))
         if not path.exists():
             path.write_text(
-                "".join(f"{u} {' '.join(map(str, row))}\n" for u, row in enumerate(rows, 1))
+                "".join(f"{u} {' '.join(map(str, row))}\n" for u, row in enumerate(rows, 1)),
+                encoding="utf-8",
             )
     return [os.fspath(path) for path in paths]

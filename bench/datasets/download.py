@@ -70,7 +70,7 @@ def _receive(url: str, part: Path) -> None:
     """Bring ``part`` to its full length."""
     have = part.stat().st_size if part.exists() else 0
     validator = _validator(part)
-    tag = _usable(validator.read_text(errors="replace")) if validator.is_file() else ""
+    tag = _usable(_note(validator)) if validator.is_file() else ""
     request = urllib.request.Request(url)
     if have and tag:
         # Unless the server still has the very same file, If-Range makes it send all of it.
@@ -125,6 +125,11 @@ def _whole_number(text: str) -> int | None:
     return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
 
 
+def _note(path: Path) -> str:
+    """What is noted beside a download, damaged or not."""
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
 def _validator(part: Path) -> Path:
     return part.with_name(f"{part.name}.validator")
 
@@ -135,7 +140,7 @@ def _remember(validator: Path, response: HTTPResponse) -> None:
     if not tag or tag.startswith("W/"):
         tag = _usable(response.headers.get("Last-Modified", ""))
     if tag:
-        validator.write_text(tag)
+        validator.write_text(tag, encoding="utf-8")
     else:
         validator.unlink(missing_ok=True)
 
@@ -152,9 +157,9 @@ def _verify(path: Path, target: Path, md5: str | None) -> None:
     with path.open("rb") as file:
         found = hashlib.file_digest(file, kind).hexdigest()
     if md5 is None and not pin.is_file():
-        pin.write_text(f"{found}  {target.name}\n")
+        pin.write_text(f"{found}  {target.name}\n", encoding="utf-8")
         return
-    wanted = md5 if md5 is not None else pin.read_text(errors="replace").partition(" ")[0]
+    wanted = md5 if md5 is not None else _note(pin).partition(" ")[0]
     if found != wanted:
         if path != target:  # going on from it would never end well
             path.unlink()

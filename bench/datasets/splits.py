@@ -93,7 +93,13 @@ class Split:
         return digest.hexdigest()[:16]
 
 
-def make_split(dataset: Dataset, name: str, seed: int, split_file: Path | None = None) -> Split:
+def make_split(
+    dataset: Dataset,
+    name: str,
+    seed: int,
+    split_file: Path | None = None,
+    data_dir: Path | None = None,
+) -> Split:
     """Split ``dataset``.
 
     Users too short to give an example of their part are left out of it.
@@ -101,16 +107,18 @@ def make_split(dataset: Dataset, name: str, seed: int, split_file: Path | None =
     Args:
         name: ``user``, ``authors``, ``user-prefixes``, ``leave-one-out`` or ``temporal``.
         seed: of the user shuffle; the others but ``user-prefixes`` have nothing random.
-        split_file: lines ``user train|val|test`` (plain or gzip), for ``user``, and for
-            ``authors``, which cannot do without.
+        split_file: lines ``user train|val|test`` (plain or gzip), for ``user`` alone.
+        data_dir: where the authors' split lies.
 
     Raises:
         UserError: unknown name, a split the dataset cannot give, a bad split file.
     """
     if name not in _SPLITS:
         raise UserError(f"unknown split {name!r}{suggest(name, list(_SPLITS))}")
-    if split_file is not None and name not in ("user", AUTHORS):
+    if split_file is not None and name != "user":
         raise UserError(f"--split-file {split_file} assigns users: it needs --split user")
+    if name == AUTHORS:
+        split_file = authors_split_file(dataset.name, data_dir)
     if name == "temporal":
         split = _by_time(dataset)
     elif name == "leave-one-out":

@@ -277,7 +277,7 @@ def machine_memory() -> float:
     limits = [float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))]
     for path in ("memory.max", "memory/memory.limit_in_bytes"):  # of cgroups 2 and 1
         limit = Path("/sys/fs/cgroup") / path
-        if limit.is_file() and (text := limit.read_text().strip()).isdigit():
+        if limit.is_file() and (text := limit.read_text(encoding="utf-8").strip()).isdigit():
             limits.append(float(text))
     return min(limits)
 

@@ -53,8 +53,8 @@ class Log:
         line = json.dumps({"time": datetime.now(UTC).isoformat(), "event": name} | about)
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("a") as file:  # one short write: lines of two runs do not mix
-                file.write(line + "\n")
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")  # one short write: lines of two runs do not mix
 
     @contextlib.contextmanager
     def run(self, **about: Any) -> Iterator[None]:
@@ -71,7 +71,7 @@ class Log:
         """All of them, oldest first; a line that is none, cut off by a kill, is passed over."""
         if not self._path.exists():
             return
-        with self._path.open(errors="replace") as file:
+        with self._path.open(encoding="utf-8", errors="replace") as file:
             for line in iter(lambda: file.readline(MAX_LINE), ""):
                 try:
                     event = json.loads(line)

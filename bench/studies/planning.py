@@ -15,7 +15,7 @@ import samplers
 from bench import datasets, objectives
 from bench.cell import Cell, Component, Preset, Protocol
 from bench.datasets.base import Dataset
-from bench.datasets.splits import AUTHORS, Split, authors_split_file, make_split
+from bench.datasets.splits import Split, make_split
 from bench.errors import UserError
 from bench.pools import History
 from bench.registry import Registry, suggest
@@ -112,10 +112,9 @@ def make_plan(request: Request) -> Plan:
     skipped: list[str] = []
     for name in request.datasets:
         dataset = datasets.resolve_dataset(name, request.data_dir)
-        assigned = request.split_file
-        if protocol.split == AUTHORS:
-            assigned = authors_split_file(dataset.name, request.data_dir)
-        split = make_split(dataset, protocol.split, protocol.split_seed, assigned)
+        split = make_split(
+            dataset, protocol.split, protocol.split_seed, request.split_file, request.data_dir
+        )
         _check_pool(dataset, split, sampler_components)
         left_out = {
             component.name

@@ -26,7 +26,7 @@ def peak_memory_mb() -> float:
     """Peak resident memory of this process, in MB (a worker runs many cells: an upper bound)."""
     status = Path("/proc/self/status")
     if status.exists():  # `getrusage` counts the parent's memory at the time of the fork, too
-        found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text())
+        found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text(encoding="utf-8"))
         if found is not None:
             return int(found[1]) / 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -97,7 +97,7 @@ class Progress:
         states = []
         for path in list(self._running.values()):
             try:
-                states.append(json.loads(path.read_text()) | {"key": path.stem})
+                states.append(json.loads(path.read_text(encoding="utf-8")) | {"key": path.stem})
             except (OSError, ValueError):
                 continue  # it has just finished
         return states

@@ -6,7 +6,40 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy.typing as npt
+
 from bench.cell import Cell, Component
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What training a cell gives.
+
+    Attributes:
+        cell: what was trained.
+        code: digest of the source of its sampler, backbones and objective.
+        data: the dataset's sizes, whether it is synthetic, its footnotes.
+        metrics: ``{"valid": {...}, "test": {...}}`` at the best epoch; no test in a tuning trial.
+        buckets: NDCG@10 on test by item popularity and input length; empty in a tuning trial.
+        best_epoch: from 1.
+        timings: seconds, and peak memory of the process in MB.
+        environment: what it ran on.
+        epochs: one row an epoch.
+        arrays: per test user (in a tuning trial: per validation user), for ``ranks.npz``.
+    """
+
+    cell: Cell
+    code: str
+    data: dict[str, Any]
+    metrics: dict[str, dict[str, float]]
+    buckets: dict[str, dict[str, float]]
+    best_epoch: int
+    timings: dict[str, float]
+    environment: dict[str, Any]
+    epochs: list[dict[str, float]]
+    arrays: Arrays
 
 
 @dataclass(frozen=True)
@@ -37,7 +70,7 @@ class Record:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Record:
-        """Of JSON in the shape of `bench.studies.store.RECORD`.
+        """Of JSON in the shape of `bench.studies.cell_files.RECORD`.
 
         Raises:
             TypeError: its configuration has settings that a cell has not.

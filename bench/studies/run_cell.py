@@ -24,7 +24,7 @@ from bench.registry import load_plugin
 from bench.studies import environment
 from bench.studies.code import code_digest
 from bench.studies.processes import peak_memory_mb
-from bench.studies.store import Arrays, CellResult
+from bench.studies.records import Arrays, CellResult
 from bench.training.checkpoint import Checkpoint
 from bench.training.evaluation import rank_users, references, smaller_pieces
 from bench.training.loop import Epoch, Fitted, fit
@@ -238,7 +238,7 @@ def _progress_writer(task: Task) -> Callable[[Epoch], None]:
             state["epochs"] = task.cell.protocol.epochs
             temporary = task.progress.with_suffix(".new")
             with contextlib.suppress(OSError):  # a full disk is no reason to stop training
-                temporary.write_text(json.dumps(state))
+                temporary.write_text(json.dumps(state), encoding="utf-8")
                 temporary.replace(task.progress)
 
     return write

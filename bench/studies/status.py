@@ -74,7 +74,7 @@ def _seconds_left(
 
 
 def _first_line(path: Path) -> str:
-    with path.open(errors="replace") as file:
+    with path.open(encoding="utf-8", errors="replace") as file:
         return file.readline(MAX_SHOWN).rstrip("\n")
 
 

@@ -34,9 +34,10 @@ from bench.json_shape import as_text
 from bench.metrics import SELECT_ON
 from bench.registry import Registry
 from bench.seeding import seed_for
+from bench.studies.cell_files import PROTOCOL, read_limited
 from bench.studies.planning import ANY, Plan, Request, with_values
 from bench.studies.records import Record
-from bench.studies.store import PROTOCOL, Store, read_limited
+from bench.studies.store import Store
 
 if TYPE_CHECKING:
     import optuna
@@ -435,7 +436,7 @@ def save(root: Path, tuned: Sequence[Tuned]) -> None:
     kept = {one.system: one for one in [*(read(root) or []), *tuned]}
     content = {"select_on": SELECT_ON, "systems": [asdict(one) for one in kept.values()]}
     temporary = root / f".tuning-{os.getpid()}.json"
-    temporary.write_text(json.dumps(content, indent=1) + "\n")
+    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     temporary.replace(root / FILE)
 
 

@@ -11,7 +11,8 @@ from support import CPU, cell_of, dataset_of, random_sequences
 from support.results import result_of
 
 from bench import grid, speed
-from bench.costs import growth
+from bench.costs import growth, throughput
+from bench.costs.loops import PlainLoop, floor_trainer
 from bench.datasets.splits import make_split
 from bench.datasets.training_data import TrainingData
 from bench.studies.store import Store
@@ -26,7 +27,7 @@ def test_every_system_and_yardstick_gets_a_row(tmp_path, capsys):
     arguments = ["--preset", "smoke", "--samplers", "uniform", "mdcns", "--rounds", "1",
                  "--batches", "2", "--json", str(path)]  # fmt: skip
     assert speed.main(arguments) == 0
-    record = json.loads(path.read_text())
+    record = json.loads(path.read_text(encoding="utf-8"))
     systems = [cost["system"].removeprefix("beauty-twin/sasrec/") for cost in record["costs"]]
     assert systems == ["floor", "plain", "mdcns/bce", "uniform/bce"] or systems == [
         "floor", "plain", "uniform/bce", "mdcns/bce"
@@ -49,7 +50,7 @@ def test_a_study_s_systems_are_measured_each_once(tmp_path, capsys):
     measured = ["--rounds", "1", "--batches", "1", "--json", str(tmp_path / "speed.json")]
     studies = ["--study", str(tmp_path / "one"), str(tmp_path / "two")]
     assert speed.main([*studies, *measured]) == 0
-    costs = json.loads((tmp_path / "speed.json").read_text())["costs"]
+    costs = json.loads((tmp_path / "speed.json").read_text(encoding="utf-8"))["costs"]
     names = sorted(cost["system"].removeprefix("beauty-twin/gru4rec/") for cost in costs)
     assert names == ["dns+/bce (M=2)", "dns+/bce (M=5)", "floor", "plain", "uniform/bce"]
     seconds = {cost["key"]: cost["epoch_cpu_s"] for cost in costs}
@@ -70,7 +71,7 @@ def test_a_study_of_other_data_is_refused(tmp_path, capsys):
 
 
 def test_the_floor_draws_legal_negatives_ahead():
-    trainer = speed._with_floor(cell_of("mdcns"), DATA, CPU)
+    trainer = floor_trainer(cell_of("mdcns"), DATA, CPU)
     assert len(trainer.models) == 1
     for batch in trainer.batches.epoch(1, trainer.generator):
         views = [type("View", (), {"sequences": batch.targets.sequences,
@@ -82,7 +83,7 @@ def test_the_floor_draws_legal_negatives_ahead():
 def test_the_plain_loop_trains_the_same_pairs_to_the_same_loss():
     """Its loss is that of the last states of left-aligned padded prefixes, by hand."""
     trainer = Trainer(cell_of("uniform"), DATA, CPU)
-    plain = speed.PlainLoop("plain", trainer, window=8)
+    plain = PlainLoop("plain", trainer, window=8)
     plain._model.eval()  # no dropout
     windows, model = plain._windows, plain._model
     torch.manual_seed(3)
@@ -107,21 +108,23 @@ def test_growth_has_a_row_and_a_mark_for_every_point(tmp_path, monkeypatch, caps
     monkeypatch.setattr(growth, "in_own_processes", lambda count, f, *given: [f(*given)])
     arguments = ["--preset", "smoke", "--samplers", "uniform", "dns+", "--batches", "1"]
     assert speed.main([*arguments, "--growth", str(tmp_path / "growth")]) == 0
-    table = (tmp_path / "growth" / "growth.md").read_text()
+    table = (tmp_path / "growth" / "growth.md").read_text(encoding="utf-8")
     assert "synthetic" in table
     for row in ("items = 600 | dns+", "N = 10 | dns+", "interactions = 3,000 | uniform"):
         assert row in table
-    assert (tmp_path / "growth" / "growth.csv").read_text().count("\n") == 1 + 2 * 5
+    assert (tmp_path / "growth" / "growth.csv").read_text(encoding="utf-8").count("\n") == 1 + 2 * 5
     for suffix in ("png", "svg"):
         assert (tmp_path / "growth" / f"growth.{suffix}").stat().st_size > 5000
 
 
 def test_workers_and_threads_are_compared_on_all_cores(monkeypatch):
-    monkeypatch.setattr(speed.os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(speed, "in_own_processes", lambda count, f, *given: [f(*given)] * count)
+    monkeypatch.setattr(throughput.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(
+        throughput, "in_own_processes", lambda count, f, *given: [f(*given)] * count
+    )
     threads = torch.get_num_threads()
     try:
-        lines = speed.measure_parallel(cell_of(), DATA, 1)
+        lines = throughput.measure_parallel(cell_of(), DATA, 1)
     finally:
         torch.set_num_threads(threads)
     assert [line.split(":")[0] for line in lines] == [

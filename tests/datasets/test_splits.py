@@ -161,7 +161,7 @@ def test_mistakes_are_named(tmp_path, dataset):
 def test_the_authors_split_of_beauty_has_the_sizes_of_their_logs(data_dir):
     beauty = resolve_dataset("beauty", data_dir)
     path = authors_split_file("beauty", data_dir)
-    split = make_split(beauty, "authors", 0, path)
+    split = make_split(beauty, "authors", 0, data_dir=data_dir)
     prefixes = int((np.diff(split.train.offsets) - 1).sum())
     assert (prefixes, len(split.valid.users), len(split.test.users)) == (123_086, 4_472, 2_237)
     same = make_split(beauty, "user", 0, path)

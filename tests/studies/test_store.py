@@ -6,15 +6,19 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
 from support import cell_of
+from support.grid import SMALL
 from support.results import result_of
 
-from bench.cell import Cell
+from bench import grid
+from bench.cell import SCHEMA_VERSION, Cell
 from bench.errors import UserError
-from bench.studies.store import Store, seal
+from bench.studies.cell_files import seal
+from bench.studies.store import Store
 
 
 @pytest.fixture
@@ -89,6 +93,74 @@ def test_a_flipped_bit_anywhere_is_noticed(store, name):
         assert store.status(cell, "c" * 16) == "broken", content[place : place + 20]
     path.write_bytes(content)
     assert store.status(cell, "c" * 16) == "done"
+
+
+def raise_schema(folder, schema):
+    """As a newer version would have written the cell."""
+    record = json.loads((folder / "cell.json").read_text(encoding="utf-8"))
+    text = json.dumps(record | {"schema": schema, "more": [{}]}, indent=1) + "\n"
+    (folder / "cell.json").write_text(text, encoding="utf-8")
+    seal(folder)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("left_out", [(), ("SHA256SUMS",), ("epochs.csv", "ranks.npz")])
+def test_a_cell_of_a_newer_version_is_kept_as_it_is(store, left_out):
+    """Whatever other files that version may keep."""
+    cell = cell_of()
+    store.save(result_of(cell))
+    folder = store.root / "cells" / cell.key
+    raise_schema(folder, SCHEMA_VERSION + 1)
+    for name in left_out:
+        (folder / name).unlink()
+    before = contents(folder)
+    assert store.status(cell, "c" * 16) == "newer"
+    with pytest.raises(UserError, match="written by a newer version; kept"):
+        store.load(cell.key)
+    with pytest.raises(UserError, match="written by a newer version; kept"):
+        store.save(result_of(cell, ndcg=0.6))
+    store.check_writable()
+    assert contents(folder) == before
+    assert [path.name for path in (store.root / "cells").iterdir()] == [cell.key]
+    assert list(store.records()) == []
+
+
+def test_the_grid_names_cells_of_a_newer_version_and_trains_the_others(tmp_path, capsys):
+    folders = ["--results", str(tmp_path), "--reports", str(tmp_path / "reports")]
+    command = [*SMALL, *folders, "--samplers", "uniform", "dns", "--workers", "1"]
+    assert grid.main(command) == 0
+    trained = {record.cell.sampler.name: record for record in Store(tmp_path / "smoke").records()}
+    folder = tmp_path / "smoke" / "cells" / trained["dns"].key
+    raise_schema(folder, SCHEMA_VERSION + 1)
+    shutil.rmtree(folder.with_name(trained["uniform"].key))
+    before = contents(folder)
+    capsys.readouterr()
+    assert grid.main([*command, "--force-stale"]) == 0
+    said = capsys.readouterr()
+    assert "1 newer, 1 missing" in said.out
+    label = trained["dns"].cell.label
+    assert f"written by a newer version; kept: {label}\n" in said.out
+    assert "training 1 cells" in said.err
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("schema", [0, -1, 1.5, "2", None, [], 10**30])
+def test_what_is_no_newer_schema_is_broken(store, schema):
+    cell = cell_of()
+    store.save(result_of(cell))
+    raise_schema(store.root / "cells" / cell.key, schema)
+    assert store.status(cell, "c" * 16) == "broken"
+
+
+def test_a_flipped_bit_makes_no_newer_version(store):
+    cell = cell_of()
+    store.save(result_of(cell))
+    path = store.root / "cells" / cell.key / "cell.json"
+    path.write_bytes(path.read_bytes().replace(b'"schema": 1,', b'"schema": 9,'))
+    assert store.status(cell, "c" * 16) == "broken"
 
 
 def test_sha256sum_agrees(store):

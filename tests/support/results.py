@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.studies.store import CellResult
+from bench.studies.records import CellResult
 
 
 def result_of(cell, ndcg=0.5, synthetic=True, **metrics):
