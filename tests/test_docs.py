@@ -54,13 +54,16 @@ def test_every_name_of_ours_in_a_docstring_is_found(reference):
     """pdoc makes a link of a dotted name in backticks; one that leads nowhere stays plain."""
     folder, _ = reference
     plain = re.compile(r"<code>((?:bench|samplers|backbones)(?:\.\w+)+)</code>")
-    pages = {path.name: plain.findall(path.read_text()) for path in folder.rglob("*.html")}
+    pages = {
+        str(path.relative_to(folder)): plain.findall(path.read_text(encoding="utf-8"))
+        for path in folder.rglob("*.html")
+    }
     assert {name: found for name, found in pages.items() if found} == {}
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_and_file_name_in_a_text_leads_somewhere(text):
-    content = text.read_text()
+    content = text.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)\s]+)\)", content):
         if "://" not in target:
             name, _, heading = target.partition("#")
@@ -76,5 +79,5 @@ def test_every_link_and_file_name_in_a_text_leads_somewhere(text):
 
 def headings(text):
     """Anchors of a Markdown file, as its viewers make them."""
-    lines = re.findall(r"^#+ (.*)$", text.read_text(), flags=re.MULTILINE)
+    lines = re.findall(r"^#+ (.*)$", text.read_text(encoding="utf-8"), flags=re.MULTILINE)
     return {re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-") for line in lines}

@@ -24,7 +24,7 @@ def test_every_contract_is_kept(monkeypatch, capsys):
 
 def test_every_module_of_the_harness_has_a_place():
     """A new module or wing that no layer names would be free to import what it likes."""
-    configuration = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    configuration = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     (layers,) = (
         contract["layers"]
         for contract in configuration["tool"]["importlinter"]["contracts"]

@@ -62,7 +62,7 @@ def programs(wheel, tmp_path_factory):
     run(*pip_install, "--no-deps", "--no-index", wheel, cwd=home)
     (site,) = home.glob("lib/python*/site-packages")
     found = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
-    (site / "dependencies.pth").write_text("\n".join(found))
+    (site / "dependencies.pth").write_text("\n".join(found), encoding="utf-8")
     return home / "bin"
 
 
