@@ -48,7 +48,7 @@ from bench.studies.planning import Plan, make_plan, parse_settings, preset_reque
 from bench.studies.processes import in_own_processes, peak_memory_mb
 from bench.studies.store import Store
 from bench.training.batches import prefix_windows
-from bench.training.evaluation import rank_users
+from bench.training.evaluation import rank_predictions
 from bench.training.loop import Trainer
 from samplers import Catalogue, Negatives, Sampler, View
 
@@ -128,7 +128,7 @@ class Loop:
             trainer.step(batch)
         _wait(trainer.device)
         spent = _clocks() - started
-        self.rates.append(spent / sum(len(batch.cells) for batch in todo))
+        self.rates.append(spent / sum(len(batch.places) for batch in todo))
         row = trainer.diagnostics.row()
         self._phases.append({phase: row[f"{phase}_s"] / spent[0] for phase in PHASES})
 
@@ -244,7 +244,7 @@ def measure_evaluation(
     ratios = []
     for _ in range(rounds + 1):
         started = time.perf_counter()
-        rank_users([model], examples, device)
+        rank_predictions([model], examples, device)
         ranked = time.perf_counter()
         for part in states.split(512):
             (part @ table.t()).topk(min(20, len(table)), dim=1)
