@@ -61,9 +61,8 @@ def rank_predictions(
         top: length of the recommendation lists to return.
         seen_as: the score of what the user has had.  With 0 the padding row, of score 0, is ranked
             too, as in the released code of the MDCNS paper's baselines; for comparison only.
-        cut: how many times fewer predictions are encoded and scored in one go, for less memory.
-            Their scores are the same to rounding, so ranks are, but for scores that tie to
-            rounding.
+        cut: how many times fewer are encoded and scored in one go, for less memory; scores are the
+            same to rounding, so ranks are, but for ties.
 
     Raises:
         FloatingPointError: the model holds or computes what is not a finite number.

@@ -6,6 +6,7 @@ import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -245,13 +246,7 @@ def fit(
     epochs: list[Epoch] = []
     best_epoch, best_weights = 0, [model.state_dict() for model in models]
     if checkpoint is not None and (saved := checkpoint.load()) is not None:
-        try:
-            trainer.load_state_dict(saved["trainer"])
-            epochs, best_epoch, best_weights = saved["epochs"], saved["best_epoch"], saved["best"]
-        except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-            raise UserError(
-                f"{checkpoint.path}: not the state of this cell; delete it, to train from the start"
-            ) from error
+        epochs, best_epoch, best_weights = _resume(trainer, saved, checkpoint.path)
     for epoch in range(len(epochs) + 1, cell.protocol.epochs + 1):
         if epoch - 1 - best_epoch >= cell.protocol.patience:
             break
@@ -278,6 +273,19 @@ def fit(
     for model, weights in zip(models, best_weights, strict=True):
         model.load_state_dict(weights)
     return Fitted(models, epochs, best_epoch)
+
+
+def _resume(
+    trainer: Trainer, saved: dict[str, Any], path: Path
+) -> tuple[list[Epoch], int, list[dict[str, Tensor]]]:
+    """Put the trainer where it was; the epochs so far, the best of them and its weights."""
+    try:
+        trainer.load_state_dict(saved["trainer"])
+        return saved["epochs"], saved["best_epoch"], saved["best"]
+    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        raise UserError(
+            f"{path}: not the state of this cell; delete it, to train from the start"
+        ) from error
 
 
 def optimisers(
