@@ -21,7 +21,7 @@ import samplers
 from backbones.base import Backbone, last_states
 from bench.errors import UserError
 from bench.pools import History, Targets
-from samplers import Catalogue, Negatives, Sampler, View
+from samplers import Catalogue, Negatives, Sampler, Scored, View
 from samplers.base import Exposed
 
 N_ITEMS = 60
@@ -216,7 +216,7 @@ class SamplerContract:
         assert len(negatives) == len(views)
         T = len(targets.positives)
         for view, given in zip(views, negatives, strict=True):
-            scores = given.scores(view)
+            scores = Scored(view, given).negative
             assert scores.shape[0] == T
             assert not scores.isnan().any()
             assert (scores < torch.inf).all()
@@ -247,21 +247,23 @@ class SamplerContract:
         for view, given in zip(views, negatives, strict=True):
             if given.empty:
                 pytest.skip("draws no negatives")
-            loss = given.scores(view).nan_to_num(neginf=0.0).sum()
+            loss = Scored(view, given).negative.nan_to_num(neginf=0.0).sum()
             (gradient,) = torch.autograd.grad(loss, view.table, retain_graph=True)
             assert gradient.abs().max() > 0
             assert gradient[0].abs().max() == 0  # the padding row
 
     def test_the_positive_keeps_its_gradient(self) -> None:
-        _, views, _ = self.sample()
-        for view in views:
-            (gradient,) = torch.autograd.grad(view.positive_scores.sum(), view.states)
+        _, views, negatives = self.sample()
+        for view, given in zip(views, negatives, strict=True):
+            positive = Scored(view, given).positive
+            (gradient,) = torch.autograd.grad(positive.sum(), view.states)
             assert gradient.abs().max() > 0
 
     def test_the_same_stream_gives_the_same_negatives(self) -> None:
         def drawn(seed: int) -> Tensor:
             _, views, negatives = self.sample(seed)
-            return torch.cat([n.scores(v) for n, v in zip(negatives, views, strict=True)])
+            pairs = zip(views, negatives, strict=True)
+            return torch.cat([Scored(view, given).negative for view, given in pairs])
 
         assert torch.equal(drawn(3), drawn(3))
         if self.draws:
@@ -284,7 +286,7 @@ class SamplerContract:
         )
         sampler = self.build(one)
         views = self.views(sampler, one)
-        assert sampler.sample(views)[0].scores(views[0]).shape[0] == 1
+        assert len(Scored(views[0], sampler.sample(views)[0]).negative) == 1
 
     def test_memory_survives_a_checkpoint(self) -> None:
         targets = self.targets()
@@ -300,5 +302,5 @@ class SamplerContract:
             again = self.targets(seed=7)
             sampler.catalogue.generator.set_state(again.generator.get_state())
             views = self.views(sampler, again)
-            drawn.append(sampler.sample(views)[0].scores(views[0]))
+            drawn.append(Scored(views[0], sampler.sample(views)[0]).negative)
         assert torch.equal(*drawn)

@@ -63,9 +63,11 @@ class AdaSIR(Sampler):
             self._pools[slot] = pool.int()
             self._count_distinct(pool)
             ids = pool.gather(1, self._uniform(self.P, (len(slot), self.K)))
-        negatives = Negatives(ids=ids)
-        negatives.weights = negatives.scores(view).detach().softmax(dim=1)
-        return [negatives]
+        positive, scores = view.score_with_positives(ids)
+        weights = scores.detach().softmax(dim=1)
+        return [
+            Negatives(ids=ids, weights=weights, known_scores=scores, known_positive_scores=positive)
+        ]
 
     def diagnostics(self) -> dict[str, float]:
         """Distinct items in a pool, on average: a collapsed pool has one."""

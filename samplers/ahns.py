@@ -54,9 +54,10 @@ class AHNS(Sampler):
         negatives = []
         for view in views:
             pool = view.pool(self.C)
+            positive = view.score_positives()  # with gradient, for the loss
             with torch.no_grad():
-                positive = F.softplus(view.positive_scores)
-                hardness = self.beta * (positive + self.alpha) ** (self.p + 1)
+                hardness = self.beta * (F.softplus(positive) + self.alpha) ** (self.p + 1)
                 column = (view.score(pool) - hardness[:, None]).abs().argmin(dim=1, keepdim=True)
-            negatives.append(Negatives(ids=pool.gather(1, column)))
+            ids = pool.gather(1, column)
+            negatives.append(Negatives(ids=ids, known_positive_scores=positive))
         return negatives

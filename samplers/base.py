@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -141,23 +141,23 @@ class View:
 
     def score(self, ids: Tensor) -> Tensor:
         """``[T, K]`` scores s(u, i) = h_u . E_i of ``ids [T, K]``; differentiable."""
-        if "positive_scores" in vars(self) or not torch.is_grad_enabled():
-            return score_candidates(self.states, self.table, ids)
-        # Everybody needs the positives' scores: one product with one gradient costs less than two.
-        both = torch.cat([self.positives[:, None], ids], dim=1)
-        scores = score_candidates(self.states, self.table, both)
-        self.positive_scores = scores[:, 0]
-        return scores[:, 1:]
+        return score_candidates(self.states, self.table, ids)
+
+    def score_positives(self) -> Tensor:
+        """``[T]`` scores of the positives; differentiable."""
+        return self.score(self.positives[:, None])[:, 0]
+
+    def score_with_positives(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """``[T]`` scores of the positives and ``[T, K]`` of ``ids [T, K]``; differentiable.
+
+        One product with one gradient costs less than two.
+        """
+        scores = self.score(torch.cat([self.positives[:, None], ids], dim=1))
+        return scores[:, 0], scores[:, 1:]
 
     def embed(self, ids: Tensor) -> Tensor:
         """``[T, K, d]`` item vectors of ``ids [T, K]``; differentiable."""
         return look_up(ids, self.table)
-
-    @cached_property
-    def positive_scores(self) -> Tensor:
-        """``[T]`` scores of the positives; differentiable, wherever first asked for."""
-        with torch.enable_grad():
-            return score_candidates(self.states, self.table, self.positives[:, None])[:, 0]
 
 
 @dataclass
@@ -174,7 +174,9 @@ class Negatives:
             negative into its row, for objectives that correct for it.
         log_q_positive: ``[T]`` the same of the positive, where the proposal brings it too.
         auxiliary: a scalar loss to be added for this model (a distillation term, for one).
-        known_scores: ``[T, K]`` the scores of ``ids``, differentiable, where the sampler has them.
+        known_scores: ``[T, K]`` the view's scores of ``ids``, with gradient, where the sampler has
+            computed them for its own ends.
+        known_positive_scores: ``[T]`` the same of the positives.
     """
 
     ids: Tensor | None = None
@@ -186,7 +188,7 @@ class Negatives:
     log_q_positive: Tensor | None = None
     auxiliary: Tensor | None = None
     known_scores: Tensor | None = None
-    _scores: Tensor | None = field(default=None, init=False, repr=False)
+    known_positive_scores: Tensor | None = None
 
     def __post_init__(self) -> None:
         if (self.ids is None) == (self.vectors is None):
@@ -202,32 +204,55 @@ class Negatives:
         """Whether there are none: the objective needs none."""
         return self.ids is not None and self.ids.shape[-1] == 0
 
+
+class Scored:
+    """A view with its negatives: what a loss is computed on.
+
+    The scores are computed when the first of them is asked for, always in the same products and
+    always with gradient, so that they do not depend on who asks; a loss that needs none of them
+    does not pay for them.
+
+    Attributes:
+        view: the model's look at the batch.
+        negatives: what the sampler gave for this view.
+    """
+
+    def __init__(self, view: View, negatives: Negatives) -> None:
+        self.view, self.negatives = view, negatives
+
     @property
-    def scored(self) -> bool:
-        """Whether anybody has asked for the scores."""
-        return self._scores is not None
+    def positive(self) -> Tensor:
+        """``[T]`` scores of the positives; differentiable."""
+        return self._scores[0]
 
-    def scores(self, view: View) -> Tensor:
-        """``[T, K]`` the view's scores of these negatives, -inf where not legal; differentiable.
+    @property
+    def negative(self) -> Tensor:
+        """``[T, K]`` scores of the negatives, -inf where one is not legal; differentiable."""
+        return self._scores[1]
 
-        Computed once: always give the view that the negatives are for.
-        """
-        if self._scores is None:
-            scores = self._all_scores(view)
-            if self.legal is not None:
-                scores = scores.masked_fill(~self.legal, -torch.inf)
-            self._scores = scores
-        return self._scores
+    @property
+    def used(self) -> bool:
+        """Whether anybody has asked for scores: whether a gradient will come by them."""
+        return "_scores" in vars(self)
 
-    def _all_scores(self, view: View) -> Tensor:
-        if self.known_scores is not None:
-            return self.known_scores
-        if self.vectors is not None:
-            return torch.einsum("td,tkd->tk", view.states, self.vectors)
-        assert self.ids is not None
-        if self.ids.dim() == 1:
-            return view.states @ look_up(self.ids, view.table).t()
-        return view.score(self.ids)
+    @cached_property
+    def _scores(self) -> tuple[Tensor, Tensor]:
+        view, given = self.view, self.negatives
+        positive, negative = given.known_positive_scores, given.known_scores
+        with torch.enable_grad():
+            if negative is None and given.vectors is not None:
+                negative = torch.einsum("td,tkd->tk", view.states, given.vectors)
+            elif negative is None:
+                assert given.ids is not None, "Negatives has seen to it"
+                if given.ids.dim() == 1:
+                    negative = view.states @ look_up(given.ids, view.table).t()
+                elif positive is None:
+                    positive, negative = view.score_with_positives(given.ids)
+                else:
+                    negative = view.score(given.ids)
+            if given.legal is not None:
+                negative = negative.masked_fill(~given.legal, -torch.inf)
+            return view.score_positives() if positive is None else positive, negative
 
 
 class Sampler(ABC):

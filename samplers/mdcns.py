@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from samplers.base import Negatives, Sampler, View, register, require, require_weights, variant
-from samplers.dns import check_pool, one_of_top
+from samplers.dns import check_pool, hard_negative, one_of_top
 
 
 @register("mdcns")
@@ -95,50 +95,61 @@ class MDCNS(Sampler):
         self.teacher, self.support, self.reduction = teacher, support, reduction
 
     def sample(self, views: list[View]) -> list[Negatives]:
-        generator = self.catalogue.generator
         pool = views[0].pool(self.N)
-        distil = len(views) == 2 and self.mu > 0
-        with torch.set_grad_enabled(distil):
-            scores = [view.score(pool) for view in views]
-
         if len(views) == 1:  # no peer: DNS(M, N), number for number
-            return [Negatives(ids=pool.gather(1, one_of_top(scores[0], self.M, generator)))]
+            return [
+                Negatives(ids=hard_negative(views[0], self.N, self.M, self.catalogue.generator))
+            ]
+        if self.mu == 0:
+            with torch.no_grad():
+                return self._exchanged(pool, [view.score(pool) for view in views])
+        scored = [view.score_with_positives(pool) for view in views]
+        positives, scores = [positive for positive, _ in scored], [score for _, score in scored]
+        losses = self._distillation(positives, scores)
+        negatives = self._exchanged(pool, scores)
+        for given, positive, loss in zip(negatives, positives, losses, strict=True):
+            given.known_positive_scores, given.auxiliary = positive, loss
+        return negatives
 
+    def _exchanged(self, pool: Tensor, scores: list[Tensor]) -> list[Negatives]:
+        """For self and for peer: its own pick, the other's and the teacher's, with their weights.
+
+        Args:
+            pool: ``[T, N]``.
+            scores: ``[T, N]`` of self, and of peer; with a gradient they are the negatives', too.
+        """
+        generator = self.catalogue.generator
+        s1, s2 = scores
         with torch.no_grad():
-            s1, s2 = scores
             divergence = (s1 - s2).abs()
             by_self, by_peer, by_teacher = (
                 one_of_top(s + self.omega * divergence, self.M, generator)
                 for s in (s1, s2, self._consensus(s1, s2))
             )
         weights = torch.tensor([self.alpha, self.beta, self.gamma], device=pool.device)
-        losses = self._distillation(views, scores) if distil else [None, None]
         negatives = []
-        for first, second, score, loss in (
-            (by_self, by_peer, scores[0], losses[0]),
-            (by_peer, by_self, scores[1], losses[1]),
-        ):
-            columns = torch.cat([first, second, by_teacher], dim=1)
-            negatives.append(
-                Negatives(
-                    ids=pool.gather(1, columns),
-                    weights=weights,
-                    auxiliary=loss,
-                    known_scores=score.gather(1, columns) if distil else None,
-                )
-            )
+        for own, other, score in ((by_self, by_peer, s1), (by_peer, by_self, s2)):
+            columns = torch.cat([own, other, by_teacher], dim=1)
+            known = score.gather(1, columns) if score.requires_grad else None
+            ids = pool.gather(1, columns)
+            negatives.append(Negatives(ids=ids, weights=weights, known_scores=known))
         return negatives
 
     def _consensus(self, s1: Tensor, s2: Tensor) -> Tensor:
         total = s1 + s2
         return total if self.teacher == "sum" else total / 2
 
-    def _distillation(self, views: list[View], scores: list[Tensor]) -> list[Tensor]:
-        """Each student's mu tau^2 KL(P || softmax(s_m / tau)), a scalar."""
+    def _distillation(self, positives: list[Tensor], scores: list[Tensor]) -> list[Tensor]:
+        """Each student's mu tau^2 KL(P || softmax(s_m / tau)), a scalar.
+
+        Args:
+            positives: ``[T]`` scores of the positives by self, and by peer.
+            scores: ``[T, N]`` of the pool.
+        """
         if self.support == "pool+positive":
             scores = [
-                torch.cat([view.positive_scores[:, None], s], dim=1)
-                for view, s in zip(views, scores, strict=True)
+                torch.cat([positive[:, None], s], dim=1)
+                for positive, s in zip(positives, scores, strict=True)
             ]
         with torch.no_grad():
             P = F.softmax(self._consensus(*scores) / self.tau, dim=1)

@@ -28,7 +28,7 @@ from bench.datasets.training_data import TrainingData
 from bench.reports.plots import style
 from bench.reports.tables import markdown_table
 from bench.studies.processes import in_own_processes, peak_memory_mb
-from bench.training.evaluation import rank_users
+from bench.training.evaluation import rank_predictions
 from bench.training.loop import Trainer
 
 AXES = {
@@ -128,7 +128,7 @@ def _measure_point(axis: str, sizes: dict[str, int], cell: Cell, steps: int, thr
         np.arange(USERS),
     )
     started = time.perf_counter()
-    rank_users(trainer.models[:1], examples, torch.device("cpu"))
+    rank_predictions(trainer.models[:1], examples, torch.device("cpu"))
     evaluate_ms = 1000 * (time.perf_counter() - started) / USERS
     step_ms = 1000 * statistics.median(seconds[2:])  # the first ones allocate
     return Point(

@@ -55,7 +55,7 @@ class Loop:
             trainer.step(batch)
         wait(trainer.device)
         spent = _clocks() - started
-        self.rates.append(spent / sum(len(batch.cells) for batch in todo))
+        self.rates.append(spent / sum(len(batch.places) for batch in todo))
         row = trainer.diagnostics.row()
         self._phases.append({phase: row[f"{phase}_s"] / spent[0] for phase in PHASES})
 

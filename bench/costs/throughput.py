@@ -29,7 +29,7 @@ from bench.reports.tables import markdown_table
 from bench.studies.planning import Plan
 from bench.studies.processes import in_own_processes, peak_memory_mb
 from bench.studies.store import Store
-from bench.training.evaluation import rank_users
+from bench.training.evaluation import rank_predictions
 from bench.training.loop import Trainer
 
 
@@ -184,7 +184,7 @@ def measure_evaluation(
     ratios = []
     for _ in range(rounds + 1):
         started = time.perf_counter()
-        rank_users([model], examples, device)
+        rank_predictions([model], examples, device)
         ranked = time.perf_counter()
         for part in states.split(512):
             (part @ table.t()).topk(min(20, len(table)), dim=1)

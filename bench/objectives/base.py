@@ -1,16 +1,14 @@
-"""What an objective is: a view of the batch and its negatives in, a scalar loss out."""
+"""What an objective is: a view of the batch with its negatives in, a scalar loss out."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 
 from bench.registry import Registry
-
-if TYPE_CHECKING:
-    from samplers.base import Negatives, View
+from samplers.base import Negatives, Scored
 
 registry: Registry[Objective] = Registry("objective", "bench.objectives")
 register = registry.register
@@ -24,13 +22,12 @@ class Objective(ABC):
     search_space: ClassVar[dict[str, list[Any]]] = {}
 
     @abstractmethod
-    def loss(self, view: View, negatives: Negatives) -> Tensor:
+    def loss(self, scored: Scored) -> Tensor:
         """
         Args:
-            view: one model's states, item table and positives; ``view.positive_scores`` is
-                ``[T]``.
-            negatives: what the sampler gave for this view; ``negatives.scores(view)`` is
-                ``[T, K]``, -inf where a negative is not to count.
+            scored: one model's view of the batch with its negatives: ``scored.positive [T]`` and
+                ``scored.negative [T, K]`` are the scores, the latter -inf where a negative is not
+                to count; ``scored.negatives`` has weights and log q.
 
         Returns:
             Scalar: the mean over the T targets.

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.objectives.base import Objective, register, weighted_terms
-from samplers.base import Negatives, View
+from samplers.base import Scored
 
 
 @register("bce")
@@ -16,7 +16,6 @@ class BinaryCrossEntropy(Objective):
     softplus: ``log(sigmoid(x) + eps)`` has no gradient once the sigmoid underflows.
     """
 
-    def loss(self, view: View, negatives: Negatives) -> Tensor:
-        scores = negatives.scores(view)
-        terms = F.softplus(-view.positive_scores)[:, None] + F.softplus(scores)
-        return weighted_terms(terms, negatives)
+    def loss(self, scored: Scored) -> Tensor:
+        terms = F.softplus(-scored.positive)[:, None] + F.softplus(scored.negative)
+        return weighted_terms(terms, scored.negatives)

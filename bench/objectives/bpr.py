@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.objectives.base import Objective, register, weighted_terms
-from samplers.base import Negatives, View
+from samplers.base import Scored
 
 
 @register("bpr")
@@ -14,6 +14,6 @@ class BayesianPersonalisedRanking(Objective):
     Rendle et al., UAI 2009.
     """
 
-    def loss(self, view: View, negatives: Negatives) -> Tensor:
-        difference = negatives.scores(view) - view.positive_scores[:, None]
-        return weighted_terms(F.softplus(difference), negatives)
+    def loss(self, scored: Scored) -> Tensor:
+        difference = scored.negative - scored.positive[:, None]
+        return weighted_terms(F.softplus(difference), scored.negatives)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from bench.objectives.base import Objective, register
-from samplers.base import Negatives, View
+from samplers.base import Scored
 
 LOGITS_AT_ONCE = {"cpu": 2**21, "cuda": 2**26}
 FEWEST_ROWS = 32
@@ -28,7 +28,8 @@ class CrossEntropy(Objective):
 
     needs_negatives = False
 
-    def loss(self, view: View, negatives: Negatives) -> Tensor:
+    def loss(self, scored: Scored) -> Tensor:
+        view = scored.view
         loss: Tensor = _ChunkedCrossEntropy.apply(view.states, view.table, view.positives)
         return loss
 

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.objectives.base import Objective, register
-from samplers.base import Negatives, View, require
+from samplers.base import Scored, require
 
 
 @register("gbce")
@@ -28,12 +28,12 @@ class GeneralisedBCE(Objective):
         require(0 <= t <= 1, f"t={t}: must lie in [0, 1]")
         self.t = t
 
-    def loss(self, view: View, negatives: Negatives) -> Tensor:
-        scores = negatives.scores(view)
-        K, n_items = scores.shape[1], len(view.table) - 1
+    def loss(self, scored: Scored) -> Tensor:
+        weights = scored.negatives.weights
+        K, n_items = scored.negative.shape[1], len(scored.view.table) - 1
         a = K / (n_items - 1)
         beta = 1 - self.t * (1 - a)
-        terms = F.softplus(scores)
-        if negatives.weights is not None:
-            terms = terms * negatives.weights
-        return (beta * F.softplus(-view.positive_scores) + terms.sum(dim=1)).mean() / (K + 1)
+        terms = F.softplus(scored.negative)
+        if weights is not None:
+            terms = terms * weights
+        return (beta * F.softplus(-scored.positive) + terms.sum(dim=1)).mean() / (K + 1)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from bench.objectives.base import Objective, register
-from samplers.base import Negatives, View, require
+from samplers.base import Scored, require
 
 
 @register("softmax")
@@ -30,9 +30,10 @@ class SampledSoftmax(Objective):
         require(temperature > 0, f"temperature={temperature}: must be positive")
         self.correct, self.temperature = correct, temperature
 
-    def loss(self, view: View, negatives: Negatives) -> Tensor:
-        negative = negatives.scores(view) / self.temperature
-        positive = view.positive_scores / self.temperature
+    def loss(self, scored: Scored) -> Tensor:
+        negatives = scored.negatives
+        negative = scored.negative / self.temperature
+        positive = scored.positive / self.temperature
         if self.correct and negatives.log_q is not None:
             negative = negative - negatives.log_q
             if negatives.log_q_positive is not None:

@@ -25,7 +25,7 @@ from bench.studies.planning import Plan
 from bench.studies.processes import peak_memory_mb
 from bench.studies.progress import duration
 from bench.training.checkpoint import packed
-from bench.training.evaluation import rank_users
+from bench.training.evaluation import rank_predictions
 from bench.training.loop import Trainer
 
 LARGE_HOURS, LARGE_DISK = 12, 20e9
@@ -220,14 +220,16 @@ def _measure(cell: Cell, data: TrainingData, valid: Examples, device: torch.devi
     for batch in itertools.islice(trainer.batches.epoch(1, torch.Generator(device)), STEPS):
         started = time.perf_counter()
         float(trainer.step(batch))
-        rates.append((time.perf_counter() - started) / len(batch.cells))
+        rates.append((time.perf_counter() - started) / len(batch.places))
     n = min(USERS, len(valid.targets))
     some = Examples(
         valid.items[: valid.offsets[n]], valid.offsets[: n + 1], valid.targets[:n], valid.users[:n]
     )
-    rank_users(trainer.models, some, device)  # together, as the test does in the end; warms up
+    rank_predictions(
+        trainer.models, some, device
+    )  # together, as the test does in the end; warms up
     started = time.perf_counter()
-    metrics = accuracy(rank_users(trainer.models[:1], some, device).ranks)
+    metrics = accuracy(rank_predictions(trainer.models[:1], some, device).ranks)
     user_s = (time.perf_counter() - started) / n
     best = [copy.deepcopy(model.state_dict()) for model in trainer.models]
     checkpoint = packed({"trainer": trainer.state_dict(), "best": best}, "", [0.0, 0.0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import math
 import time
 import traceback
 from collections.abc import Callable
@@ -26,8 +27,12 @@ from bench.studies.code import code_digest
 from bench.studies.processes import peak_memory_mb
 from bench.studies.records import Arrays, CellResult
 from bench.training.checkpoint import Checkpoint
-from bench.training.evaluation import rank_users, references, smaller_pieces
+from bench.training.evaluation import rank_predictions
 from bench.training.loop import Epoch, Fitted, fit
+from bench.training.references import references
+
+SMALLER = 8
+"""How many times smaller the pieces of an evaluation are after a GPU was out of memory."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +118,7 @@ def run_task(task: Task, material: Material) -> Outcome:
             return Outcome(task.cell, run_cell(task, material))
         gc.collect()  # only now, as the exception held on to the models
         torch.cuda.empty_cache()
-        with smaller_pieces():
-            return Outcome(task.cell, run_cell(task, material))
+        return Outcome(task.cell, run_cell(task, material, cut=SMALLER))
     except torch.OutOfMemoryError as error:
         reason = f"out of GPU memory, twice; fewer cells at a time (--cells-per-gpu)? {error}"
         return Outcome(task.cell, None, reason, traceback.format_exc())
@@ -125,19 +129,25 @@ def run_task(task: Task, material: Material) -> Outcome:
             task.progress.unlink(missing_ok=True)
 
 
-def run_cell(task: Task, material: Material) -> CellResult:
-    """Train a cell, then read the test split once, if the material has it."""
+def run_cell(task: Task, material: Material, cut: int = 1) -> CellResult:
+    """Train a cell, then read the test split once, if the material has it.
+
+    Args:
+        task: what to run.
+        material: what to run it on.
+        cut: into how many the pieces of an evaluation are cut (see `rank_predictions`).
+    """
     started, cpu_started = time.perf_counter(), time.process_time()
     torch.set_num_threads(task.threads)
     cell, data, valid, test = task.cell, material.data, material.valid, material.test
     device = torch.device(task.device)
     checkpoint = None if task.checkpoint is None else Checkpoint(task.checkpoint, task.code)
-    fitted = fit(cell, data, valid, device, _progress_writer(task), checkpoint)
+    fitted = fit(cell, data, valid, device, _progress_writer(task), checkpoint, cut)
     wall_before, cpu_before = (0.0, 0.0) if checkpoint is None else checkpoint.before
     if test is None:
-        found = _validated(valid, fitted, device)
+        found = _validated(valid, fitted, device, cut)
     else:
-        found = _tested(data, test, fitted, device)
+        found = _tested(data, test, fitted, device, cut)
     train_s = sum(row["train_s"] for row in fitted.epochs)
     n_targets = int((np.diff(data.train.offsets) - 1).sum())
     return CellResult(
@@ -179,19 +189,45 @@ class _Found:
     arrays: Arrays
 
 
-def _tested(data: TrainingData, test: Examples, fitted: Fitted, device: torch.device) -> _Found:
-    ranking = rank_users(fitted.models[:1], test, device, top=TOP)
+@dataclass(frozen=True)
+class _ExtraRanking:
+    """A ranking of the test split beside that by the model under test.
+
+    Attributes:
+        name: its metrics are ``test_NAME``, its ranks ``rank_NAME``.
+        models: the trained models whose scores are added up: 0 is under test, 1 its peer.  There
+            is no such ranking where there is no such model.
+        seen_as: the score of what the user has had.
+        ranks_kept: whether the ranks are stored beside the metrics.
+    """
+
+    name: str
+    models: tuple[int, ...]
+    seen_as: float = -math.inf
+    ranks_kept: bool = True
+
+
+EXTRA_RANKINGS = (
+    # How the released code of the MDCNS paper's baselines masks what a user has had.
+    _ExtraRanking("seen_as_zero", models=(0,), seen_as=0.0, ranks_kept=False),
+    _ExtraRanking("peer", models=(1,)),
+    _ExtraRanking("ensemble", models=(0, 1)),
+)
+
+
+def _tested(
+    data: TrainingData, test: Examples, fitted: Fitted, device: torch.device, cut: int
+) -> _Found:
+    ranking = rank_predictions(fitted.models[:1], test, device, top=TOP, cut=cut)
+    extra = {
+        each: rank_predictions(
+            [fitted.models[i] for i in each.models], test, device, seen_as=each.seen_as, cut=cut
+        ).ranks
+        for each in EXTRA_RANKINGS
+        if max(each.models) < len(fitted.models)
+    }
     counts = np.bincount(data.train.items, minlength=data.n_items + 1)
     lengths = np.diff(test.offsets)
-    # How the released code of the MDCNS paper's baselines masks what a user has had.
-    with_zero = rank_users(fitted.models[:1], test, device, seen_as=0.0).ranks
-    others = {}
-    if len(fitted.models) == 2:
-        for name, models in (
-            ("test_peer", fitted.models[1:]),
-            ("test_ensemble", fitted.models),
-        ):
-            others[name] = rank_users(models, test, device).ranks
     return _Found(
         data={
             "test_users": len(np.unique(test.users)),
@@ -200,13 +236,12 @@ def _tested(data: TrainingData, test: Examples, fitted: Fitted, device: torch.de
         },
         metrics={
             "test": accuracy(ranking.ranks) | beyond_accuracy(ranking.top, counts),
-            "test_seen_as_zero": accuracy(with_zero),
-            **{name: accuracy(ranks) for name, ranks in others.items()},
+            **{f"test_{each.name}": accuracy(ranks) for each, ranks in extra.items()},
         },
         buckets=by_bucket(ranking.ranks, test.targets, lengths, counts),
         arrays={
             "rank": ranking.ranks,
-            **{name.replace("test", "rank"): ranks for name, ranks in others.items()},
+            **{f"rank_{each.name}": ranks for each, ranks in extra.items() if each.ranks_kept},
             "user": test.users,
             "target": test.targets,
             "length": lengths,
@@ -215,9 +250,9 @@ def _tested(data: TrainingData, test: Examples, fitted: Fitted, device: torch.de
     )
 
 
-def _validated(valid: Examples, fitted: Fitted, device: torch.device) -> _Found:
+def _validated(valid: Examples, fitted: Fitted, device: torch.device, cut: int) -> _Found:
     """A trial of tuning ends with what it was selected on."""
-    ranks = rank_users(fitted.models[:1], valid, device).ranks
+    ranks = rank_predictions(fitted.models[:1], valid, device, cut=cut).ranks
     arrays: Arrays = {"rank": ranks, "user": valid.users, "target": valid.targets}
     return _Found({}, {}, {}, arrays)
 

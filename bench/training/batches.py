@@ -81,13 +81,13 @@ class Batch:
     Attributes:
         items: ``[B, L]`` left-aligned inputs, 0 after the end.
         lengths: ``[B]``.
-        cells: ``[T]`` index into the flattened ``[B * L]`` states.
-        targets: what comes next at those cells.
+        places: ``[T]`` index into the flattened ``[B * L]`` states.
+        targets: what comes next at those places.
     """
 
     items: Tensor
     lengths: Tensor
-    cells: Tensor
+    places: Tensor
     targets: Targets
 
 
@@ -127,6 +127,12 @@ class Batches:
     def n_batches(self) -> int:
         """Batches in an epoch, about: windows are not cut to fill them."""
         return max(1, round(self.n_targets / self._batch_targets))
+
+    def longest(self, n: int) -> Batch:
+        """Windows of the greatest length there is, ``n`` of them or fewer."""
+        length = self._windows.length
+        rows = np.flatnonzero(length == length.max())[:n]
+        return self._build(rows, 1, torch.Generator(self._device))
 
     def epoch(self, epoch: int, generator: torch.Generator) -> Iterator[Batch]:
         """The batches of one epoch; their make-up and order depend on seed and epoch alone.

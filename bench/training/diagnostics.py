@@ -7,8 +7,10 @@ changes what is trained.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -17,7 +19,7 @@ from torch import Tensor
 from bench.datasets.splits import Sequences
 from bench.datasets.training_data import Truth
 from bench.scoring import look_up, score_candidates
-from samplers.base import Negatives, View
+from samplers.base import Negatives, Scored, View
 
 LOOKS, TARGETS, TRUTHS = 5, 128, 32
 """Batches an epoch that are looked at, about; targets of such a batch; those of them whose true
@@ -74,7 +76,6 @@ class Diagnostics:
         self._targets: dict[str, int] = {}
         self._counts = torch.zeros(self._n_items + 1, dtype=torch.int64, device=self._device)
         self._seconds: dict[str, float] = {}
-        self._last = 0.0
 
     @property
     def looking(self) -> bool:
@@ -86,40 +87,46 @@ class Diagnostics:
         self._looked += self.looking
         self._batch += 1
 
-    def mark(self, phase: str | None = None) -> None:
-        """The time since the last mark belongs to ``phase``."""
-        if self._device.type == "cuda":
-            if not self.looking:
-                return  # asking a GPU for the time makes it wait
-            torch.cuda.synchronize(self._device)
-        now = time.perf_counter()
-        if phase is not None:
-            self._seconds[phase] = self._seconds.get(phase, 0.0) + now - self._last
-        self._last = now
+    @contextlib.contextmanager
+    def __call__(self, phase: str) -> Iterator[None]:
+        """The time that the block takes belongs to ``phase``."""
+        if self._device.type == "cuda" and not self.looking:
+            yield  # asking a GPU for the time makes it wait
+            return
+        started = self._now()
+        yield
+        spent = self._now() - started
+        self._seconds[phase] = self._seconds.get(phase, 0.0) + spent
 
-    def before_backward(self, view: View, negatives: Negatives) -> None:
+    def _now(self) -> float:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return time.perf_counter()
+
+    def before_backward(self, scored: Scored) -> None:
         """Ask for the gradient that :meth:`record` reads."""
-        if self.looking and negatives.scored:
-            negatives.scores(view).retain_grad()
+        if self.looking and scored.used:
+            scored.negative.retain_grad()
 
     @torch.no_grad()
-    def record(self, views: list[View], negatives: Negatives) -> None:
-        """Look at a batch's negatives (the first view's), between backward pass and step."""
+    def record(self, scored: Sequence[Scored]) -> None:
+        """Look at a batch's negatives (the first model's), between backward pass and step."""
+        view, negatives = scored[0].view, scored[0].negatives
         if not self.looking or negatives.empty:
             return
-        view, T = views[0], len(views[0].states)
         # Evenly spaced ones would be the first of each of many windows of one length.
-        rows = torch.randperm(T, generator=self._chance)[:TARGETS].sort().values.to(self._device)
-        if negatives.scored:
-            self._record_gradient(view, negatives, rows)
+        chosen = torch.randperm(len(view.states), generator=self._chance)[:TARGETS]
+        rows = chosen.sort().values.to(self._device)
+        if scored[0].used:
+            self._record_gradient(scored[0], rows)
         weights = _weights(negatives, rows)
         if self._N > 0:
             pool = view.targets.peek(self._N, rows)
             pool_scores = _scores(view, rows, pool)
-            hardness = _hardness(view, negatives, rows, pool_scores)
+            hardness = _hardness(scored[0], rows, pool_scores)
             self._add("hardness", (hardness * weights).sum(), len(rows))
-            if len(views) == 2:
-                peer_scores = _scores(views[1], rows, pool)
+            if len(scored) == 2:
+                peer_scores = _scores(scored[1].view, rows, pool)
                 same = pool_scores.argmax(dim=1) == peer_scores.argmax(dim=1)
                 self._add("agreement", same.sum(), len(rows))
         if negatives.items is not None:
@@ -143,8 +150,9 @@ class Diagnostics:
         self._sums[name] = self._sums.get(name, 0.0) + total
         self._targets[name] = self._targets.get(name, 0) + targets
 
-    def _record_gradient(self, view: View, negatives: Negatives, rows: Tensor) -> None:
-        gradient = negatives.scores(view).grad
+    def _record_gradient(self, scored: Scored, rows: Tensor) -> None:
+        view, negatives = scored.view, scored.negatives
+        gradient = scored.negative.grad
         if gradient is None:
             return
         # The loss is a mean over targets; a target's own share of it is T times that.
@@ -201,12 +209,13 @@ def _scores(view: View, rows: Tensor, ids: Tensor) -> Tensor:
     return score_candidates(view.states[rows], view.table, ids)
 
 
-def _hardness(view: View, negatives: Negatives, rows: Tensor, pool_scores: Tensor) -> Tensor:
+def _hardness(scored: Scored, rows: Tensor, pool_scores: Tensor) -> Tensor:
     """``[R, K]`` share of the pool below each negative; of what does not count, anything."""
-    if negatives.made_of is None:
-        scores = negatives.scores(view)[rows]
+    made_of = scored.negatives.made_of
+    if made_of is None:
+        scores = scored.negative[rows]
     else:
-        scores = _scores(view, rows, negatives.made_of[rows])
+        scores = _scores(scored.view, rows, made_of[rows])
     ordered = pool_scores.sort(dim=1).values
     # One score computed in two ways differs by rounding and counts as a tie.
     slack = ROUNDING * (1 + scores.nan_to_num(neginf=0.0).abs())

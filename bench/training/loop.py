@@ -6,6 +6,7 @@ import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,12 +26,12 @@ from bench.metrics import SELECT_ON, accuracy
 from bench.seeding import seed_for
 from bench.training.batches import Batch, Batches, one_pass_windows, prefix_windows
 from bench.training.checkpoint import Checkpoint
+from bench.training.checks import check_causal, check_negatives
 from bench.training.diagnostics import Diagnostics
-from bench.training.evaluation import rank_users
-from samplers.base import Catalogue, Exposed, View
+from bench.training.evaluation import rank_predictions
+from samplers.base import Catalogue, Exposed, Scored, View
 
 CPU = torch.device("cpu")
-
 
 Epoch = dict[str, float]
 
@@ -65,6 +66,7 @@ class Trainer:
         generator: the sampler's random stream.
         diagnostics: of the epoch in progress.
         device: where training happens.
+        step_count: steps so far.
     """
 
     def __init__(self, cell: Cell, data: TrainingData, device: torch.device) -> None:
@@ -76,7 +78,7 @@ class Trainer:
         """
         train, n_items = data.train, data.n_items
         protocol = cell.protocol
-        self._protocol, self.device, self.step_count = protocol, device, 0
+        self.device, self.step_count = device, 0
         self._names = (cell.fingerprint, cell.seed)
         self._negatives_seed = seed_for(*self._names, "negatives")
         self.models = []
@@ -89,6 +91,7 @@ class Trainer:
             self.models.append(model.to(device).train())
             self._dropout_seeds.append(seed_for(*self._names, "dropout", role))
         self.objective = objectives.registry.build(cell.objective.name, cell.objective.hyper)
+        self._sampler = cell.sampler.name
         self.sampler = samplers.registry.build(cell.sampler.name, cell.sampler.hyper)
         self.generator = torch.Generator(device).manual_seed(self._negatives_seed)
         self._optimisers, self._sparse = optimisers(self.models, protocol.lr)
@@ -124,7 +127,7 @@ class Trainer:
         self.diagnostics.start_epoch(self.batches.n_batches)
         total = torch.zeros((), device=self.device)
         for batch in self.batches.epoch(epoch, self.generator):
-            total += self.step(batch) * len(batch.cells)
+            total += self.step(batch) * len(batch.places)
         mean = float(total) / self.batches.n_targets  # the epoch's one wait for the device
         if not np.isfinite(mean):
             raise FloatingPointError(f"the loss of epoch {epoch} is {mean}: training diverged")
@@ -150,45 +153,65 @@ class Trainer:
         self.sampler.load_state_dict(state["sampler"])
 
     def step(self, batch: Batch) -> Tensor:
-        """One optimiser step; the batch's loss, a scalar left on the device."""
+        """One optimiser step; the batch's loss, a scalar left on the device.
+
+        Raises:
+            UserError: in the first step, what the sampler gave is not what it is to give.
+        """
         self.step_count += 1
         watch = self.diagnostics
-        watch.mark()
-        views = []
-        for model, seed in zip(self.models, self._dropout_seeds, strict=True):
-            _seed_default(seed + self.step_count, self.device)
-            if self._one_pass:
-                states = model(batch.items, batch.lengths).flatten(0, 1)[batch.cells]
-            else:
-                states = model.last(batch.items, batch.lengths)  # a window a target, in order
-            views.append(View(states, model.items.weight, batch.targets))
-        watch.mark("backbone")
-        self.generator.manual_seed(self._negatives_seed + self.step_count)
-        drawn = self.sampler.sample(views)
-        watch.mark("sampling")
+        with watch("backbone"):
+            views = [
+                self._view(model, seed, batch)
+                for model, seed in zip(self.models, self._dropout_seeds, strict=True)
+            ]
+        with watch("sampling"):
+            self.generator.manual_seed(self._negatives_seed + self.step_count)
+            drawn = self.sampler.sample(views)
+        if self.step_count == 1:
+            check_negatives(self._sampler, views, drawn, self.objective.needs_negatives)
+        with watch("scoring"):
+            scored = [Scored(view, given) for view, given in zip(views, drawn, strict=True)]
+            loss = self._loss(scored)
+            watch.before_backward(scored[0])
+        with watch("backward"):
+            for optimiser in self._optimisers:
+                optimiser.zero_grad()
+            loss.backward()
+        with watch("diagnostics"):
+            watch.record(scored)
+        with watch("optimiser"):
+            self._update()
+        with watch("sampling"):
+            self.sampler.after_step(views)
+        watch.next_batch()
+        return loss.detach()
+
+    def _view(self, model: Backbone, dropout_seed: int, batch: Batch) -> View:
+        """A model's look at the batch, with its own dropout."""
+        _seed_default(dropout_seed + self.step_count, self.device)
+        if self._one_pass:
+            states = model(batch.items, batch.lengths).flatten(0, 1)[batch.places]
+        else:
+            states = model.last(batch.items, batch.lengths)  # a window a target, in order
+        return View(states, model.items.weight, batch.targets)
+
+    def _loss(self, scored: list[Scored]) -> Tensor:
+        """The sum over the models of their losses."""
         loss = torch.zeros((), device=self.device)
-        for view, negatives in zip(views, drawn, strict=True):
-            loss = loss + self.objective.loss(view, negatives)
-            if negatives.auxiliary is not None:
-                loss = loss + negatives.auxiliary
-        watch.before_backward(views[0], drawn[0])
-        watch.mark("scoring")
-        for optimiser in self._optimisers:
-            optimiser.zero_grad()
-        loss.backward()
-        watch.mark("backward")
-        watch.record(views, drawn[0])
-        watch.mark("diagnostics")
+        for one in scored:
+            loss = loss + self.objective.loss(one)
+            if one.negatives.auxiliary is not None:
+                loss = loss + one.negatives.auxiliary
+        return loss
+
+    def _update(self) -> None:
+        """Move the weights along their gradients."""
         for table in self._sparse:
             if table.grad is not None and not table.grad.is_sparse:  # a loss over the catalogue
                 table.grad = table.grad.to_sparse(1)
         for optimiser in self._optimisers:
             optimiser.step()
-        watch.mark("optimiser")
-        self.sampler.after_step(views)
-        watch.mark("sampling")
-        watch.next_batch()
-        return loss.detach()
 
 
 def fit(
@@ -198,6 +221,7 @@ def fit(
     device: torch.device,
     report: Callable[[Epoch], None],
     checkpoint: Checkpoint | None = None,
+    cut: int = 1,
 ) -> Fitted:
     """Train a cell, with early stopping on validation; the test split is not among the arguments.
 
@@ -208,29 +232,28 @@ def fit(
         device: where to train.
         report: called after every epoch with its row.
         checkpoint: where to keep the state, and to go on from if there is one.
+        cut: see `rank_predictions`.
 
     Raises:
         FloatingPointError: loss or scores are not finite.
+        UserError: sampler or backbone do not keep their contract (see `bench.training.checks`),
+            or the checkpoint is of another cell.
     """
     trainer = Trainer(cell, data, device)
     models = trainer.models
+    for component, model in zip(cell.models, models, strict=True):
+        check_causal(component.name, model, trainer.batches)
     epochs: list[Epoch] = []
     best_epoch, best_weights = 0, [model.state_dict() for model in models]
     if checkpoint is not None and (saved := checkpoint.load()) is not None:
-        try:
-            trainer.load_state_dict(saved["trainer"])
-            epochs, best_epoch, best_weights = saved["epochs"], saved["best_epoch"], saved["best"]
-        except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-            raise UserError(
-                f"{checkpoint.path}: not the state of this cell; delete it, to train from the start"
-            ) from error
+        epochs, best_epoch, best_weights = _resume(trainer, saved, checkpoint.path)
     for epoch in range(len(epochs) + 1, cell.protocol.epochs + 1):
         if epoch - 1 - best_epoch >= cell.protocol.patience:
             break
         started = time.perf_counter()
         row = trainer.epoch(epoch)
         trained = time.perf_counter()
-        metrics = accuracy(rank_users(models[:1], valid, device).ranks)
+        metrics = accuracy(rank_predictions(models[:1], valid, device, cut=cut).ranks)
         row |= {f"valid_{name}": value for name, value in metrics.items()}
         row |= {"train_s": trained - started, "valid_s": time.perf_counter() - trained}
         epochs.append(row)
@@ -250,6 +273,19 @@ def fit(
     for model, weights in zip(models, best_weights, strict=True):
         model.load_state_dict(weights)
     return Fitted(models, epochs, best_epoch)
+
+
+def _resume(
+    trainer: Trainer, saved: dict[str, Any], path: Path
+) -> tuple[list[Epoch], int, list[dict[str, Tensor]]]:
+    """Put the trainer where it was; the epochs so far, the best of them and its weights."""
+    try:
+        trainer.load_state_dict(saved["trainer"])
+        return saved["epochs"], saved["best_epoch"], saved["best"]
+    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        raise UserError(
+            f"{path}: not the state of this cell; delete it, to train from the start"
+        ) from error
 
 
 def optimisers(

@@ -10,29 +10,23 @@ from support import random_sequences, targets_of, views_of
 
 from bench import objectives
 from bench.objectives import ce
-from samplers import Negatives, View
+from samplers import Negatives, Scored, View
 
 POSITIVE = torch.tensor([0.3, -1.0])
 NEGATIVE = torch.tensor([[0.1, 2.0], [-0.5, 0.4]])
 N_ITEMS = 30
 
 
-class Given:
-    """A view and negatives with these scores."""
-
-    def __init__(self, positive, negative, weights=None, log_q=None, log_q_positive=None):
-        self.positive_scores, self.negative = positive, negative
-        self.weights, self.log_q, self.log_q_positive = weights, log_q, log_q_positive
-        self.legal = torch.isfinite(negative) if torch.isinf(negative).any() else None
-        self.table = torch.zeros(N_ITEMS + 1, 1)
-
-    def scores(self, view):
-        return self.negative
-
-
-def loss_of(kind, *given, hyper=None, **more):
-    made = Given(*given, **more)
-    return objectives.registry.build(kind, hyper or {}).loss(made, made)
+def loss_of(kind, positive, negative, weights=None, hyper=None, **more):
+    """Of a batch with these scores; a negative of score -inf is not legal."""
+    T, K = negative.shape
+    legal = torch.isfinite(negative) if torch.isinf(negative).any() else None
+    given = Negatives(
+        ids=torch.ones(T, K, dtype=torch.int64), weights=weights, legal=legal,
+        known_scores=negative, known_positive_scores=positive, **more,
+    )  # fmt: skip
+    view = View(torch.zeros(T, 1), torch.zeros(N_ITEMS + 1, 1), None)
+    return objectives.registry.build(kind, hyper or {}).loss(Scored(view, given))
 
 
 def sigmoid(x):
@@ -123,7 +117,9 @@ def test_chunked_cross_entropy_equals_the_plain_one_and_its_gradients(monkeypatc
     sequences = random_sequences(n_users=9, n_items=N_ITEMS)
     batch = targets_of(sequences, N_ITEMS, range(9), [2] * 9)
     (view,) = views_of(batch, N_ITEMS)
-    loss = 3 * objectives.registry.build("ce", {}).loss(view, None)
+    scored = Scored(view, Negatives(ids=torch.empty(0, dtype=torch.int64)))
+    loss = 3 * objectives.registry.build("ce", {}).loss(scored)
+    assert not scored.used  # it does not pay for scores that it does not need
     ours = torch.autograd.grad(loss, [view.states, view.table])
     logits = view.states @ view.table.t()[:, 1:]
     plain = 3 * torch.nn.functional.cross_entropy(logits, view.positives - 1)
@@ -147,8 +143,9 @@ def test_corrected_sampled_softmax_estimates_the_full_one():
     exact = float((view.states @ view.table.t()).detach().exp()[0, legal].sum())
     assert float(z.mean()) == pytest.approx(exact, rel=0.05)
     negatives = Negatives(ids=pool, log_q=torch.tensor(math.log(N / (N_ITEMS - 3))))
-    corrected = objectives.registry.build("softmax", {}).loss(many, negatives)
-    positive = float(view.positive_scores.detach())
+    scored = Scored(many, negatives)
+    corrected = objectives.registry.build("softmax", {}).loss(scored)
+    positive = float(view.score_positives().detach())
     full = math.log(math.exp(positive) + exact) - positive
-    plain = objectives.registry.build("softmax", {"correct": False}).loss(many, negatives)
+    plain = objectives.registry.build("softmax", {"correct": False}).loss(scored)
     assert abs(corrected.item() - full) < 0.3 * abs(plain.item() - full)

@@ -23,6 +23,7 @@ from bench import objectives
 from bench.datasets.splits import make_split
 from bench.datasets.training_data import TrainingData
 from bench.training.loop import fit
+from samplers import Scored
 
 N_ITEMS = 12
 SEQUENCES = random_sequences(n_users=4, n_items=N_ITEMS, shortest=4, longest=5, seed=2)
@@ -104,7 +105,7 @@ def test_the_loss_equals_the_equations(kind, hyper):
     objective = objectives.registry.build(kind, {})
     ours = []
     for view, given in zip(views, sampler.sample(views), strict=True):
-        loss = objective.loss(view, given)
+        loss = objective.loss(Scored(view, given))
         if given.auxiliary is not None:
             loss = loss + given.auxiliary
         ours.append(loss.item())

@@ -12,7 +12,7 @@ import torch
 from scipy.stats import chisquare
 from support import random_sequences, sampler_for, targets_of, views_of
 
-from samplers import gnno
+from samplers import Scored, gnno
 from samplers.adasir import categorical
 from samplers.gnno import neighbourhood_overlap
 from samplers.srns import EPOCHS_KEPT, last_of_each, standard_deviation
@@ -69,7 +69,7 @@ def test_adasir_keeps_a_pool_for_each_target_and_mixes_old_with_new():
     assert pools.count_nonzero() == 4 * 200
     assert all(set(ids) <= set(pools[s].tolist())
                for ids, s in zip(first.ids.tolist(), slots, strict=True))  # fmt: skip
-    expected = first.scores(view).detach().softmax(1)
+    expected = Scored(view, first).negative.detach().softmax(1)
     torch.testing.assert_close(first.weights, expected)
     # An old pool of one legal item: about half of the new pool is still that item.
     legal = [int(view.pool(1)[t, 0]) for t in range(4)]

@@ -11,6 +11,7 @@ from scipy.stats import chisquare
 from support import random_sequences, sampler_for, targets_of, views_of
 
 from bench import objectives
+from samplers import Scored
 
 N_ITEMS = 25
 SEQUENCES = [s.tolist() for s in random_sequences(n_users=12, n_items=N_ITEMS, longest=9, seed=4)]
@@ -53,7 +54,7 @@ def test_in_batch_loss_equals_a_count_by_hand(correct):
         ]
         own = logit(t, positives[t])
         loss -= own - math.log(math.exp(own) + sum(map(math.exp, others)))
-    assert objective.loss(view, negatives).item() == pytest.approx(loss / T, rel=1e-5)
+    assert objective.loss(Scored(view, negatives)).item() == pytest.approx(loss / T, rel=1e-5)
 
 
 def test_in_batch_items_come_as_often_as_log_q_says():
@@ -116,7 +117,7 @@ def test_sampled_softmax_uses_the_whole_pool_each_for_its_share():
         z = [math.exp(score(view, t, i)) * legal / N for i in pool[t].tolist()]
         own = score(view, t, int(view.positives[t]))
         loss -= (own - math.log(math.exp(own) + sum(z))) / len(POSITIONS)
-    value = objectives.registry.build(sampler.objective, {}).loss(view, negatives)
+    value = objectives.registry.build(sampler.objective, {}).loss(Scored(view, negatives))
     assert float(value) == pytest.approx(loss, rel=1e-5)
 
 
@@ -133,7 +134,8 @@ def test_full_softmax_sets_every_item_against_the_positive():
     batch = batch_of()
     (view,) = views_of(batch, N_ITEMS)
     sampler = sampler_for(batch, "full-softmax", SEQUENCES)
-    loss = objectives.registry.build(sampler.objective, {}).loss(view, sampler.sample([view])[0])
+    (negatives,) = sampler.sample([view])
+    loss = objectives.registry.build(sampler.objective, {}).loss(Scored(view, negatives))
     expected = 0.0
     for t in range(len(ROWS)):
         total = sum(math.exp(score(view, t, i)) for i in range(1, N_ITEMS + 1))

@@ -12,7 +12,7 @@ from support import random_sequences, sampler_for, targets_of, views_of
 
 import samplers
 from bench.errors import UserError
-from samplers.base import Exposed
+from samplers.base import Exposed, Scored
 
 N_ITEMS = 40
 SEQUENCES = random_sequences(n_users=30, n_items=N_ITEMS, longest=15)
@@ -105,7 +105,7 @@ def test_mixgcf_mixes_each_candidate_and_takes_the_hardest():
     mixed = a[:, None, None] * y[:, None] + (1 - a)[:, None, None] * view.table[pool]
     best = (view.states[:, None] * mixed).sum(-1).argmax(1)
     torch.testing.assert_close(mixed[torch.arange(30), best], z)
-    negatives.scores(view).sum().backward()
+    Scored(view, negatives).negative.sum().backward()
     assert view.table.grad[view.positives].abs().sum() > 0  # gradient reaches the positive, too
 
 

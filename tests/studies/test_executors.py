@@ -20,7 +20,7 @@ from bench import grid
 from bench.registry import load_plugin
 from bench.studies import executors, run_cell
 from bench.studies.run_cell import Outcome, Task
-from bench.training import evaluation
+from bench.training import loop
 
 
 @pytest.fixture(scope="module")
@@ -123,24 +123,23 @@ def test_a_gpu_that_is_full_is_tried_once_more_with_smaller_pieces(undisturbed, 
     """No GPU needed: the first evaluations report what torch would."""
     pieces, models = [], []
 
-    def rank_users(tried, *arguments, **options):
-        pieces.append(evaluation._pieces)
+    def rank_predictions(tried, *arguments, **options):
+        pieces.append(options["cut"])
         models.append(weakref.ref(tried[0]))
         if len(pieces) <= times:
             raise torch.OutOfMemoryError("CUDA out of memory")
         assert models[0]() is None  # what the first try held is free
         return original(tried, *arguments, **options)
 
-    import bench.training.loop
-
-    original = bench.training.loop.rank_users
-    monkeypatch.setattr(bench.training.loop, "rank_users", rank_users)
+    original = loop.rank_predictions
+    for module in (loop, run_cell):
+        monkeypatch.setattr(module, "rank_predictions", rank_predictions)
     ((task, material),) = work_of(CELLS[:1])
     outcome = run_cell.run_task(task, material)
     if times == 1:
         key = outcome.cell.key
         assert numbers([outcome])[key] == undisturbed[key]
-        assert pieces == [1, 8, 8, 8]
+        assert pieces == [1, *[8] * 5]  # three epochs, and two rankings of the test
     else:
         assert outcome.error.startswith("out of GPU memory, twice")
         assert "--cells-per-gpu" in outcome.error

@@ -325,10 +325,12 @@ class Killed(samplers.Sampler):
 
 @samplers.register("nan")
 class Nan(samplers.Sampler):
-    '''Makes the loss not a number.'''
+    '''Makes the loss not a number, from the second step on.'''
+    share = 1.0
     def sample(self, views):
-        shape = (*views[0].positives.shape, 1, views[0].states.shape[1])
-        return [samplers.Negatives(vectors=torch.full(shape, float("nan")))]
+        vectors = self.share * views[0].embed(views[0].pool(1))
+        self.share = float("nan")
+        return [samplers.Negatives(vectors=vectors)]
 """
 
 

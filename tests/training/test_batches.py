@@ -53,8 +53,8 @@ def test_a_batch_holds_the_items_it_says(cut):
     seen = Counter()
     for batch in batches.epoch(1, torch.Generator()):
         B, L = batch.items.shape
-        for cell, positive, user, row, position in zip(
-            batch.cells.tolist(),
+        for place, positive, user, row, position in zip(
+            batch.places.tolist(),
             batch.targets.positives.tolist(),
             batch.targets.users.tolist(),
             batch.targets.sequences.tolist(),
@@ -63,7 +63,7 @@ def test_a_batch_holds_the_items_it_says(cut):
         ):
             assert user == row + 10
             assert positive == items[row][position]
-            b, offset = divmod(cell, L)
+            b, offset = divmod(place, L)
             context = batch.items[b, : offset + 1].tolist()
             assert context == items[row][position - len(context) : position].tolist()
             seen[row, position] += 1
@@ -79,7 +79,7 @@ def test_batches_are_of_about_the_size_asked_for_and_of_like_length():
     _, made = sequences_of(lengths)
     batches = Batches(made, one_pass_windows(np.array(lengths), 50), 60, 256, seed=1, device=CPU)
     built = list(batches.epoch(1, torch.Generator()))
-    sizes = [len(batch.cells) for batch in built]
+    sizes = [len(batch.places) for batch in built]
     assert np.mean(sizes[:-1]) == pytest.approx(256, rel=0.1)
     real = sum(int(batch.lengths.sum()) for batch in built)
     assert real > 0.9 * sum(batch.items.numel() for batch in built)  # little padding

@@ -15,9 +15,9 @@ from bench.datasets.splits import make_split
 from bench.datasets.training_data import TrainingData
 from bench.training import diagnostics
 from bench.training.diagnostics import Diagnostics
-from bench.training.evaluation import references
 from bench.training.loop import Trainer, fit
-from samplers import Negatives
+from bench.training.references import references
+from samplers import Negatives, Scored
 
 N_ITEMS = 30
 SEQUENCES = random_sequences(n_users=6, n_items=N_ITEMS, shortest=6, longest=9)
@@ -32,12 +32,13 @@ def collect(negatives_of, truth=None, n_views=1):
     views = views_of(batch, N_ITEMS, n_views=n_views)
     watch = Diagnostics(DATASET_SEQUENCES, N_ITEMS, 10, CPU, truth)
     negatives = negatives_of(views[0])
-    loss = objectives.registry.build("bce", {}).loss(views[0], negatives)
-    watch.before_backward(views[0], negatives)
+    scored = [Scored(view, negatives) for view in views]
+    loss = objectives.registry.build("bce", {}).loss(scored[0])
+    watch.before_backward(scored[0])
     loss.backward()
-    watch.record(views, negatives)
+    watch.record(scored)
     watch.next_batch()
-    return watch.row(), views, negatives
+    return watch.row(), views
 
 
 class Sequences:
@@ -55,10 +56,10 @@ def test_false_negatives_are_what_the_user_takes_later():
     ids = torch.tensor(
         [[later(r, p)[0], later(r, p)[-1], unmet(r)] for r, p in zip(ROWS, POSITIONS, strict=True)]
     )
-    row, _, _ = collect(lambda view: Negatives(ids=ids))
+    row, _ = collect(lambda view: Negatives(ids=ids))
     assert row["false_negatives"] == pytest.approx(2 / 3)
     one = torch.tensor([later(0, 1)[0]])  # shared: later for row 0, and for whom else?
-    row, _, _ = collect(lambda view: Negatives(ids=one))
+    row, _ = collect(lambda view: Negatives(ids=one))
     share = [int(one) in later(r, p) for r, p in zip(ROWS, POSITIONS, strict=True)]
     assert row["false_negatives"] == pytest.approx(np.mean(share))
 
@@ -68,17 +69,17 @@ def unmet(row):
 
 
 def test_entropy_and_coverage_count_one_draw_a_target():
-    row, _, _ = collect(lambda view: Negatives(ids=torch.tensor([[1], [1], [2], [3]])))
+    row, _ = collect(lambda view: Negatives(ids=torch.tensor([[1], [1], [2], [3]])))
     H = -(0.5 * math.log(0.5) + 2 * 0.25 * math.log(0.25))
     assert row["entropy"] == pytest.approx(H / math.log(4))
     assert row["coverage"] == pytest.approx(3 / N_ITEMS)
     # Of several the first, second, first, second: 1, 6, 2, 8; of those that count: 1, 7, 2, 9.
     ids = torch.tensor([[1, 5, 9], [5, 6, 7], [2, 5, 5], [5, 8, 9]])
-    row, _, _ = collect(lambda view: Negatives(ids=ids[:, :2]))
+    row, _ = collect(lambda view: Negatives(ids=ids[:, :2]))
     assert row["coverage"] == pytest.approx(4 / N_ITEMS)
     assert row["entropy"] == pytest.approx(1.0)
     counts = torch.tensor([1.0, 0.0, 2.0])
-    row, _, _ = collect(lambda view: Negatives(ids=ids, weights=counts))
+    row, _ = collect(lambda view: Negatives(ids=ids, weights=counts))
     assert row["coverage"] == pytest.approx(4 / N_ITEMS)
 
 
@@ -89,17 +90,17 @@ def test_targets_at_all_places_of_their_windows_are_looked_at():
     (view,) = views_of(batch, N_ITEMS)
     draws = [later(r, p)[0] if p == 1 else unmet(r) for r, p in zip(rows, positions, strict=True)]
     watch = Diagnostics(DATASET_SEQUENCES, N_ITEMS, 10, CPU, None)
-    watch.record([view], Negatives(ids=torch.tensor(draws)[:, None]))
+    watch.record([Scored(view, Negatives(ids=torch.tensor(draws)[:, None]))])
     watch.next_batch()
     assert 0.15 < watch.row()["false_negatives"] < 0.35
 
 
 def test_negatives_count_by_their_weights():
     ids = torch.tensor([[later(r, p)[0], unmet(r)] for r, p in zip(ROWS, POSITIONS, strict=True)])
-    row, _, _ = collect(lambda view: Negatives(ids=ids, weights=torch.tensor([1.0, 3.0])))
+    row, _ = collect(lambda view: Negatives(ids=ids, weights=torch.tensor([1.0, 3.0])))
     assert row["false_negatives"] == pytest.approx(0.25)
     legal = torch.tensor([[True, False]] * 4)
-    row, _, _ = collect(lambda view: Negatives(ids=ids, legal=legal))
+    row, _ = collect(lambda view: Negatives(ids=ids, legal=legal))
     assert row["false_negatives"] == pytest.approx(1.0)
 
 
@@ -108,10 +109,10 @@ def test_hardness_is_the_share_of_the_pool_below():
         pool = view.pool(10)
         return Negatives(ids=pool.gather(1, view.score(pool).argmax(1, keepdim=True)))
 
-    row, _, _ = collect(hardest)
+    row, _ = collect(hardest)
     assert row["hardness"] == pytest.approx(0.95)  # above nine, level with itself
     assert "agreement" not in row
-    row, views, _ = collect(lambda view: Negatives(ids=torch.tensor([[5], [6], [7], [8]])))
+    row, views = collect(lambda view: Negatives(ids=torch.tensor([[5], [6], [7], [8]])))
     pool, share = views[0].pool(10), []
     for t, item in enumerate((5, 6, 7, 8)):
         s = [float((views[0].states[t] @ views[0].table[i]).detach()) for i in pool[t].tolist()]
@@ -121,7 +122,7 @@ def test_hardness_is_the_share_of_the_pool_below():
 
 
 def test_agreement_is_the_share_of_equal_favourites():
-    row, views, _ = collect(lambda view: Negatives(ids=view.pool(1)), n_views=2)
+    row, views = collect(lambda view: Negatives(ids=view.pool(1)), n_views=2)
     pool = views[0].pool(10)
     best = [view.score(pool).argmax(1) for view in views]
     assert row["agreement"] == pytest.approx((best[0] == best[1]).float().mean().item())
@@ -135,9 +136,9 @@ def test_negative_gradient_is_that_of_the_loss_less_the_positive_part(kind):
         ids = torch.tensor([[4, 11]] * 4)
         return Negatives(ids=ids) if kind == "items" else Negatives(vectors=view.embed(ids))
 
-    row, (view,), _ = collect(given)
+    row, (view,) = collect(given)
     total = view.states.grad * 4  # of each target's own loss
-    positive = -torch.sigmoid(-view.positive_scores)[:, None] * view.table[view.positives]
+    positive = -torch.sigmoid(-view.score_positives())[:, None] * view.table[view.positives]
     expected = (total - positive).norm(dim=1).mean()
     assert row["negative_gradient"] == pytest.approx(float(expected.detach()), rel=1e-4)
 
@@ -149,7 +150,7 @@ def test_on_synthetic_data_the_probability_of_a_false_negative_is_exact():
         return p
 
     ids = torch.tensor([[5, 6]] * 4)
-    row, _, _ = collect(lambda view: Negatives(ids=ids), truth)
+    row, _ = collect(lambda view: Negatives(ids=ids), truth)
     p6 = np.mean([0.01 * r + 0.001 * p for r, p in zip(ROWS, POSITIONS, strict=True)])
     assert row["true_false_negatives"] == pytest.approx((0.25 + p6) / 2, rel=1e-5)
 

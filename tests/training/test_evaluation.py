@@ -13,7 +13,7 @@ from torchmetrics.retrieval import RetrievalHitRate, RetrievalMRR, RetrievalNorm
 from backbones.base import Backbone
 from bench.datasets.splits import Examples
 from bench.metrics import accuracy, beyond_accuracy, by_bucket
-from bench.training.evaluation import rank_users, smaller_pieces
+from bench.training.evaluation import rank_predictions
 
 N_ITEMS = 30
 
@@ -71,7 +71,7 @@ def test_ranks_equal_brute_force_with_ties_counting_half(made, seen_as):
         others = [*scores.values(), *(seen_as for _ in [0, *history])]
         above = sum(s > mine for s in others)
         expected.append(1 + above + sum(s == mine for s in others) / 2)
-    found = rank_users([model], examples_of(inputs, targets), CPU, seen_as=seen_as)
+    found = rank_predictions([model], examples_of(inputs, targets), CPU, seen_as=seen_as)
     assert found.ranks.tolist() == expected
     assert len(set(expected)) > 20
     assert any(r % 1 for r in expected)  # ties did occur
@@ -80,15 +80,14 @@ def test_ranks_equal_brute_force_with_ties_counting_half(made, seen_as):
 def test_smaller_pieces_rank_the_same(made):
     model, inputs, targets = made
     examples = examples_of(inputs, targets)
-    whole = rank_users([model], examples, CPU, top=5)
-    with smaller_pieces():
-        cut = rank_users([model], examples, CPU, top=5)
+    whole = rank_predictions([model], examples, CPU, top=5)
+    cut = rank_predictions([model], examples, CPU, top=5, cut=8)
     assert (whole.ranks == cut.ranks).all() and (whole.top == cut.top).all()
 
 
 def test_lists_hold_the_best_unseen_items(made):
     model, inputs, targets = made
-    lists = rank_users([model], examples_of(inputs, targets), CPU, top=5).top
+    lists = rank_predictions([model], examples_of(inputs, targets), CPU, top=5).top
     for history, recommended in zip(inputs, lists.tolist(), strict=True):
         scores = scores_by_hand(model, list(history))
         best = sorted(scores.values(), reverse=True)[:5]
@@ -100,12 +99,12 @@ def test_a_constant_scorer_ranks_in_the_middle_and_a_repeat_last():
     examples = examples_of([[1, 2, 3], [1, 2, 3]], [4, 2])
     # Seven items are left, all alike: the middle is 4.  The repeated target ties with the other
     # two that were had, below the seven.
-    assert rank_users([model], examples, CPU).ranks.tolist() == [4.0, 9.0]
+    assert rank_predictions([model], examples, CPU).ranks.tolist() == [4.0, 9.0]
 
 
 def test_items_outside_the_window_are_masked_all_the_same():
     model = LastItem(10, window=2, low=1, high=2)
-    ranks = rank_users([model], examples_of([[1, 2, 3, 4, 5]], [6]), CPU).ranks
+    ranks = rank_predictions([model], examples_of([[1, 2, 3, 4, 5]], [6]), CPU).ranks
     assert ranks.tolist() == [3.0]
 
 
@@ -113,7 +112,7 @@ def test_the_model_returns_to_the_mode_it_was_in(made):
     model, inputs, targets = made
     for training in (True, False):
         model.train(training)
-        rank_users([model], examples_of(inputs[:3], targets[:3]), CPU)
+        rank_predictions([model], examples_of(inputs[:3], targets[:3]), CPU)
         assert model.training is training
 
 
@@ -122,7 +121,7 @@ def test_a_diverged_model_is_an_error():
     with torch.no_grad():
         model.items.weight[3] = torch.nan
     with pytest.raises(FloatingPointError, match="diverged"):
-        rank_users([model], examples_of([[1, 2]], [4]), CPU)
+        rank_predictions([model], examples_of([[1, 2]], [4]), CPU)
 
 
 def test_metrics_equal_the_definitions():
@@ -176,7 +175,7 @@ def test_buckets_by_popularity_hold_a_third_of_the_interactions_each():
 def test_an_ensemble_ranks_by_the_sum_of_scores(made):
     model, inputs, targets = made
     models = [model, LastItem(N_ITEMS, dim=4)]
-    ranks = rank_users(models, examples_of(inputs, targets), CPU).ranks
+    ranks = rank_predictions(models, examples_of(inputs, targets), CPU).ranks
     for rank, history, target in zip(ranks, inputs, targets, strict=True):
         one, two = (scores_by_hand(m, history) for m in models)
         total = {item: one[item] + two[item] for item in one}

@@ -103,7 +103,9 @@ def test_stops_after_patience_and_keeps_the_best_epoch(monkeypatch):
 
     monkeypatch.setattr(loop, "accuracy", ranked)
     monkeypatch.setattr(
-        loop, "rank_users", lambda models, *rest: weights.append(snapshot(models[0])) or Ranks
+        loop,
+        "rank_predictions",
+        lambda models, *rest, **options: weights.append(snapshot(models[0])) or Ranks,
     )
     fitted = fit_of(epochs=50, patience=3)
     assert fitted.best_epoch == 2  # the later tie is not better

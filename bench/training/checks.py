@@ -1,0 +1,228 @@
+"""What a sampler gives and what a backbone claims, checked once at the start of a cell.
+
+A mistake is one error that names the component, says what is wrong and how it should be.  Nothing
+here draws from a random stream or changes a number of the training.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from backbones.base import Backbone
+from bench.errors import UserError
+from bench.training.batches import Batches
+from bench.training.evaluation import evaluating
+from samplers.base import Negatives, View
+
+WINDOWS = 2
+"""Training windows that a causal backbone is tried on."""
+
+ROUNDING = 1e-4
+"""Of the largest state: what two computations of one state may differ by."""
+
+
+@torch.no_grad()
+def check_negatives(name: str, views: list[View], drawn: object, needed: bool) -> None:
+    """Refuse what is not one `Negatives` a view, each as its docstring says.
+
+    Args:
+        name: of the sampler.
+        views: what it was given.
+        drawn: what its ``sample`` returned.
+        needed: whether the objective needs negatives.
+
+    Raises:
+        UserError: the first mistake found.
+    """
+    if not isinstance(drawn, list | tuple) or not all(
+        isinstance(each, Negatives) for each in drawn
+    ):
+        raise UserError(f"sampler {name!r}: sample() must return a list of Negatives")
+    if len(drawn) != len(views):
+        raise UserError(
+            f"sampler {name!r}: sample() gave {len(drawn)} Negatives for {len(views)} views; "
+            "it must give one for each view, in their order"
+        )
+    for view, given in zip(views, drawn, strict=True):
+        for mistake in _mistakes(view, given, needed):
+            raise UserError(f"sampler {name!r}: {mistake}")
+
+
+def _mistakes(view: View, given: Negatives, needed: bool) -> Iterator[str]:
+    """Each check may rely on those before it: only the first mistake is to be believed."""
+    yield from _in_kind(view, given)
+    yield from _in_ids("ids", given.ids, view, shared=True)
+    yield from _in_ids("made_of", given.made_of, view, shared=False)
+    yield from _in_vectors(view, given)
+    if given.auxiliary is not None:
+        if given.auxiliary.shape != ():
+            yield f"auxiliary has shape {_shape(given.auxiliary)}; it must be a scalar"
+        if not torch.isfinite(given.auxiliary):
+            yield f"auxiliary is {float(given.auxiliary)}; it must be finite"
+    like = given.ids if given.vectors is None else given.vectors[..., 0]
+    assert like is not None, "Negatives has seen to it"
+    if like.numel() == 0:
+        if needed:
+            yield "there are no negatives, but the objective needs some"
+        return
+    T, K = len(view.states), like.shape[-1]
+    yield from _in_known_scores(given, T, K)
+    yield from _in_legal(view, given, T, K)
+    yield from _in_weights(given.weights, T, K)
+    yield from _in_log_q(given, T, K)
+    yield from _in_items(view, given)
+
+
+def _in_kind(view: View, given: Negatives) -> Iterator[str]:
+    for field in dataclasses.fields(given):
+        value = getattr(given, field.name)
+        if value is not None and not isinstance(value, Tensor):
+            yield f"{field.name} is a {type(value).__name__}; it must be a tensor"
+        elif value is not None and value.device != view.states.device:
+            yield f"{field.name} is on {value.device}; it must be on {view.states.device}"
+
+
+def _in_ids(field: str, ids: Tensor | None, view: View, *, shared: bool) -> Iterator[str]:
+    if ids is None:
+        return
+    T, n_items = len(view.states), len(view.table) - 1
+    if ids.dtype != torch.int64:
+        yield f"{field} are {ids.dtype}; they must be torch.int64"
+    if not (shared if ids.dim() == 1 else ids.dim() == 2 and len(ids) == T):
+        form = f"[T, K] = [{T}, K]" + (", or [K] where all targets share them" if shared else "")
+        yield f"{field} have shape {_shape(ids)}; they must have {form}"
+    if ids.numel() and not 1 <= int(ids.min()) <= int(ids.max()) <= n_items:
+        wrong = int(ids[(ids < 1) | (ids > n_items)][0])
+        what = "padding" if wrong == 0 else "no item"
+        yield f"{field} hold {wrong}, which is {what}; they must be from 1 to {n_items}"
+
+
+def _in_vectors(view: View, given: Negatives) -> Iterator[str]:
+    vectors = given.vectors
+    if vectors is None:
+        return
+    T, d = view.states.shape
+    if vectors.dim() != 3 or vectors.shape[0] != T or vectors.shape[2] != d:
+        yield f"vectors have shape {_shape(vectors)}; it must be [T, K, d] = [{T}, K, {d}]"
+    if given.made_of is not None and given.made_of.shape != vectors.shape[:2]:
+        yield (
+            f"made_of has shape {_shape(given.made_of)}; it must be that of the vectors, "
+            f"{list(vectors.shape[:2])}"
+        )
+    yield from _detached_or_not_finite("vectors", vectors)
+
+
+def _in_known_scores(given: Negatives, T: int, K: int) -> Iterator[str]:
+    for field, scores, shape in (
+        ("known_scores", given.known_scores, [T, K]),
+        ("known_positive_scores", given.known_positive_scores, [T]),
+    ):
+        if scores is None:
+            continue
+        if _shape(scores) != shape:
+            yield f"{field} have shape {_shape(scores)}; it must be {shape}"
+        yield from _detached_or_not_finite(field, scores)
+
+
+def _detached_or_not_finite(field: str, values: Tensor) -> Iterator[str]:
+    if not torch.isfinite(values).all():
+        yield f"{field} are not all finite"
+    if not values.requires_grad:
+        yield f"{field} are detached; without gradient nothing learns by them"
+
+
+def _in_legal(view: View, given: Negatives, T: int, K: int) -> Iterator[str]:
+    legal = given.legal
+    if legal is None:
+        return
+    if legal.dtype != torch.bool or _shape(legal) != [T, K]:
+        yield f"legal is {legal.dtype} {_shape(legal)}; it must be torch.bool [T, K] = [{T}, {K}]"
+    # In-batch negatives come from other sequences; a batch of one sequence has none to give.
+    if not legal.any() and (view.sequences != view.sequences[0]).any():
+        yield "legal is False everywhere; some negatives must count"
+
+
+def _in_weights(weights: Tensor | None, T: int, K: int) -> Iterator[str]:
+    if weights is None:
+        return
+    if _shape(weights) not in ([K], [T, K], [T, 1]):
+        yield f"weights have shape {_shape(weights)}; it must be [K] = [{K}] or [T, K] = [{T}, {K}]"
+    if not torch.isfinite(weights).all():
+        yield "weights are not all finite"
+    if (weights < 0).any():
+        yield f"weights hold {float(weights.min()):g}; none may be negative"
+    if not weights.any():
+        yield "weights are all zero; some must be positive"
+
+
+def _in_log_q(given: Negatives, T: int, K: int) -> Iterator[str]:
+    for field, log_q, shapes in (
+        ("log_q", given.log_q, ([K], [T, K], [T, 1])),
+        ("log_q_positive", given.log_q_positive, ([T],)),
+    ):
+        if log_q is None:
+            continue
+        if _shape(log_q) not in shapes:
+            yield f"{field} has shape {_shape(log_q)}; it must be {' or '.join(map(str, shapes))}"
+        if not torch.isfinite(log_q).all():
+            yield f"{field} is not finite everywhere; it must be, also where legal is False"
+
+
+def _in_items(view: View, given: Negatives) -> Iterator[str]:
+    """Items that count although they are the positive, or the user has met them."""
+    items = given.items
+    if items is None:
+        return
+    wrong = ~view.legal(items)
+    if given.legal is not None:
+        wrong &= given.legal
+    if not wrong.any():
+        return
+    row, column = wrong.nonzero()[0].tolist()
+    item = int(items[column] if items.dim() == 1 else items[row, column])
+    positive = item == int(view.positives[row])
+    what = "its positive" if positive else "an item that its user has met before"
+    remedy = "draw with view.pool or view.draw, or mark it in legal"
+    if items.dim() == 1 and len(items) == len(view.states):
+        remedy += " (ids of shape [K] are shared by all targets; one a target is [T, 1])"
+    yield f"a negative of target {row} is {what}, item {item}; {remedy}"
+
+
+def _shape(tensor: Tensor) -> list[int]:
+    return list(tensor.shape)
+
+
+@torch.no_grad()
+def check_causal(name: str, model: Backbone, batches: Batches) -> None:
+    """Refuse a backbone that says that it is causal, and looks ahead.
+
+    A few of the longest training windows are encoded, in evaluation mode, as they are and with
+    other items in their second half, which the states of the first half must not show.
+
+    Args:
+        name: of the backbone.
+        model: the backbone; left as it was.
+        batches: the training data.
+
+    Raises:
+        UserError: it looks ahead.
+    """
+    if not model.causal:
+        return
+    batch = batches.longest(WINDOWS)
+    half = batch.items.shape[1] // 2  # 0 where all windows are of one item
+    other = batch.items.clone()
+    other[:, half:] = other[:, half:] % model.n_items + 1
+    devices = [batch.items.device] if batch.items.device.type == "cuda" else []
+    with evaluating(model), torch.random.fork_rng(devices):
+        states = model(torch.cat([batch.items, other]), batch.lengths.repeat(2))
+    given, changed = states[:, :half].chunk(2)
+    if half and (changed - given).abs().max() > ROUNDING * given.abs().max():
+        raise UserError(
+            f"backbone {name!r} says that it is causal, but its states change with later items; "
+            "it must not look ahead, or say causal = False"
+        )
