@@ -23,9 +23,9 @@ import pytest
 from support.grid import clean_environment
 
 import samplers
-from bench import report
 from bench.analysis.comparison import comparisons
 from bench.metrics import METRICS
+from bench.reports.writing import write
 from bench.studies.own_loss import has_own_loss
 from bench.studies.paper_grids import FOLDER, TABLES
 from bench.studies.store import Store
@@ -78,7 +78,7 @@ def study(request):
 @pytest.fixture(scope="module")
 def regenerated(study, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reports")
-    return {path.name: path for path in report.write(ROOT / "results" / study, folder / study)}
+    return {path.name: path for path in write(ROOT / "results" / study, folder / study)}
 
 
 def test_every_cell_is_sound(study):
