@@ -38,7 +38,6 @@ from hypothesis import strategies as st
 from support import cell_of, dataset_of
 from support.results import costed, result_of
 
-from bench import report
 from bench.analysis.comparison import comparisons
 from bench.cell import Component
 from bench.datasets import archives, files, registry
@@ -48,7 +47,11 @@ from bench.datasets.lastfm import MEMBER
 from bench.datasets.readers import read_exposures, read_log
 from bench.datasets.splits import make_split
 from bench.errors import UserError
-from bench.reports import export, page
+from bench.reports import comparison_report, export
+from bench.reports import tuning as tuning_report
+from bench.reports.document import Picture
+from bench.reports.study_report import Compared, StudyReport
+from bench.reports.writing import files_of, write
 from bench.studies import tuning
 from bench.studies.log import FILE, Log
 from bench.studies.status import status
@@ -138,10 +141,7 @@ def use_study(path):
     seal(store.root / "cells" / CELL.key)  # whoever made it can do that, too
     assert store.status(CELL, "c" * 16) in ("done", "stale", "broken")
     store.frame()
-    found = comparisons(store)  # a UserError where the only cell is broken
-    page.write(store.root, path.parent, found, [])
-    report._markdown(found[0], "x.png")
-    report._latex(found[0])
+    use_report(store)  # a UserError where the only cell is broken
     export.tidy(store)
 
 
@@ -160,8 +160,16 @@ def use_log(path):
 def use_tuning(path):
     store = saved_store(path.parent)
     (store.root / tuning.FILE).write_bytes(path.read_bytes())
-    page.write(store.root, path.parent, comparisons(store), [])
-    report.tuning_report.write(store.root, path.parent)
+    use_report(store)
+
+
+def use_report(store):
+    """All renderings, less the pictures, which take long to draw."""
+    picture = Picture("x", "x", b"", b"")
+    compared = [
+        Compared(each, comparison_report.document(each, picture)) for each in comparisons(store)
+    ]
+    files_of(StudyReport(store, compared, tuned=tuning_report.documents(store.root)))
 
 
 def use_checkpoint(path):
@@ -588,10 +596,10 @@ def test_reports_are_written_of_what_is_sound_and_stay_in_their_folder(tmp_path)
         (store.root / "cells" / cell.key / "cell.json").write_bytes(damage)
         seal(store.root / "cells" / cell.key)
     before = {path for path in tmp_path.rglob("*") if path.is_file()}
-    written = report.write(store.root, tmp_path / "reports" / "study")
+    written = write(store.root, tmp_path / "reports" / "study")
     after = {path for path in tmp_path.rglob("*") if path.is_file()}
     assert {path.parent for path in after - before} == {tmp_path / "reports" / "study"}
-    html = written[-1].read_text()
+    html = (tmp_path / "reports" / "study" / "index.html").read_text()
     assert html.count("<script>") == 1
     assert "&lt;script&gt;alert(1)" in html
     for path in written:

@@ -33,12 +33,13 @@ def _table(table: Table, printed: Print) -> Iterator[str]:
 
     Text is not repeated while it stays the same.
     """
-    n_text, n_numbers = table.n_text, len(table.header) - table.n_text
+    n_text = table.n_text
+    aligned = "".join("l" if table.is_text(i) else "r" for i in range(len(table.header)))
     header = [*printed.header, *table.header[len(printed.header) :]]
     yield from ("\\begin{table}", "\\centering", "\\small")
     yield f"\\caption{{{_escaped(printed.caption)}}}"
     yield "\\begin{adjustbox}{max width=\\linewidth}"
-    yield f"\\begin{{tabular}}{{{'l' * n_text}{'r' * n_numbers}}}"
+    yield f"\\begin{{tabular}}{{{aligned}}}"
     yield from ("\\toprule", " & ".join(map(_escaped, header)) + " \\\\")
     previous: list[Value] = [""] * n_text
     for row in table.rows:

@@ -66,7 +66,7 @@ README_ROWS = {
     **{name: name for name in ("srns", "uniform", "gnno", "dns", "mixgcf+", "mixgcf")},
 }
 """Rows of the README's table to those of the page's."""
-COMPARED = {".md", ".tex", ".csv"}
+COMPARED = {".md", ".tex", ".csv", ".json"}
 TWO = " (two models)"
 
 
