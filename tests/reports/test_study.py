@@ -1,7 +1,7 @@
 """The committed studies: reports follow from their cells, and texts quote nothing else.
 
-When cells have come in, `python tests/reports/test_study.py` writes the tables of README.md and of
-reports/README.md anew.
+When cells have come in, `python -m bench.report STUDY` writes the report of a study anew, and
+`python tests/reports/test_study.py` the tables of README.md and of reports/README.md.
 """
 
 from __future__ import annotations
