@@ -27,11 +27,12 @@ import torch
 
 import backbones
 import samplers
-from bench import datasets, objectives, report
+from bench import datasets, objectives
 from bench.cell import PRESETS, Cell, Protocol
 from bench.errors import UserError
 from bench.metrics import SELECT_ON
 from bench.registry import Registry, load_plugin
+from bench.reports.writing import write
 from bench.studies import executors, paper_grids, status, tuning
 from bench.studies.code import code_digest
 from bench.studies.estimates import LARGE_DISK, LARGE_HOURS, Meter, confirm, kind_of
@@ -116,7 +117,7 @@ def _run(options: argparse.Namespace) -> int:
     store.write_index()
     failures += [f"{outcome.cell.label}: {outcome.error}" for outcome in failed]
     if not failures or tuning.reported(store):
-        for path in report.write(store.root, options.reports / store.root.name):
+        for path in write(store.root, options.reports / store.root.name):
             print(path)
     for failure in failures:
         print(f"failed: {failure}", file=sys.stderr)

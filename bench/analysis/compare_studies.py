@@ -1,32 +1,27 @@
-"""python -m bench.report compare A B: two studies side by side, for someone who changed a sampler.
+"""Two studies side by side, for someone who changed a sampler.
 
-Systems found in both studies are compared user by user.  The exit status is 1 when the metric of
-one falls from A to B by more than a given share, significantly so; 2 is bad input.
+Systems found in both studies are compared user by user.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import pandas as pd
 
 from bench.analysis.cells import content_of
-from bench.analysis.comparison import PREDICTIONS, effective, gains_by_user
+from bench.analysis.contributions import PREDICTIONS, effective, gains_by_user
 from bench.analysis.over_users import differences_of, holm, p_of_t
 from bench.errors import UserError
 from bench.json_shape import as_text
 from bench.metrics import CUTOFFS, HEADLINE
-from bench.reports.tables import markdown_table
 from bench.studies import tuning
 from bench.studies.records import Record
 from bench.studies.store import Store
 
 METRIC_NAMES = [*(f"{m}@{K}" for m in ("recall", "ndcg") for K in CUTOFFS), "mrr"]
-HEADER = ["system", "A", "B", "change %", "Holm p", "users", "common seeds", ""]
+"""What may be compared: all that follows from ranks."""
 
 
 @dataclass(frozen=True)
@@ -130,35 +125,3 @@ def _systems(store: Store) -> dict[System, list[Record]]:
 def _label(name: System) -> str:
     settings = f" {name[5]}" if len(name) > 5 else ""
     return "/".join(name[:4]) + settings
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Run the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m bench.report compare", description=__doc__)
-    add = parser.add_argument
-    add("a", metavar="A", help="a study, as it was")
-    add("b", metavar="B", help="a study, as it is now")
-    add("--metric", choices=METRIC_NAMES, default=HEADLINE, help=f"default: {HEADLINE}")
-    add("--fall", type=float, default=2.0, metavar="PERCENT", help="tolerated (default: 2)")
-    add("--alpha", type=float, default=0.05, help="level of significance (default: 0.05)")
-    add("--results", type=Path, default=Path("results"), metavar="DIR")
-    options = parser.parse_args(arguments)
-    try:
-        a, b = (Store(options.results / name) for name in (options.a, options.b))
-        changes, alone = compare(a, b, options.metric)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    fallen = [change for change in changes if change.fell(options.fall / 100, options.alpha)]
-    rows = [
-        [c.system, f"{c.before:.4f}", f"{c.after:.4f}", f"{100 * c.share:+.1f}", f"{c.p:.3g}",
-         str(c.users), str(c.seeds), "FELL" if c in fallen else ""]
-        for c in changes
-    ]  # fmt: skip
-    print(f"{options.metric} on the test users, A = {options.a}, B = {options.b}\n")
-    print("\n".join([*markdown_table(HEADER, rows, n_text=1), *alone]))
-    print(
-        f"\n{len(fallen)} of {len(changes)} systems fell by more than {options.fall:g} % with "
-        f"p < {options.alpha:g}"
-    )
-    return 1 if fallen else 0

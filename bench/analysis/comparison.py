@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -11,10 +11,11 @@ import pandas as pd
 from scipy.stats import t
 
 from bench.analysis.cells import cells_of, dataset_names, sampler_order
+from bench.analysis.contributions import PREDICTIONS, effective, gains_by_user
 from bench.analysis.names import file_stem
 from bench.analysis.over_users import differ_from_best
 from bench.json_shape import as_text
-from bench.metrics import HEADLINE, METRICS, SELECT_ON, gains
+from bench.metrics import HEADLINE, METRICS, SELECT_ON
 from bench.studies import tuning
 from bench.studies.own_loss import has_own_loss
 from bench.studies.records import Record
@@ -22,11 +23,6 @@ from bench.studies.store import Store
 
 REFERENCES = {"popularity": "popularity ranking", "oracle": "best reachable"}
 """What accuracy is measured against, trained by nobody: stored name to its name in tables."""
-
-
-PREDICTIONS = "predictions"
-"""Beside the metrics of users: how many predictions they have."""
-
 
 SYSTEM = ("dataset", "backbone", "sampler")
 COSTS = (
@@ -41,31 +37,11 @@ COSTS = (
     "peak_mb",
 )
 
-
 CHOICE = ("dataset", "backbone", "method")
 CHOICES = (
     *("chosen", "best on test", "settings", "seeds"),
     *(f"{which} {METRICS[HEADLINE]}" for which in ("chosen", "best", "median")),
     "sd",
-)
-CHOICES_NOTE = (
-    "Of methods that were run with several settings: which of them has the best "
-    f"{SELECT_ON.upper()} on validation, and which the best {METRICS[HEADLINE]} on test, as a "
-    "report of the best of many runs would show; both on test, with the median and the standard "
-    "deviation over the settings. Means over the seeds that all settings of a method have."
-)
-
-
-COSTS_OF_CELLS = (
-    "Means over seeds. CPU seconds are the whole cell's, validation and test included; those to "
-    "the best epoch are in proportion to its epochs. NG@10 per minute is of them where all cells "
-    "ran on CPUs, else of the seconds of training by the clock. Memory is the whole process's."
-)
-COSTS_IN_TURNS = (
-    "Means over seeds. CPU seconds in all are the whole cell's, validation and test included. "
-    "Those to the best epoch, and NG@10 per minute, are of training alone: the seconds of an epoch "
-    "were measured apart, all systems in turns in one run on one machine (costs.json), so that "
-    "they can be compared. Memory is the whole process's."
 )
 
 
@@ -180,9 +156,9 @@ class Comparison:
         return means.assign(per_minute=60 * means[HEADLINE] / seconds.where(seconds > 0))
 
     @property
-    def costs_note(self) -> str:
-        """What the seconds in `costs` are."""
-        return COSTS_IN_TURNS if self.in_turns else COSTS_OF_CELLS
+    def synthetic(self) -> bool:
+        """Whether its data are generated; cells of both kinds are never compared."""
+        return bool(self.cells["synthetic"].all())
 
     @property
     def seconds(self) -> str:
@@ -248,51 +224,6 @@ def half_widths(grouped: Any) -> Any:
     """Half the widths of the 95 % t-intervals of grouped values' means; NaN of fewer than two."""
     count = grouped.count()
     return t.ppf(0.975, count - 1) * grouped.std() / count**0.5
-
-
-def gains_by_user(store: Store, keys: Iterable[str]) -> pd.DataFrame:
-    """What each test user contributes to the metrics of the cells (one a seed); `contributions`."""
-    arrays = map(store.arrays, keys)
-    return contributions(
-        pd.concat(pd.DataFrame(gains(each["rank"]), index=each["user"]) for each in arrays)
-    )
-
-
-def contributions(predictions: pd.DataFrame) -> pd.DataFrame:
-    """``[users x metrics]`` values whose mean over users is the metric.
-
-    Where users have several predictions, the metric is a ratio of two sums over users, and these
-    values are linearised (Cochran, Sampling Techniques, 1977, 6.4): the metric plus what the
-    user's predictions are above or below it, so that to have many is no gain by itself.
-
-    Args:
-        predictions: ``[predictions x metrics]``, indexed by user.
-
-    Returns:
-        Besides the metrics a column `PREDICTIONS`: how many the user has, as a multiple of the
-        mean.
-    """
-    metrics = predictions.mean()
-    by_user = (predictions - metrics).groupby(level=0)
-    counts = by_user.size()
-    values = by_user.sum() / counts.mean() + metrics
-    return values.assign(**{PREDICTIONS: counts / counts.mean()})
-
-
-def margins_over_users(store: Store, keys: Iterable[str]) -> pd.Series[float]:
-    """Half the widths of the metrics' 95 % t-intervals over test users, of cells one a seed."""
-    values = gains_by_user(store, keys)
-    freedom = effective(values.pop(PREDICTIONS)) - 1
-    return cast("pd.Series[float]", t.ppf(0.975, freedom) * values.sem())
-
-
-def effective(predictions: pd.Series[float]) -> float:
-    """How many users with equally many predictions would weigh the same (Kish, 1965).
-
-    Args:
-        predictions: of each user, in any unit.
-    """
-    return float(predictions.sum() ** 2 / (predictions**2).sum()) if len(predictions) else 0.0
 
 
 def comparisons(store: Store) -> list[Comparison]:

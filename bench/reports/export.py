@@ -1,11 +1,8 @@
-"""python -m bench.report export STUDY: a study's results in one tidy table, or into MLflow."""
+"""A study's results handed on: one tidy table, or MLflow."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -91,30 +88,16 @@ def _allowed(name: str) -> str:
     return name.replace("@", "_at_")
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run the command line; returns the exit status (2 for bad input)."""
-    parser = argparse.ArgumentParser(prog="python -m bench.report export", description=__doc__)
-    parser.add_argument("study")
-    target = parser.add_mutually_exclusive_group(required=True)
-    target.add_argument("--to", type=Path, metavar="FILE", help="a .csv or .parquet file")
-    target.add_argument("--mlflow", metavar="URI", help="a tracking URI")
-    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
-    options = parser.parse_args(arguments)
-    store = Store(options.results / options.study)
-    try:
-        if options.mlflow is not None:
-            print(f"{to_mlflow(store, options.mlflow)} runs in {options.mlflow}")
-            return 0
-        frame = tidy(store)
-        _write(frame, options.to)
-        print(f"{options.to}: {len(frame):,} rows")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+def save(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table as the file's name says.
 
+    Args:
+        frame: the table.
+        path: a ``.csv`` or ``.parquet`` file.
 
-def _write(frame: pd.DataFrame, path: Path) -> None:
+    Raises:
+        UserError: its name says something else, it cannot be written, or pyarrow is not installed.
+    """
     try:
         if path.suffix == ".csv":
             frame.to_csv(path, index=False)

@@ -20,15 +20,20 @@ from bench.cell import PRESETS, Cell
 from bench.datasets.official import OfficialSource
 from bench.json_shape import as_text
 from bench.metrics import METRICS, SELECT_ON
-from bench.reports.tables import (
-    DIGITS,
-    PREAMBLE,
-    as_markdown,
-    escape,
-    latex_table,
-    markdown_table,
-    seeds_line,
+from bench.reports.document import (
+    Bullets,
+    Code,
+    Document,
+    Heading,
+    Number,
+    Paragraph,
+    Part,
+    Print,
+    Table,
+    Text,
+    Value,
 )
+from bench.reports.tables import seeds_line
 from bench.studies.paper_grids import RELEASED, SPLITS, TABLES, Entry, PaperTable
 from bench.studies.records import Record
 
@@ -61,37 +66,31 @@ class FilledTable:
     name: str
     protocol: dict[str, Any]
     lines: pd.DataFrame
-    settings: list[str]
+    settings: list[Text]
 
     @property
     def title(self) -> str:
         return f"Table {self.table.number} of the MDCNS paper: {self.table.title}"
 
-    def markdown(self) -> str:
-        text = [f"# {self.title}", "", " ".join(self._summary()), ""]
-        header, rows = self._layout()
-        text += markdown_table(header, rows, n_text=len(self.table.down) + 1)
-        for heading, notes in (
+    def document(self) -> Document:
+        """The report on it."""
+        summary = " ".join(self._summary())
+        data_notes, paper_notes = list(self._data_notes()), list(self._paper_notes())
+        parts: list[Part] = [
+            Paragraph(summary),
+            self._layout(
+                Print(f"{self.title}. {summary}", notes=[*data_notes, *paper_notes]),
+            ),
+        ]
+        for heading, content in (
             ("Change", self._changes()),
-            ("Settings of ours", [f"- {line}" for line in self.settings]),
-            ("Notes on the data", [f"- {line}" for line in self._data_notes()]),
-            ("Notes on the published figures", [f"- {line}" for line in self._paper_notes()]),
+            ("Settings of ours", _bullets(self.settings)),
+            ("Notes on the data", _bullets(data_notes)),
+            ("Notes on the published figures", _bullets(paper_notes)),
         ):
-            if notes:
-                text += ["", f"## {heading}", "", *notes]
-        return as_markdown(text)
-
-    def latex(self) -> str:
-        header, rows = self._layout()
-        n_text = len(self.table.down) + 1
-        escaped = [[*row[:n_text], *map(escape, row[n_text:])] for row in rows]
-        caption = " ".join([f"{self.title}.", *self._summary()])
-        notes = [*self._data_notes(), *self._paper_notes()]
-        return "\n".join([PREAMBLE, *latex_table(caption, header, escaped, n_text, notes)])
-
-    def csv(self) -> str:
+            parts += [Heading(heading), *content] if content else []
         lines = self.lines.assign(table=self.table.number)
-        return lines.to_csv(index=False, float_format=DIGITS)
+        return Document(self.name, self.title, parts, data=lines)
 
     def _summary(self) -> list[str]:
         measured = self.lines.dropna(subset="ours")
@@ -124,8 +123,8 @@ class FilledTable:
             text += f" Split {split}, as in the paper's logs."
         return text
 
-    def _layout(self) -> tuple[list[str], list[list[str]]]:
-        """Header and rows of text, in the paper's arrangement, three rows for each of its own."""
+    def _layout(self, printed: Print) -> Table:
+        """Our numbers in the paper's arrangement, three rows for each of its own."""
         down, across = list(self.table.down), self.table.across
         labels = [
             f"{method} ({setting})" if setting else method
@@ -136,19 +135,21 @@ class FilledTable:
         place = {name: i for i, name in enumerate(dict.fromkeys(self.lines[across]))}
         pairs = dict.fromkeys(zip(self.lines[across], lines[across], strict=True))
         columns = [shown for _, shown in sorted(pairs, key=lambda pair: place[pair[0]])]
-        rows = []
+        rows: list[list[Value]] = []
         for key, group in lines.groupby(down, sort=False):
             shown = {line[across]: _figures(line) for line in group.to_dict("records")}
             for number, figure in enumerate(FIGURES):
-                texts = [shown[column][number] if column in shown else "" for column in columns]
-                rows.append([*map(str, key), figure, *texts])
-        return [*down, "figure", *columns], rows
+                values = [shown[column][number] if column in shown else "" for column in columns]
+                rows.append([*map(str, key), figure, *values])
+        header = [*down, "figure", *columns]
+        return Table(self.title, header, rows, n_text=len(down) + 1, printed=printed)
 
-    def _changes(self) -> list[str]:
+    def _changes(self) -> list[Part]:
         """The per cents that the paper's table prints too, from the values and so comparable."""
         if self.table.change is None:
             return []
-        rows, both = [], list(FIGURES[:2])
+        rows: list[list[Value]] = []
+        both = list(FIGURES[:2])
         for (dataset, metric), lines in self.lines.groupby(["dataset", "metric"], sort=False):
             of_full = lines["method"] == FULL
             # All methods must be there to have a best.
@@ -165,15 +166,12 @@ class FilledTable:
                     [str(dataset), str(metric), what + which, *map(_per_cent, change)]
                     for what, change in found.items()
                 ]
-        table = markdown_table(["dataset", "metric", "change", *FIGURES[:2]], rows, n_text=3)
+        table = Table("Change", ["dataset", "metric", "change", *both], rows, n_text=3)
         others = self.lines[self.lines["method"] != FULL]
         if (others.groupby(["dataset", "method"])["setting"].nunique() > 1).any():
-            return [
-                "Of another method's several settings the best on validation counts.",
-                "",
-                *table,
-            ]
-        return table
+            chosen = "Of another method's several settings the best on validation counts."
+            return [Paragraph(chosen), table]
+        return [table]
 
     def _data_notes(self) -> Iterator[str]:
         for name in dict.fromkeys(self.lines["dataset"]):
@@ -300,27 +298,34 @@ def _in_order(published: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _settings(matches: Sequence[Match]) -> list[str]:
+def _settings(matches: Sequence[Match]) -> list[Text]:
     """What was run as which method, a line each."""
-    found: dict[str, set[str]] = {}
+    found: dict[tuple[str, str, str], set[str]] = {}
     for match in matches:
-        entry, options = match.entry, match.settings()
-        text = f"{entry.method} on {entry.backbone} is `{match.sampler}`: " + ", ".join(
-            f"{option}={value}" for option, value in options.items()
+        entry = match.entry
+        options = ", ".join(f"{option}={value}" for option, value in match.settings().items())
+        line = (f"{entry.method} on {entry.backbone} is ", match.sampler, options)
+        found.setdefault(line, set()).add(entry.dataset)
+    return [
+        (what, Code(sampler), f": {options} ({', '.join(sorted(names))})")
+        for (what, sampler, options), names in sorted(
+            found.items(), key=lambda line: "{}`{}`: {}".format(*line[0])
         )
-        found.setdefault(text, set()).add(entry.dataset)
-    return [f"{text} ({', '.join(sorted(names))})" for text, names in sorted(found.items())]
+    ]
 
 
-def _figures(line: Mapping[Hashable, Any]) -> tuple[str, str, str]:
-    """A number's published value, ours, and the difference, as text."""
-    published = f"{line['published']:.4f}"
+def _bullets(items: Sequence[Text]) -> list[Part]:
+    return [Bullets(items)] if items else []
+
+
+def _figures(line: Mapping[Hashable, Any]) -> tuple[Value, Value, Value]:
+    """A number's published value, ours, and the difference."""
+    published = Number(line["published"])
     if math.isnan(line["ours"]):
         return published, MISSING, ""
     change = f"{line['difference']:+.4f} ({line['difference_pct']:+.1f} %)"
-    margin = "" if math.isnan(line["margin"]) else f" ± {line['margin']:.4f}"
-    return published, f"{line['ours']:.4f}{margin}", change
+    return published, Number(line["ours"], margin=line["margin"]), change
 
 
-def _per_cent(share: float) -> str:
-    return f"{100 * share:.2f} %" if math.isfinite(share) else MISSING
+def _per_cent(share: float) -> Value:
+    return Number(100 * share, "{:.2f} %") if math.isfinite(share) else MISSING

@@ -88,23 +88,6 @@ def warnings(comparison: Comparison) -> list[str]:
     return found
 
 
-def remarks(comparison: Comparison) -> list[str]:
-    """How to read the comparison's tables, a sentence each."""
-    found = [
-        "RC is recall, NG is NDCG, on the test users, ranking the whole catalogue. Best in bold, "
-        "second underlined; †: significantly below the best (paired t-tests over the test users, "
-        "Holm-corrected); a dash: no number."
-    ]
-    if comparison.cells.groupby(["dataset", "backbone", "sampler"])["seed"].nunique().max() > 1:
-        found.append("± is half the 95 % interval over seeds (Student's t).")
-    if comparison.own_loss:
-        each = ", ".join(f"{name} ({loss})" for name, loss in sorted(comparison.own_loss.items()))
-        found.append(f"Trained with a loss of their own, whatever the title says: {each}.")
-    if comparison.references:
-        found.append(f"Not trained and not marked: {', '.join(comparison.references)}.")
-    return found
-
-
 def _means(cells: pd.DataFrame) -> pd.DataFrame:
     """``[(dataset, backbone) x samplers]``, the headline metric over seeds."""
     means = cells.pivot_table(HEADLINE, ["dataset", "backbone"], "sampler", aggfunc="mean")

@@ -1,22 +1,60 @@
-"""What every report shares: cells as a frame, names told apart, tables as Markdown and LaTeX."""
+"""Tables as lines of Markdown, and what tables of several reports say alike."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
-DIGITS = "%.10g"
-"""Of computed numbers in CSV files: processors add up in other orders, and differ after these."""
-PREAMBLE = "% needs \\usepackage{booktabs,adjustbox}"
+from bench.reports.document import Mark, Number, Value
+
+MISSING = "–"
+MARKS = {"best": "**{}**", "second": "<u>{}</u>"}
 
 
-def places(values: Sequence[str], missing: str) -> list[Literal["best", "second", ""]]:
-    """What to mark in a row of numbers, equal digits alike; the last of several never is."""
-    ranked = sorted({text for text in values if text != missing}, reverse=True)
-    marks: list[Literal["best", "second", ""]] = ["best", "second"]
+def markdown_table(
+    header: Sequence[str],
+    rows: Iterable[Sequence[Value]],
+    n_text: int,
+    last_is_text: bool = False,
+) -> list[str]:
+    """Lines of a table; the arguments are those of `document.Table`."""
+    rules = ["---"] * n_text + ["--:"] * (len(header) - n_text)
+    if last_is_text:
+        rules[-1] = "---"
+    lines = [f"| {' | '.join(map(_cell, header))} |", f"|{'|'.join(rules)}|"]
+    return lines + [f"| {' | '.join(map(_cell, row))} |" for row in rows]
+
+
+def plain(text: str) -> str:
+    """Text for Markdown that opens no tag of HTML."""
+    return re.sub(r"<(?=[a-zA-Z/!?])", "&lt;", text)
+
+
+def after(number: Number) -> str:
+    """What stands behind a number: half the width of its interval, and whether it is worse."""
+    margin = "" if math.isnan(number.margin) else f" ± {number.margin:.4f}"
+    return margin + " †" * number.worse
+
+
+def _cell(value: Value) -> str:
+    """A table's cell, in which no other begins."""
+    if isinstance(value, str):
+        return plain(value).replace("|", "\\|")
+    text = MISSING if value.missing else value.text
+    return MARKS.get(value.mark, "{}").format(text) + after(value)
+
+
+def places(texts: Sequence[str | None]) -> list[Mark]:
+    """What to mark in a row of numbers, equal digits alike; the last of several never is.
+
+    Args:
+        texts: the numbers as written, with as many digits each; None where one is missing.
+    """
+    ranked = sorted({text for text in texts if text is not None}, reverse=True)
+    marks: list[Mark] = ["best", "second"]
     place = dict(zip(ranked, marks[: max(0, len(ranked) - 1)], strict=False))
-    return [place.get(text, "") for text in values]
+    return [place.get(text, "") if text is not None else "" for text in texts]
 
 
 def seeds_line(counts: Iterable[int]) -> str:
@@ -25,71 +63,3 @@ def seeds_line(counts: Iterable[int]) -> str:
     if found == {1}:
         return "One seed: differences of the size of seed noise mean nothing."
     return f"Means over {' to '.join(map(str, sorted({min(found), max(found)})))} seeds."
-
-
-def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], n_text: int) -> list[str]:
-    """Lines of a table whose first ``n_text`` columns are text, the others ready for Markdown."""
-    lines = ["| " + " | ".join(map(plain, header)) + " |"]
-    lines.append("|" + "---|" * n_text + "--:|" * (len(header) - n_text))
-    return lines + [
-        "| " + " | ".join([*map(plain, row[:n_text]), *row[n_text:]]) + " |" for row in rows
-    ]
-
-
-def plain(text: str) -> str:
-    """Text for a Markdown table, in which no cell begins or ends."""
-    return text.replace("|", "\\|")
-
-
-def as_markdown(lines: Iterable[str]) -> str:
-    """A Markdown file of these lines, in which HTML is text, but for the second best's ``<u>``."""
-    return re.sub(r"<(?=[a-zA-Z/!?])(?!/?u>)", "&lt;", "\n".join(lines)) + "\n"
-
-
-def latex_table(
-    caption: str,
-    header: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    n_text: int,
-    notes: Iterable[str] = (),
-) -> list[str]:
-    """Lines of a table for a document that loads booktabs and adjustbox.
-
-    Args:
-        caption: plain text.
-        header: plain text.
-        rows: the first ``n_text`` columns plain text, not repeated while it stays the same; the
-            others ready for LaTeX.
-        n_text: how many columns are text; a rule stands where the first of them changes.
-        notes: plain text, printed below the table.
-    """
-    lines = ["\\begin{table}", "\\centering", "\\small", f"\\caption{{{escape(caption)}}}"]
-    lines.append("\\begin{adjustbox}{max width=\\linewidth}")
-    lines.append(f"\\begin{{tabular}}{{{'l' * n_text}{'r' * (len(header) - n_text)}}}")
-    lines += ["\\toprule", " & ".join(map(escape, header)) + " \\\\"]
-    previous: list[str] = [""] * n_text
-    for row in rows:
-        if row[0] != previous[0]:
-            lines.append("\\midrule")
-        texts = list(row[:n_text])
-        same = 0
-        while same < n_text - 1 and texts[same] == previous[same]:
-            same += 1
-        shown = [""] * same + [escape(text) for text in texts[same:]]
-        lines.append(" & ".join([*shown, *row[n_text:]]) + " \\\\")
-        previous = texts
-    lines += ["\\bottomrule", "\\end{tabular}", "\\end{adjustbox}"]
-    lines += [f"\\par\\raggedright\\footnotesize {escape(note)}" for note in notes]
-    return [*lines, "\\end{table}", ""]
-
-
-def escape(text: str) -> str:
-    """Plain text for LaTeX."""
-    return text.translate(LATEX)
-
-
-LATEX = str.maketrans(
-    {character: f"\\{character}" for character in "&%$#_{}"}
-    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    | {"<": r"\textless{}", ">": r"\textgreater{}", "±": r"$\pm$"}
-)

@@ -1,47 +1,62 @@
-"""How a study was tuned, beside its tables: what was chosen, of how many, and how they spread."""
+"""How a study was tuned: what was chosen, of how many, and how they spread."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from bench.metrics import SELECT_ON
-from bench.reports.tables import as_markdown
+from bench.reports.document import Bullets, Document, Heading, Number, Paragraph, Part, Table, Value
 from bench.studies import tuning
 from bench.studies.store import Store
 from bench.studies.tuning import Tuned
 
+METRIC = SELECT_ON.upper()
+SYSTEM = ("dataset", "backbone", "sampler")
 
-def write(study: Path, folder: Path) -> list[Path]:
-    """Write Markdown and CSV files on how a study was tuned; returns the files, if any.
 
-    They are ``tuning.md`` and ``tuning.csv``; of synthetic data ``tuning-synthetic.md`` and so on.
+def documents(study: Path) -> list[Document]:
+    """Reports on how a study was tuned, one on real and one on synthetic data, if it was.
 
     Args:
         study: ``results/<study>``.
-        folder: where to write; it exists.
 
     Raises:
         UserError: ``tuning.json`` cannot be read.
-        OSError: the folder cannot be written.
     """
-    written = []
     tuned = tuning.read(study) or []
-    for synthetic in (False, True):
-        systems = [one for one in tuned if one.synthetic == synthetic]
-        if not systems:
-            continue
-        name = f"tuning{'-synthetic' * synthetic}"
-        rows = [_row(one, _tested(study, one)) for one in systems]
-        table, text = folder / f"{name}.csv", folder / f"{name}.md"
-        pd.DataFrame(rows).to_csv(table, index=False)
-        text.write_text(_markdown(systems, pd.DataFrame(rows)))
-        written += [text, table]
-    return written
+    kinds = [[one for one in tuned if one.synthetic == kind] for kind in (False, True)]
+    return [_document(study, systems) for systems in kinds if systems]
+
+
+def _document(study: Path, systems: Sequence[Tuned]) -> Document:
+    synthetic = systems[0].synthetic
+    outcomes = [_outcome(one, _tested(study, one)) for one in systems]
+    by_title: dict[str, list[Outcome]] = {}
+    for one, outcome in zip(systems, outcomes, strict=True):
+        by_title.setdefault(_title(one), []).append(outcome)
+    first, *others = by_title
+    parts = [*_section(by_title[first])]
+    for title in others:
+        parts += [Heading(title, level=1), *_section(by_title[title])]
+    spaces = dict.fromkeys(
+        f"{one.sampler} on {one.backbone}, {one.objective} loss: "
+        + ("; ".join(f"{name} in {values}" for name, values in one.space.items()) or "nothing")
+        for one in systems
+    )
+    parts += [Heading("Search spaces", level=1), Bullets([*spaces])]
+    return Document(
+        name=f"tuning{'-synthetic' * synthetic}",
+        title=first,
+        parts=parts,
+        synthetic=synthetic,
+        data=pd.DataFrame(map(asdict, outcomes)),
+        computed=False,
+    )
 
 
 def _tested(study: Path, tuned: Tuned) -> dict[str, float]:
@@ -54,36 +69,73 @@ def _tested(study: Path, tuned: Tuned) -> dict[str, float]:
     return {key: records[key].test[SELECT_ON] for key in keys}
 
 
-def _row(tuned: Tuned, tested: dict[str, float]) -> dict[str, Any]:
-    """A system: what it was given, what was chosen, and the distribution over its trials."""
+@dataclass(frozen=True)
+class Outcome:
+    """A system: what it was given, what was chosen, and the distribution over its trials.
+
+    Attributes:
+        space: configurations in the search space.
+        valid_best, valid_median, valid_sd: over the trials that succeeded, on validation.
+        test_best, test_median, test_sd: on test, once all of them have been tested.
+        test_chosen: of the trial that was chosen.
+    """
+
+    dataset: str
+    synthetic: bool
+    backbone: str
+    sampler: str
+    objective: str
+    budget: int
+    trials: int
+    failed: int
+    space: int
+    exhausted: bool
+    chosen: str
+    valid_best: float | None
+    valid_median: float | None
+    valid_sd: float | None
+    test_best: float | None
+    test_median: float | None
+    test_sd: float | None
+    test_chosen: float | None
+
+    @property
+    def names(self) -> list[str]:
+        return [self.dataset, self.backbone, self.sampler]
+
+    @property
+    def succeeded(self) -> int:
+        return self.trials - self.failed
+
+
+def _outcome(tuned: Tuned, tested: Mapping[str, float]) -> Outcome:
     winner = tuning.best(tuned.trials)
-    valid = {t.key: t.valid[SELECT_ON] for t in tuned.trials if t.status == "done"}
-    row = {
-        "dataset": tuned.dataset,
-        "synthetic": tuned.synthetic,
-        "backbone": tuned.backbone,
-        "sampler": tuned.sampler,
-        "objective": tuned.objective,
-        "budget": tuned.budget,
-        "trials": len(tuned.trials),
-        "failed": len(tuned.trials) - len(valid),
-        "space": tuning.size_of(tuned.space),
-        "exhausted": tuned.exhausted,
-        "chosen": "" if tuned.chosen is None else tuning.shown(tuned.chosen),
-    }
-    for part, values in (("valid", valid), ("test", tested)):
-        row |= {f"{part}_{name}": value for name, value in _spread(list(values.values())).items()}
-    row["test_chosen"] = None if winner is None else tested.get(tuned.trials[winner].key)
-    return row
+    valid = [t.valid[SELECT_ON] for t in tuned.trials if t.status == "done"]
+    return Outcome(
+        tuned.dataset,
+        tuned.synthetic,
+        tuned.backbone,
+        tuned.sampler,
+        tuned.objective,
+        tuned.budget,
+        len(tuned.trials),
+        len(tuned.trials) - len(valid),
+        tuning.size_of(tuned.space),
+        tuned.exhausted,
+        "" if tuned.chosen is None else tuning.shown(tuned.chosen),
+        *_spread(valid),
+        *_spread(list(tested.values())),
+        None if winner is None else tested.get(tuned.trials[winner].key),
+    )
 
 
-def _spread(values: Sequence[float]) -> dict[str, float | None]:
+def _spread(values: Sequence[float]) -> tuple[float | None, float | None, float | None]:
     """Best, median and (of two or more) sample standard deviation."""
-    return {
-        "best": max(values, default=None),
-        "median": statistics.median(values) if values else None,
-        "sd": statistics.stdev(values) if len(values) > 1 else None,
-    }
+    return (
+        max(values, default=None),
+        statistics.median(values) if values else None,
+        statistics.stdev(values) if len(values) > 1 else None,
+    )
 
 
 def _title(tuned: Tuned) -> str:
@@ -96,63 +148,58 @@ def _title(tuned: Tuned) -> str:
     )
 
 
-def _markdown(tuned: Sequence[Tuned], frame: pd.DataFrame) -> str:
-    titles = [_title(one) for one in tuned]
-    lines: list[str] = []
-    for title in dict.fromkeys(titles):
-        lines += _section(title, frame[[title == other for other in titles]])
-    spaces = dict.fromkeys(
-        f"- {one.sampler} on {one.backbone}, {one.objective} loss: "
-        + ("; ".join(f"{name} in {values}" for name, values in one.space.items()) or "nothing")
-        for one in tuned
-    )
-    return as_markdown([*lines, "# Search spaces", "", *spaces])
-
-
-def _section(title: str, rows: pd.DataFrame) -> list[str]:
-    metric = SELECT_ON.upper()
-    lines = [
-        f"# {title}",
-        "",
+def _section(outcomes: Sequence[Outcome]) -> Iterator[Part]:
+    yield Paragraph(
         "Every system was given the same number of trials, trained at seed 0 without the test "
-        f"split; the best validation {metric} was chosen. Fewer trials than the budget: the "
+        f"split; the best validation {METRIC} was chosen. Fewer trials than the budget: the "
         "search space holds no more configurations. Spread over trials is what choosing the best "
-        "of many runs could show, not seed noise.",
-        "",
-        f"## Validation {metric} over trials",
-        "",
-        "| dataset | backbone | sampler | trials | best | median | sd | chosen |",
-        "|---|---|---|--:|--:|--:|--:|---|",
-    ]
-    for row in rows.to_dict("records"):
-        trials = f"{row['trials']} of {row['budget']}"
-        trials += ", space exhausted" if row["exhausted"] else ""
-        trials += f", {row['failed']} failed" if row["failed"] else ""
-        numbers = [_number(row[f"valid_{name}"]) for name in ("best", "median", "sd")]
-        cells = [*_names(row), trials, *numbers, row["chosen"] or "none: no trial succeeded"]
-        lines.append(f"| {' | '.join(cells)} |")
-    tested = rows.dropna(subset=["test_chosen"])
-    if len(tested):
-        lines += [
-            "",
-            f"## Test {metric} over trials: not used for any choice",
-            "",
-            "Tested after everything was chosen. Best is what a report of the best of many runs "
-            "would have shown; chosen is the same configuration, at seed 0, as validation chose.",
-            "",
-            "| dataset | backbone | sampler | trials | chosen | best | median | sd |",
-            "|---|---|---|--:|--:|--:|--:|--:|",
-        ]
-    for row in tested.to_dict("records"):
-        numbers = [_number(row[f"test_{name}"]) for name in ("chosen", "best", "median", "sd")]
-        count = str(row["trials"] - row["failed"])
-        lines.append(f"| {' | '.join([*_names(row), count, *numbers])} |")
-    return [*lines, ""]
+        "of many runs could show, not seed noise."
+    )
+    yield Heading(f"Validation {METRIC} over trials")
+    yield Table(
+        "Validation",
+        [*SYSTEM, "trials", "best", "median", "sd", "chosen"],
+        [
+            [
+                *(*one.names, _trials(one)),
+                *map(_number, (one.valid_best, one.valid_median, one.valid_sd)),
+                one.chosen or "none: no trial succeeded",
+            ]
+            for one in outcomes
+        ],
+        n_text=len(SYSTEM),
+        last_is_text=True,
+        kept=(2,),
+        wrapped=(7,),
+    )
+    tested = [one for one in outcomes if one.test_chosen is not None]
+    if not tested:
+        return
+    yield Heading(f"Test {METRIC} over trials: not used for any choice")
+    yield Paragraph(
+        "Tested after everything was chosen. Best is what a report of the best of many runs "
+        "would have shown; chosen is the same configuration, at seed 0, as validation chose."
+    )
+    yield Table(
+        "Test",
+        [*SYSTEM, "trials", "chosen", "best", "median", "sd"],
+        [
+            [
+                *(*one.names, str(one.succeeded)),
+                *map(_number, (one.test_chosen, one.test_best, one.test_median, one.test_sd)),
+            ]
+            for one in tested
+        ],
+        n_text=len(SYSTEM),
+        kept=(2,),
+    )
 
 
-def _names(row: dict[Any, Any]) -> list[str]:
-    return [str(row[name]) for name in ("dataset", "backbone", "sampler")]
+def _trials(one: Outcome) -> str:
+    text = f"{one.trials} of {one.budget}"
+    text += ", space exhausted" if one.exhausted else ""
+    return text + (f", {one.failed} failed" if one.failed else "")
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None or pd.isna(value) else f"{value:.4f}"
+def _number(value: float | None) -> Value:
+    return "" if value is None else Number(value)

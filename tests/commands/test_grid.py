@@ -49,6 +49,7 @@ def test_a_grid_trains_stores_and_reports(undisturbed):
     assert [name for name in names if not name.startswith((*by_backbone, "gains"))] == [
         *(f"comparison-bce-synthetic.{s}" for s in ("csv", "md", "png", "svg", "tex")),
         "index.html",
+        "manifest.json",
         *(f"significance-bce-synthetic.{s}" for s in ("csv", "md")),
     ]
     assert not list((folder / "results/smoke/.progress").iterdir())

@@ -16,8 +16,8 @@ from support.hostile import watched
 from support.results import result_of
 from support.targets import CELL, checkpointed, saved_store
 
-from bench import report
 from bench.cell import Component
+from bench.reports.writing import write
 from bench.studies.cell_files import seal
 from bench.studies.store import Store
 from bench.training.checkpoint import Checkpoint
@@ -109,10 +109,10 @@ def test_reports_are_written_of_what_is_sound_and_stay_in_their_folder(tmp_path)
         (store.root / "cells" / cell.key / "cell.json").write_bytes(damage)
         seal(store.root / "cells" / cell.key)
     before = {path for path in tmp_path.rglob("*") if path.is_file()}
-    written = report.write(store.root, tmp_path / "reports" / "study")
+    written = write(store.root, tmp_path / "reports" / "study")
     after = {path for path in tmp_path.rglob("*") if path.is_file()}
     assert {path.parent for path in after - before} == {tmp_path / "reports" / "study"}
-    html = written[-1].read_text()
+    html = (tmp_path / "reports" / "study" / "index.html").read_text()
     assert html.count("<script>") == 1
     assert "&lt;script&gt;alert(1)" in html
     for path in written:

@@ -15,7 +15,7 @@ import pytest
 from support import cell_of
 from support.results import result_of
 
-from bench import report
+from bench.reports.writing import write
 from bench.studies.store import Store
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -41,7 +41,7 @@ def made(folder: Path) -> Path:
                 result = result_of(cell, value, synthetic=synthetic)
                 result.metrics["test_seen_as_zero"] = {"ndcg@10": value * (1 - k / 10)}
                 store.save(replace(result, arrays={"rank": ranks, "user": np.arange(400)}))
-    report.write(store.root, folder / "reports")
+    write(store.root, folder / "reports")
     return folder / "reports"
 
 

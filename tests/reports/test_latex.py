@@ -10,7 +10,7 @@ import pytest
 from support import cell_of
 from support.results import result_of
 
-from bench import report
+from bench.reports.writing import write
 from bench.studies.store import Store
 
 DOCUMENT = r"""\documentclass{article}
@@ -33,7 +33,7 @@ def test_every_table_compiles_with_booktabs_and_adjustbox(tmp_path):
             store.save(result_of(cell_of(sampler, seed=seed), 0.2))
     strange = r"a_b & 100% #1 {~^\x} <$>"
     store.save(result_of(replace(cell_of("dns"), dataset=strange, fingerprint="s" * 64)))
-    tables = [path for path in report.write(store.root, tmp_path) if path.suffix == ".tex"]
+    tables = [path for path in write(store.root, tmp_path) if path.suffix == ".tex"]
     assert len(tables) > 1
     (tmp_path / "all.tex").write_text(
         DOCUMENT % "\n".join(rf"\input{{{path.name}}}" for path in tables)

@@ -13,10 +13,13 @@ from support.results import result_of
 
 import backbones
 import samplers
-from bench import datasets, grid, report
+from bench import datasets, grid
 from bench.cell import PRESETS
 from bench.errors import UserError
 from bench.reports import paper_tables
+from bench.reports.render_latex import latex
+from bench.reports.render_markdown import markdown
+from bench.reports.writing import document_files, write
 from bench.studies import paper_grids
 from bench.studies.planning import make_plan
 from bench.studies.records import Record
@@ -154,7 +157,7 @@ def test_bad_input_is_one_clear_error(tmp_path, arguments, message):
 def test_published_figures_are_shown_as_they_are_in_the_file():
     names = ["beauty", "toys", "sports", "health", "lastfm", "kuairand"]
     (table,) = filled([record_of(real_cell(name)) for name in names])
-    header, *rows = rows_of(table.markdown().partition("## ")[0])
+    header, *rows = rows_of(markdown(table.document()).partition("## ")[0])
     shown = {
         (row[0], method, row[1]): value
         for row in rows
@@ -167,7 +170,7 @@ def test_published_figures_are_shown_as_they_are_in_the_file():
         for line in figures.itertuples()
     }
     assert shown["Toys", "MDCNS", "RC@10"] == "0.1200"
-    assert "is printed 1.200" in table.markdown()
+    assert "is printed 1.200" in markdown(table.document())
 
 
 def test_ours_is_the_mean_over_seeds_and_the_difference_is_to_the_published():
@@ -180,11 +183,11 @@ def test_ours_is_the_mean_over_seeds_and_the_difference_is_to_the_published():
         "| 0.0418 | 0.0416 | 0.0685 |\n"
         "| Beauty | NG@10 | ours | 0.0350 ± 0.0020 |" + " missing |" * 8 + "\n"
         "| Beauty | NG@10 | difference | +0.0003 (+0.9 %) |" + "  |" * 8 + "\n"
-    ) in table.markdown()
+    ) in markdown(table.document())
     assert (
         "2 of its 54 systems are measured, none on Sports, Health, LastFM, KuaiRand. "
         "Means over 1 to 2 seeds."
-    ) in table.markdown()
+    ) in markdown(table.document())
     lines = table.lines.set_index(["dataset", "method", "metric"])
     line = lines.loc[("Beauty", "RNS", "NG@10")]
     assert line["ours"] == pytest.approx(0.035)
@@ -194,25 +197,29 @@ def test_ours_is_the_mean_over_seeds_and_the_difference_is_to_the_published():
     assert lines.loc[("Toys", "RNS", "NG@10"), "difference"] == pytest.approx(0)
     assert math.isnan(lines.loc[("Toys", "DNS", "NG@10"), "ours"])
     assert set(table.lines["dataset"]) == {"Beauty", "Toys"}
-    assert r"& difference & +0.0003 (+0.9 \%) &" in table.latex()
-    assert len(table.csv().splitlines()) == 1 + 18 * 6
+    assert r"& difference & +0.0003 (+0.9 \%) &" in latex(table.document())
+    assert len(document_files(table.document())["table3.csv"].splitlines()) == 1 + 18 * 6
 
 
 def test_settings_and_contents_of_one_system_stand_apart():
     one, other = (real_cell(sampler=MDCNS, hyper={"gamma": g}) for g in (1.0, 3.0))
     (table,) = filled([record_of(one, 0.02), record_of(other, 0.04)], 7)
-    ours = [row for row in rows_of(table.markdown()) if row[:1] == ["Beauty"] and row[3] == "ours"]
+    ours = [
+        row
+        for row in rows_of(markdown(table.document()))
+        if row[:1] == ["Beauty"] and row[3] == "ours"
+    ]
     assert [row[1:3] + row[4:5] for row in ours if "MDCNS " in row[1]] == [
         ["MDCNS (gamma=1.0)", "mamba4rec", "0.0200 ± 0.0010"],
         ["MDCNS (gamma=3.0)", "mamba4rec", "0.0400 ± 0.0010"],
     ]
     (wide,) = filled([record_of(one, 0.02), record_of(other, 0.04)], 3)
-    assert "| MDCNS (gamma=1.0) | MDCNS (gamma=3.0) |" in wide.markdown()
-    assert "gamma=1.0, omega=1.0" in wide.markdown().partition("## Settings of ours")[2]
+    assert "| MDCNS (gamma=1.0) | MDCNS (gamma=3.0) |" in markdown(wide.document())
+    assert "gamma=1.0, omega=1.0" in markdown(wide.document()).partition("## Settings of ours")[2]
 
     copy = replace(real_cell(), fingerprint="e" * 64)
     (table,) = filled([record_of(real_cell(), 0.02), record_of(copy, 0.04)])
-    assert "| RNS (content=beautyff) | RNS (content=eeeeeeee) |" in table.markdown()
+    assert "| RNS (content=beautyff) | RNS (content=eeeeeeee) |" in markdown(table.document())
 
 
 def test_mdcns_as_released_stands_beside_the_text_s():
@@ -227,14 +234,14 @@ def test_mdcns_as_released_stands_beside_the_text_s():
     ]
     records = [record_of(text, 0.04), record_of(released, 0.05)]
     (table,) = filled([*records, *(record_of(cell, 0.04) for cell in others)])
-    assert "| MDCNS | MDCNS (as released) |" in table.markdown()
+    assert "| MDCNS | MDCNS (as released) |" in markdown(table.document())
     change = "| Beauty | NG@10 | MDCNS over the best other"
-    assert f"{change} | 37.83 % | 0.00 % |" in table.markdown()
-    assert f"{change}, MDCNS as released | 37.83 % | 25.00 % |" in table.markdown()
-    assert "MDCNS on SASRec is `mdcns-released`:" in table.markdown()
+    assert f"{change} | 37.83 % | 0.00 % |" in markdown(table.document())
+    assert f"{change}, MDCNS as released | 37.83 % | 25.00 % |" in markdown(table.document())
+    assert "MDCNS on SASRec is `mdcns-released`:" in markdown(table.document())
     gru = replace(released, peer=replace(released.backbone, name="gru4rec"))
     (table,) = filled([record_of(gru, 0.05)], 7)
-    assert "| Beauty | MDCNSwts (as released) | gru4rec | ours |" in table.markdown()
+    assert "| Beauty | MDCNSwts (as released) | gru4rec | ours |" in markdown(table.document())
     assert filled([record_of(gru, 0.05)], 3) == []
 
 
@@ -242,8 +249,8 @@ def test_protocols_get_files_of_their_own_and_the_papers_comes_first():
     records = [record_of(real_cell(), 0.02), record_of(real_cell(paper_protocol=True), 0.04)]
     first, second = filled(records)
     assert (first.name, second.name) == ("table3", "table3-other-protocol")
-    assert "The paper's protocol." in first.markdown()
-    assert "NOT the paper's protocol: N 5 (paper: 100)" in second.markdown()
+    assert "The paper's protocol." in markdown(first.document())
+    assert "NOT the paper's protocol: N 5 (paper: 100)" in markdown(second.document())
     assert first.lines["ours"].max() == 0.04
     assert second.lines["ours"].max() == 0.02
 
@@ -251,10 +258,10 @@ def test_protocols_get_files_of_their_own_and_the_papers_comes_first():
 def test_lastfm_may_be_split_as_the_papers_logs_show_it():
     (table,) = filled([record_of(real_cell("lastfm", split="user-prefixes", paper_protocol=True))])
     as_logged = " Split user-prefixes, as in the paper's logs.\n"
-    assert f"The paper's protocol.{as_logged}" in table.markdown()
+    assert f"The paper's protocol.{as_logged}" in markdown(table.document())
     (table,) = filled([record_of(real_cell("lastfm", split="user-prefixes"))])
-    assert "NOT the paper's protocol: N 5 (paper: 100), " in table.markdown()
-    assert f", window 8 (paper: 50).{as_logged}" in table.markdown()
+    assert "NOT the paper's protocol: N 5 (paper: 100), " in markdown(table.document())
+    assert f", window 8 (paper: 50).{as_logged}" in markdown(table.document())
     assert filled([record_of(real_cell("beauty", split="user-prefixes"))]) == []
 
 
@@ -276,8 +283,8 @@ def test_table_5_has_bpr_and_a_peer_that_differs_from_the_model():
     cell = real_cell(sampler="mdcns-peer-sasrec", backbone="mamba4rec", objective="bpr")
     (table,) = paper_tables.fill([record_of(cell, 0.0667)], margins)
     assert table.table.number == 5
-    assert "| Beauty | Mamba4Rec | MDCNS | difference |" in table.markdown()
-    assert "+0.0000 (+0.0 %) |" in table.markdown()
+    assert "| Beauty | Mamba4Rec | MDCNS | difference |" in markdown(table.document())
+    assert "+0.0000 (+0.0 %) |" in markdown(table.document())
 
 
 def test_drops_and_improvements_are_those_of_the_paper():
@@ -292,46 +299,54 @@ def test_drops_and_improvements_are_those_of_the_paper():
         records.append(record_of(cell, value))
     (table,) = filled(records, 6)
     # The paper prints a drop of 9.93 % for w/o CD on Toys.
-    assert "| Toys | NG@10 | drop, w/o CD | 9.93 % | 25.00 % |" in table.markdown()
-    assert "| Toys | NG@10 | drop, w/o CD-DR-MS | 24.05 % | 75.00 % |" in table.markdown()
+    assert "| Toys | NG@10 | drop, w/o CD | 9.93 % | 25.00 % |" in markdown(table.document())
+    assert "| Toys | NG@10 | drop, w/o CD-DR-MS | 24.05 % | 75.00 % |" in markdown(table.document())
 
     names = [entry.sampler for entry in paper_grids.TABLES[3].entries() if entry.dataset == "Toys"]
     values = {name: 0.06 if name == MDCNS else 0.05 for name in names}
     records = [record_of(real_cell("toys", name), value) for name, value in values.items()]
     (table,) = filled(records, 3)
-    assert "| Toys | RC@20 | MDCNS over the best other | 7.66 % | 20.00 % |" in table.markdown()
+    assert "| Toys | RC@20 | MDCNS over the best other | 7.66 % | 20.00 % |" in markdown(
+        table.document()
+    )
     (table,) = filled(records[1:], 3)  # one method missing: there is no best of all
-    assert "| Toys | RC@20 | MDCNS over the best other | 7.66 % | missing |" in table.markdown()
+    assert "| Toys | RC@20 | MDCNS over the best other | 7.66 % | missing |" in markdown(
+        table.document()
+    )
 
 
 def test_of_several_settings_of_a_baseline_validation_chooses():
     names = [entry.sampler for entry in paper_grids.TABLES[3].entries() if entry.dataset == "Toys"]
     records = [record_of(real_cell("toys", name), 0.04) for name in names]
     (table,) = filled(records)
-    assert "several settings" not in table.markdown()
+    assert "several settings" not in markdown(table.document())
     for M, value, valid in ((1, 0.05, 0.30), (2, 0.06, 0.20)):
         more = record_of(real_cell("toys", "dns+", hyper={"M": M}), value)
         more.metrics["valid"]["ndcg@20"] = valid
         records.append(more)
     (table,) = filled(records)
-    assert "| DNS+ (M=1) | DNS+ (M=2) | DNS+ (M=3) |" in table.markdown()
-    assert "Of another method's several settings the best on validation counts." in table.markdown()
-    assert "| Toys | NG@10 | MDCNS over the best other | 30.55 % | -20.00 % |" in table.markdown()
+    assert "| DNS+ (M=1) | DNS+ (M=2) | DNS+ (M=3) |" in markdown(table.document())
+    assert "Of another method's several settings the best on validation counts." in markdown(
+        table.document()
+    )
+    assert "| Toys | NG@10 | MDCNS over the best other | 30.55 % | -20.00 % |" in markdown(
+        table.document()
+    )
 
 
 def test_notes_say_which_data_are_not_the_papers():
     (table,) = filled([record_of(real_cell("kuairand")), record_of(real_cell("health"))])
-    notes = table.markdown().partition("## Notes on the data")[2]
+    notes = markdown(table.document()).partition("## Notes on the data")[2]
     assert "KuaiRand: not the paper's KuaiRand" in notes
     assert "Health: Table 2 prints" in notes
-    assert r"\footnotesize KuaiRand: not the paper's" in table.latex()
+    assert r"\footnotesize KuaiRand: not the paper's" in latex(table.document())
 
 
 def test_a_study_writes_the_tables_it_has_cells_for(tmp_path):
     store = Store(tmp_path / "study")
     store.save(result_of(real_cell("health"), 0.05, synthetic=False))
     store.save(result_of(real_cell("beauty-twin"), 0.05))
-    names = {path.name for path in report.write(store.root, tmp_path / "reports")}
+    names = {path.name for path in write(store.root, tmp_path / "reports")}
     assert {n for n in names if n.startswith("table")} == {"table3.csv", "table3.md", "table3.tex"}
     for name in ("table3.csv", "table3.md", "table3.tex"):
         assert "twin" not in (tmp_path / "reports" / name).read_text()

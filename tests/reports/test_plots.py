@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from dataclasses import replace
 
@@ -18,7 +19,7 @@ from support.results import result_of
 import samplers
 from bench.analysis.comparison import comparisons
 from bench.analysis.names import file_stem
-from bench.reports.plots import costs, curves, dots, draw, gains
+from bench.reports.plots import costs, curves, dots, draw, gains, style
 from bench.reports.plots.style import MARKERS, log_ticks
 from bench.studies.store import Store
 
@@ -97,39 +98,42 @@ def check_legible(figure):
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """The figures, as they were when saved, by name of file."""
-    figures, save = {}, Figure.savefig
+    """The figures, as they were when drawn, by name of file."""
+    figures, save, picture = {}, Figure.savefig, style.picture
 
-    def spy(figure, path, **options):
-        figures[path.name] = figure
-        save(figure, path, **options)
-        if path.suffix == ".png":
+    def spy(figure, target, **options):
+        save(figure, target, **options)
+        if options["format"] == "png":
             check_legible(figure)  # now: what a legend holds gets its place when it is drawn
 
+    def named(name, caption, figure):
+        figures[name] = figure
+        return picture(name, caption, figure)
+
     monkeypatch.setattr(Figure, "savefig", spy)
+    monkeypatch.setattr(style, "picture", named)
     return figures
 
 
 def test_many_samplers_and_datasets_are_legible(tmp_path, drawn):
     names = samplers.registry.names()
     comparison = study_of(tmp_path / "study", names, datasets=DATASETS, gaps=True)
-    files = draw.draw(comparison, tmp_path)
+    pictures = draw.draw(comparison)
     stems = {"comparison-bce-synthetic", "gains-bce-synthetic"}
     stems |= {f"{kind}-bce-synthetic-sasrec" for kind in KINDS}
-    assert {path.name for path in files} == {s + end for s in stems for end in (".png", ".svg")}
-    for path in files:
-        assert path.stat().st_size > 10_000
-        assert "SYNTHETIC" in drawn[path.name].get_suptitle()
-        if path.suffix == ".png":
-            image = plt.imread(path)
-            assert image.shape[1] < 2000
-            assert image.std() > 0.02
+    assert {picture.name for picture in pictures} == stems
+    for picture in pictures:
+        assert min(len(picture.png), len(picture.svg)) > 10_000
+        assert "SYNTHETIC" in drawn[picture.name].get_suptitle()
+        image = plt.imread(io.BytesIO(picture.png))
+        assert image.shape[1] < 2000
+        assert image.std() > 0.02
 
 
 def test_two_panels_side_by_side_are_legible(tmp_path, drawn):
     names = ["uniform", "dns", "mdcns"]
-    draw.draw(study_of(tmp_path / "study", names, datasets=DATASETS[:2]), tmp_path)
-    assert "costs-bce-synthetic-sasrec.png" in drawn
+    draw.draw(study_of(tmp_path / "study", names, datasets=DATASETS[:2]))
+    assert "costs-bce-synthetic-sasrec" in drawn
 
 
 def test_long_names_are_wrapped_and_still_legible(tmp_path, drawn):
@@ -137,29 +141,21 @@ def test_long_names_are_wrapped_and_still_legible(tmp_path, drawn):
     long = "mdcns (adasir.N=100, gamma=1.5, peer=mamba4rec, tau=0.1)"
     cells = comparison.cells.replace({"sampler": {"mdcns": long}})
     title = comparison.title + ", and much else that a title may have to say of a protocol" * 2
-    draw.draw(replace(comparison, cells=cells, title=title), tmp_path)
-    assert len(drawn) == 14
+    draw.draw(replace(comparison, cells=cells, title=title))
+    assert len(drawn) == 7
 
 
 def test_the_same_numbers_give_the_same_bytes(tmp_path):
     comparison = study_of(tmp_path / "study", ["uniform", "dns"])
-    for folder in ("one", "other"):
-        (tmp_path / folder).mkdir()
-    for one, other in zip(
-        draw.draw(comparison, tmp_path / "one"),
-        draw.draw(comparison, tmp_path / "other"),
-        strict=True,
-    ):
-        assert one.name == other.name
-        assert one.read_bytes() == other.read_bytes()
+    assert draw.draw(comparison) == draw.draw(comparison)
 
 
 def test_a_sampler_looks_the_same_everywhere(tmp_path, drawn):
     comparison = study_of(tmp_path / "study", ["uniform", "dns", "mdcns"], ("sasrec", "gru4rec"))
     looks = draw.looks_of(["mdcns", "dns", "uniform", "mixed"])
-    draw.draw(comparison, tmp_path, looks)
+    draw.draw(comparison, looks)
     for kind, backbone in itertools.product(KINDS, ("sasrec", "gru4rec")):
-        figure = drawn[f"{kind}-bce-synthetic-{backbone}.png"]
+        figure = drawn[f"{kind}-bce-synthetic-{backbone}"]
         legend = figure.legends[0]
         known = dict(zip([t.get_text() for t in legend.texts], legend.legend_handles, strict=True))
         in_panels = {line.get_color() for axes in figure.axes for line in axes.lines}
@@ -180,16 +176,16 @@ def test_looks_are_told_apart_and_do_not_depend_on_the_order():
 
 @pytest.mark.parametrize("name", ["uniform", "gbce"])
 def test_a_single_cell_is_drawn_without_gains(tmp_path, drawn, name):
-    draw.draw(study_of(tmp_path / "study", [name]), tmp_path)
+    draw.draw(study_of(tmp_path / "study", [name]))
     assert not any(path.startswith("gains") for path in drawn)
-    assert len(drawn) == 2 * (1 + len(KINDS))
+    assert len(drawn) == 1 + len(KINDS)
 
 
 def test_what_was_not_measured_is_not_drawn(tmp_path, drawn):
     store = Store(tmp_path / "study")
     for name, value in (("uniform", 0.0), ("dns", 0.5)):
         store.save(replace(result_of(cell_of(name), value), timings={"train_s": 1.0}))
-    draw.draw(comparisons(store)[0], tmp_path)
+    draw.draw(comparisons(store)[0])
     assert {name.split("-")[0] for name in drawn} == {"comparison", "loss"}
 
 

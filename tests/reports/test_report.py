@@ -17,6 +17,7 @@ from bench.analysis.cells import what_differs
 from bench.analysis.comparison import comparisons
 from bench.errors import UserError
 from bench.reports.tables import seeds_line
+from bench.reports.writing import write
 from bench.studies.store import Store
 
 
@@ -31,7 +32,7 @@ def study(tmp_path):
 
 
 def test_the_table_marks_best_and_second_and_shows_gaps(study, tmp_path):
-    files = report.write(study.root, tmp_path / "reports")
+    files = write(study.root, tmp_path / "reports")
     tables = [path for path in files if path.name.startswith("comparison-")]
     assert sorted(path.suffix for path in tables) == [".csv", ".md", ".png", ".svg", ".tex"]
     text = (tmp_path / "reports/comparison-bce-synthetic.md").read_text()
@@ -70,7 +71,7 @@ def test_how_many_seeds_there_are_is_said(counts, said):
 def test_synthetic_and_real_never_share_a_table(study, tmp_path):
     real = replace(cell_of("dns"), fingerprint="r" * 64, dataset="real")
     study.save(result_of(real, 0.4, synthetic=False))
-    files = report.write(study.root, tmp_path / "reports")
+    files = write(study.root, tmp_path / "reports")
     tables = {path.name: path.read_text() for path in files if path.suffix == ".md"}
     assert {name for name in tables if name.startswith("comparison-")} == {
         "comparison-bce.md", "comparison-bce-synthetic.md",
@@ -92,12 +93,12 @@ def test_what_an_earlier_report_wrote_does_not_outlive_its_cells(study, tmp_path
     cell = cell_of("dns", objective="bpr", seed=1, backbone="gru4rec")
     study.save(result_of(cell, 0.4))
     folder = tmp_path / "reports"
-    before = set(report.write(study.root, folder))
+    before = set(write(study.root, folder))
     kept = folder / "comparison-notes.md"
     kept.write_text("somebody's own")
     shutil.rmtree(study.root / "cells" / cell.key)
     study.write_index()
-    after = set(report.write(study.root, folder))
+    after = set(write(study.root, folder))
     assert any("bpr" in path.name for path in before - after)
     assert set(folder.iterdir()) == after | {kept}
 
@@ -132,7 +133,7 @@ def test_settings_stand_in_the_order_of_their_numbers(tmp_path):
     for m in (10, 9, 2):
         store.save(result_of(cell_of("dns+", hyper={"N": 10, "M": m})))
     store.save(result_of(cell_of("uniform")))
-    report.write(store.root, tmp_path / "reports")
+    write(store.root, tmp_path / "reports")
     text = (tmp_path / "reports/comparison-bce-synthetic.md").read_text()
     assert "| uniform | dns+ (M=2) | dns+ (M=9) | dns+ (M=10) |" in text
 
@@ -150,7 +151,7 @@ def test_samplers_with_a_loss_of_their_own_stand_in_every_table(tmp_path):
     for name in ("comparison-bce-synthetic", "comparison-bpr-synthetic"):
         assert list(found[name].cells["sampler"]) == ["uniform", "gbce"]
         assert found[name].own_loss == {"gbce": "gbce"}
-    report.write(store.root, tmp_path / "reports")
+    write(store.root, tmp_path / "reports")
     text = (tmp_path / "reports/comparison-bpr-synthetic.md").read_text()
     assert "Trained with a loss of their own, whatever the title says: gbce: gbce." in text
     assert "| made-up | NG@10 | 0.5000 | **0.7000** |" in text
@@ -171,7 +172,7 @@ def test_references_stand_last_and_are_not_marked(tmp_path):
         result = result_of(cell_of(sampler), value)
         result.data["references"] = {"popularity": {"ndcg@10": 0.05}, "oracle": {"ndcg@10": 0.8}}
         store.save(result)
-    report.write(store.root, tmp_path / "reports")
+    write(store.root, tmp_path / "reports")
     text = (tmp_path / "reports/comparison-bce-synthetic.md").read_text()
     assert "| dataset | metric | uniform | dns | popularity ranking | best reachable |" in text
     assert "| made-up | NG@10 | 0.1000 | **0.3000** | 0.0500 | 0.8000 |" in text
@@ -185,7 +186,7 @@ def test_self_peer_and_ensemble_stand_side_by_side(tmp_path):
     paired = result_of(cell_of("mdcns"), 0.3)
     paired.metrics.update(test_peer={"ndcg@10": 0.25}, test_ensemble={"ndcg@10": 0.35})
     store.save(paired)
-    report.write(store.root, tmp_path / "reports")
+    write(store.root, tmp_path / "reports")
     text = (tmp_path / "reports/comparison-bce-synthetic.md").read_text()
     section = text.partition("## Self, peer and ensemble")[2].partition("##")[0]
     assert "| made-up | sasrec | mdcns | 0.3000 | 0.2500 | 0.3500 |" in section
@@ -202,7 +203,7 @@ def test_of_several_settings_it_says_which_validation_would_choose(tmp_path):
             result = result_of(cell_of("dns+", seed=seed, hyper={"N": 5, "M": m}), test)
             result.metrics["valid"]["ndcg@20"] = valid
             store.save(result)
-    report.write(store.root, tmp_path / "reports")
+    write(store.root, tmp_path / "reports")
     text = (tmp_path / "reports/comparison-bce-synthetic.md").read_text()
     section = text.partition("## Settings")[2].partition("##")[0]
     # Median of 0.1, 0.2, 0.45; their deviations from 0.25 are -0.15, -0.05, 0.2.
@@ -218,7 +219,7 @@ def test_the_plot_holds_many_samplers(tmp_path):
     for backbone in ("sasrec", "gru4rec"):
         for sampler in samplers.registry.names():
             store.save(result_of(cell_of(sampler, backbone)))
-    report.write(store.root, tmp_path / "reports")
+    write(store.root, tmp_path / "reports")
     image = plt.imread(tmp_path / "reports/comparison-bce-synthetic.png")
     height, width = image.shape[:2]
     assert height > 30 * len(samplers.registry.names())
@@ -227,6 +228,6 @@ def test_the_plot_holds_many_samplers(tmp_path):
 
 def test_an_empty_study_says_what_to_do(tmp_path, capsys):
     with pytest.raises(UserError, match=r"run python -m bench\.grid first"):
-        report.write(tmp_path, tmp_path / "reports")
+        write(tmp_path, tmp_path / "reports")
     assert report.main(["nothing", "--results", str(tmp_path)]) == 2
     assert "error: " in capsys.readouterr().err

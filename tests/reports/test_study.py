@@ -1,7 +1,7 @@
 """The committed studies: reports follow from their cells, and texts quote nothing else.
 
-When cells have come in, `python tests/reports/test_study.py` writes the tables of README.md and of
-reports/README.md anew.
+When cells have come in, `python -m bench.report STUDY` writes the report of a study anew, and
+`python tests/reports/test_study.py` the tables of README.md and of reports/README.md.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ import pytest
 from support.grid import clean_environment
 
 import samplers
-from bench import report
 from bench.analysis.comparison import comparisons
 from bench.metrics import METRICS
+from bench.reports.writing import write
 from bench.studies.own_loss import has_own_loss
 from bench.studies.paper_grids import FOLDER, TABLES
 from bench.studies.store import Store
@@ -66,7 +66,7 @@ README_ROWS = {
     **{name: name for name in ("srns", "uniform", "gnno", "dns", "mixgcf+", "mixgcf")},
 }
 """Rows of the README's table to those of the page's."""
-COMPARED = {".md", ".tex", ".csv"}
+COMPARED = {".md", ".tex", ".csv", ".json"}
 TWO = " (two models)"
 
 
@@ -78,7 +78,7 @@ def study(request):
 @pytest.fixture(scope="module")
 def regenerated(study, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reports")
-    return {path.name: path for path in report.write(ROOT / "results" / study, folder / study)}
+    return {path.name: path for path in write(ROOT / "results" / study, folder / study)}
 
 
 def test_every_cell_is_sound(study):

@@ -16,7 +16,6 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from bench import report
 from bench.analysis.comparison import comparisons
 from bench.datasets import registry
 from bench.datasets.archives import read_member
@@ -24,7 +23,11 @@ from bench.datasets.kuairand import MEMBERS
 from bench.datasets.lastfm import MEMBER
 from bench.datasets.readers import read_exposures, read_log
 from bench.datasets.splits import make_split
-from bench.reports import export, page
+from bench.reports import comparison_report, export
+from bench.reports import tuning as tuning_report
+from bench.reports.document import Picture
+from bench.reports.study_report import Compared, StudyReport
+from bench.reports.writing import files_of
 from bench.studies import tuning
 from bench.studies.cell_files import seal
 from bench.studies.log import FILE, Log
@@ -94,10 +97,7 @@ def use_study(path):
     seal(store.root / "cells" / CELL.key)  # whoever made it can do that, too
     assert store.status(CELL, "c" * 16) in ("done", "stale", "broken", "newer")
     store.frame()
-    found = comparisons(store)  # a UserError where the only cell is broken
-    page.write(store.root, path.parent, found, [])
-    report._markdown(found[0], "x.png")
-    report._latex(found[0])
+    use_report(store)  # a UserError where the only cell is broken
     export.tidy(store)
 
 
@@ -116,8 +116,16 @@ def use_log(path):
 def use_tuning(path):
     store = saved_store(path.parent)
     (store.root / tuning.FILE).write_bytes(path.read_bytes())
-    page.write(store.root, path.parent, comparisons(store), [])
-    report.tuning_report.write(store.root, path.parent)
+    use_report(store)
+
+
+def use_report(store):
+    """All renderings, less the pictures, which take long to draw."""
+    picture = Picture("x", "x", b"", b"")
+    compared = [
+        Compared(each, comparison_report.document(each, picture)) for each in comparisons(store)
+    ]
+    files_of(StudyReport(store, compared, tuned=tuning_report.documents(store.root)))
 
 
 def use_checkpoint(path):

@@ -1,4 +1,4 @@
-"""For whom a sampler is good: NDCG@10 by popularity of the item and length of the input."""
+"""For whom a sampler is good: accuracy by popularity of the item and length of the input."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def figures(comparison: Comparison, looks: Looks) -> Iterator[tuple[str, Figure]
                 _draw_groups(axis, part, drawn, looks)
                 title = f"{dataset}, {KINDS[kind]}" if width == WIDE else dataset
                 axis.set_title(style.wrapped(title, (width - 0.6) / len(kinds) - 0.1))
-            row[0].set_ylabel("test NDCG@10")
+            row[0].set_ylabel(f"test {style.METRIC}")
             highest = chosen.loc[chosen["dataset"] == dataset, HEADLINE].max()
             row[0].set_ylim(0, 1.08 * highest or 1)
             row[0].yaxis.set_major_locator(MaxNLocator(nbins=4))

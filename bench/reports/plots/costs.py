@@ -1,4 +1,4 @@
-"""What accuracy costs: test NDCG@10 against seconds up to the best epoch.
+"""What accuracy costs: test accuracy against seconds up to the best epoch.
 
 Which seconds: see `Comparison.seconds`.
 """
@@ -53,7 +53,7 @@ def figures(comparison: Comparison, looks: Looks) -> Iterator[tuple[str, Figure]
         figure, axes = style.panels(datasets, 2.0)
         for axis, dataset in zip(axes, datasets, strict=True):
             _draw_points(axis, found.loc[dataset], looks)
-            axis.set(xlabel=LABELS[comparison.seconds], ylabel="test NDCG@10")
+            axis.set(xlabel=LABELS[comparison.seconds], ylabel=f"test {style.METRIC}")
         drawn = set(found.index.unique("sampler"))
         order = [name for name in sampler_order(comparison.cells) if name in drawn]
         front = Line2D([], [], color=FRONT_COLOUR, linewidth=0.8, label="Pareto front")

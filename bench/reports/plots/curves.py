@@ -55,9 +55,9 @@ def histories(comparison: Comparison) -> pd.DataFrame:
 def validation(
     comparison: Comparison, history: pd.DataFrame, looks: Looks
 ) -> Iterator[tuple[str, Figure]]:
-    """Validation NDCG@10 against the epoch: a figure a backbone, a panel a dataset."""
+    """Validation accuracy against the epoch: a figure a backbone, a panel a dataset."""
     column = f"valid_{HEADLINE}"
-    yield from _curves(comparison, history, looks, column, "valid NDCG@10", "Validation")
+    yield from _curves(comparison, history, looks, column, f"valid {style.METRIC}", "Validation")
 
 
 def loss(

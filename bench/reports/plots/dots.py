@@ -1,4 +1,4 @@
-"""Test NDCG@10 of every sampler, backbone and dataset in one figure."""
+"""Test accuracy of every sampler, backbone and dataset in one figure."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def figure_of(comparison: Comparison) -> Figure:
                 value = known[dataset][HEADLINE]
                 axis.axvline(value, color=GREY, linestyle=dash, linewidth=0.8)
                 limit = max(limit, value)
-        axis.set(xlabel="test NDCG@10", xlim=(0, 1.08 * limit or 1))
+        axis.set(xlabel=f"test {style.METRIC}", xlim=(0, 1.08 * limit or 1))
         axis.locator_params(axis="x", nbins=3)
         _name_rows(axis, labels if place % columns == 0 else None, len(samplers))
     handles: list[Any] = [

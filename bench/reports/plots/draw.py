@@ -1,11 +1,10 @@
-"""The plots of a comparison, each as PNG and SVG."""
+"""The pictures of a comparison."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import joblib
 import matplotlib
@@ -13,8 +12,10 @@ from matplotlib.figure import Figure
 
 from bench.analysis.comparison import Comparison
 from bench.analysis.names import file_stem
+from bench.metrics import BASELINE
+from bench.reports.document import Picture
 from bench.reports.plots import buckets, costs, curves, dots, gains, style
-from bench.reports.plots.style import Looks, looks_of
+from bench.reports.plots.style import METRIC, Looks, looks_of
 
 __all__ = ["draw", "looks_of"]
 
@@ -22,17 +23,16 @@ MANY = 200
 """Cells; from there on figures are drawn in several processes."""
 
 
-def draw(comparison: Comparison, folder: Path, looks: Looks | None = None) -> list[Path]:
+def draw(comparison: Comparison, looks: Looks | None = None) -> list[Picture]:
     """Draw all that a comparison has the numbers for; the same numbers give the same bytes.
 
     Args:
         comparison: what to draw.
-        folder: where to write ``<comparison>.png`` (NDCG@10 of everything) and
-            ``<kind>-<comparison>[-<backbone>].png``, and ``.svg`` of each.
         looks: of all samplers of the study, from `looks_of`; of the comparison's by default.
 
     Returns:
-        The files.
+        The accuracy of everything, named as the comparison; then the others, which are named
+        ``<kind>-<comparison>[-<backbone>]``.
     """
     looks = looks_of(comparison.cells["sampler"]) if looks is None else looks
     cells = comparison.cells
@@ -42,47 +42,43 @@ def draw(comparison: Comparison, folder: Path, looks: Looks | None = None) -> li
         replace(comparison, cells=members) for _, members in cells.groupby("backbone", sort=True)
     ]
     drawn = joblib.Parallel(n_jobs=workers)(
-        joblib.delayed(_save)(figures, part, folder, looks)
+        joblib.delayed(_pictures)(figures, part, looks)
         for figures, part in [(_of_all, comparison), *((_of_one, part) for part in each)]
     )
-    return [path for paths in drawn for path in paths]
+    return [picture for pictures in drawn for picture in pictures]
 
 
-Figures = Iterator[tuple[str, Figure]]
+Figures = Iterator[tuple[str, str, Figure]]
+"""The name of each one's files, its caption, and itself."""
 
 
-def _save(
-    figures: Callable[[Comparison, Looks], Figures],
-    comparison: Comparison,
-    folder: Path,
-    looks: Looks,
-) -> list[Path]:
+def _pictures(
+    figures: Callable[[Comparison, Looks], Figures], comparison: Comparison, looks: Looks
+) -> list[Picture]:
     with matplotlib.rc_context(style.STYLE):
-        return [
-            path
-            for stem, figure in figures(comparison, looks)
-            for path in style.save(figure, folder / stem)
-        ]
+        return [style.picture(*each) for each in figures(comparison, looks)]
 
 
 def _of_all(comparison: Comparison, looks: Looks) -> Figures:
-    """The figures that hold all backbones, each with the name of its file."""
-    yield comparison.name, dots.figure_of(comparison)
+    """The figures that hold all backbones."""
+    bars = f"test {METRIC}; bars are 95 % t-intervals over seeds"
+    yield comparison.name, bars, dots.figure_of(comparison)
     over_baseline = gains.figure_of(comparison)
     if over_baseline is not None:
-        yield f"gains-{comparison.name.removeprefix('comparison-')}", over_baseline
+        name = f"gains-{comparison.name.removeprefix('comparison-')}"
+        yield name, f"test {METRIC} against {BASELINE}, in %", over_baseline
 
 
 def _of_one(comparison: Comparison, looks: Looks) -> Figures:
-    """The figures of a backbone, each with the name of its file."""
+    """The figures of a backbone."""
     name = comparison.name.removeprefix("comparison-")
     history = curves.histories(comparison)
-    for kind, figures in {
-        "costs": costs.figures(comparison, looks),
-        "validation": curves.validation(comparison, history, looks),
-        "loss": curves.loss(comparison, history, looks),
-        "diagnostics": curves.diagnostics(comparison, history, looks),
-        "buckets": buckets.figures(comparison, looks),
-    }.items():
+    for kind, caption, figures in (
+        ("costs", f"test {METRIC} and cost", costs.figures(comparison, looks)),
+        ("validation", f"validation {METRIC}", curves.validation(comparison, history, looks)),
+        ("loss", "training loss", curves.loss(comparison, history, looks)),
+        ("diagnostics", "what samplers draw", curves.diagnostics(comparison, history, looks)),
+        ("buckets", "by popularity and length", buckets.figures(comparison, looks)),
+    ):
         for backbone, figure in figures:
-            yield file_stem(kind, name, backbone), figure
+            yield file_stem(kind, name, backbone), f"{caption}, {backbone}", figure

@@ -24,7 +24,7 @@ MISSING = "0.82"
 
 
 def figure_of(comparison: Comparison) -> Figure | None:
-    """Improvement of mean test NDCG@10 over ``uniform`` in %; None when there is no uniform.
+    """Improvement of mean test accuracy over ``uniform`` in %; None when there is no uniform.
 
     A panel a backbone, a row a sampler, a column a dataset; grey where a sampler or ``uniform``
     is missing.
@@ -66,7 +66,7 @@ def figure_of(comparison: Comparison) -> Figure | None:
         aspect=30,
         shrink=min(1.0, 2.5 / (rows * height)),
     )
-    style.set_title(figure, f"Test NDCG@10 against {BASELINE}.", comparison.title)
+    style.set_title(figure, f"Test {style.METRIC} against {BASELINE}.", comparison.title)
     return figure
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bench.reports.document import Picture
 from bench.reports.plots import style
 from bench.reports.plots.style import COLOURS, WIDE
 
@@ -21,8 +21,8 @@ BAR_STEP = 0.45
 
 
 def critical_difference(
-    ranks: pd.Series[float], cliques: Sequence[Sequence[str]], path: Path, title: str
-) -> list[Path]:
+    ranks: pd.Series[float], cliques: Sequence[Sequence[str]], name: str, title: str
+) -> Picture:
     """Draw mean ranks after Demšar (JMLR 2006), the best on the left.
 
     Every sampler has a row for its name, the better half on the left and the others on the right;
@@ -31,14 +31,12 @@ def critical_difference(
     Args:
         ranks: sampler to mean rank, best first.
         cliques: groups of samplers, neighbours in rank.
-        path: where to save, as PNG and as SVG, without a suffix.
+        name: of the picture's files.
         title: above the figure.
-
-    Returns:
-        The two files.
     """
+    caption = "mean ranks; bars join samplers not shown to differ"
     with matplotlib.rc_context(style.STYLE):
-        return style.save(figure_of(ranks, cliques, title), path)
+        return style.picture(name, caption, figure_of(ranks, cliques, title))
 
 
 def figure_of(ranks: pd.Series[float], cliques: Sequence[Sequence[str]], title: str) -> Figure:

@@ -6,6 +6,7 @@ two-column paper, with text of 6 points and more.
 
 from __future__ import annotations
 
+import io
 import itertools
 import math
 import textwrap
@@ -21,7 +22,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from bench.metrics import BASELINE
+from bench.metrics import BASELINE, HEADLINE
+from bench.reports.document import Picture
+
+METRIC = HEADLINE.upper()
+"""What accuracy is, on axes and in captions."""
 
 COLUMN, WIDE = 3.4, 7.0
 """Widths of figures in inches: a column of a two-column paper, and both."""
@@ -201,18 +206,32 @@ def lay_out(figure: Figure) -> None:
         figure.set_layout_engine(None)
 
 
-def save(figure: Figure, path: Path) -> list[Path]:
-    """Save as PNG and SVG, the same bytes for the same figure; ``path`` has no suffix."""
+def rendered(figure: Figure) -> tuple[bytes, bytes]:
+    """The figure as PNG and as SVG, the same bytes for the same figure."""
     lay_out(figure)
+    png, svg = io.BytesIO(), io.BytesIO()
+    figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
+    figure.savefig(svg, format="svg", dpi=DPI, metadata={"Date": None})
+    return _shrunk(png), svg.getvalue()
+
+
+def picture(name: str, caption: str, figure: Figure) -> Picture:
+    """The figure as a part of a report; see `Picture`."""
+    return Picture(name, caption, *rendered(figure))
+
+
+def save(figure: Figure, path: Path) -> list[Path]:
+    """Save as PNG and SVG; ``path`` has no suffix."""
     files = [path.with_name(f"{path.name}{suffix}") for suffix in (".png", ".svg")]
-    for file, metadata in zip(files, ({"Software": None}, {"Date": None}), strict=True):
-        figure.savefig(file, dpi=DPI, metadata=metadata)
-    shrink(files[0])
+    for file, content in zip(files, rendered(figure), strict=True):
+        file.write_bytes(content)
     return files
 
 
-def shrink(png: Path) -> None:
-    """Keep a PNG's 256 most telling colours: a third of the bytes, and one sees no difference."""
+def _shrunk(png: io.BytesIO) -> bytes:
+    """A PNG with its 256 most telling colours: a third of the bytes, and one sees no difference."""
+    small = io.BytesIO()
     with Image.open(png) as image:
         few = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    few.save(png, optimize=True, dpi=image.info["dpi"])
+        few.save(small, format="PNG", optimize=True, dpi=image.info["dpi"])
+    return small.getvalue()

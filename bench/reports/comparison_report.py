@@ -1,0 +1,227 @@
+"""What is said about a comparison: accuracy, peers, choices, masks, costs, and its data."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pandas as pd
+
+from bench.analysis.comparison import CHOICE, CHOICES, SYSTEM, Comparison
+from bench.metrics import HEADLINE, METRICS, SELECT_ON
+from bench.reports.document import (
+    Bullets,
+    Document,
+    Heading,
+    Mark,
+    Number,
+    Paragraph,
+    Part,
+    Picture,
+    Print,
+    Table,
+    Value,
+)
+from bench.reports.tables import places, seeds_line
+
+COSTS = {
+    "models": ("models", "{:.0f}"),
+    "targets_per_s": ("targets/s", "{:,.0f}"),
+    "epochs": ("epochs", "{:.0f}"),
+    "best_epoch": ("best epoch", "{:.0f}"),
+    "train_s_to_best": ("s to best epoch", "{:.1f}"),
+    "cpu_s_to_best": ("CPU s to best epoch", "{:.1f}"),
+    "wall_s": ("s in all", "{:.1f}"),
+    "cpu_s": ("CPU s in all", "{:.1f}"),
+    "peak_mb": ("peak MB", "{:,.0f}"),
+    HEADLINE: (METRICS[HEADLINE], "{:.4f}"),
+    "per_minute": (f"{METRICS[HEADLINE]} per minute", "{:.4f}"),
+}
+"""Of the cost table: column of `Comparison.costs` to its header and format."""
+
+COSTS_OF_CELLS = (
+    "Means over seeds. CPU seconds are the whole cell's, validation and test included; those to "
+    f"the best epoch are in proportion to its epochs. {METRICS[HEADLINE]} per minute is of them "
+    "where all cells ran on CPUs, else of the seconds of training by the clock. Memory is the "
+    "whole process's."
+)
+COSTS_IN_TURNS = (
+    "Means over seeds. CPU seconds in all are the whole cell's, validation and test included. "
+    f"Those to the best epoch, and {METRICS[HEADLINE]} per minute, are of training alone: the "
+    "seconds of an epoch were measured apart, all systems in turns in one run on one machine "
+    "(costs.json), so that they can be compared. Memory is the whole process's."
+)
+
+
+def document(comparison: Comparison, picture: Picture) -> Document:
+    """The report on a comparison.
+
+    Args:
+        comparison: what it is about; its cells are the report's data.
+        picture: of all its accuracies.
+    """
+    return Document(
+        name=comparison.name,
+        title=comparison.title,
+        parts=[
+            *_opening(comparison),
+            picture,
+            *_accuracy(comparison),
+            *_peers(comparison),
+            *_choices(comparison),
+            *_masks(comparison),
+            *_costs(comparison),
+            *_data(comparison),
+        ],
+        synthetic=comparison.synthetic,
+        data=comparison.cells,
+        computed=False,
+    )
+
+
+def _opening(comparison: Comparison) -> Iterator[Part]:
+    """How to read the tables of accuracy."""
+    counts = comparison.cells.groupby([*SYSTEM])["seed"].nunique()
+    yield Paragraph(
+        "Best in bold, second underlined, † significantly below the best (paired t-tests over the "
+        "test users, Holm-corrected); RC is recall, NG is NDCG, on the test users, "
+        f"ranking the whole catalogue. {seeds_line(counts)}"
+        + (" ± is half the 95 % interval over seeds (Student's t)." if counts.max() > 1 else "")
+    )
+    if comparison.own_loss:
+        by_loss: dict[str, list[str]] = {}
+        for sampler, loss in sorted(comparison.own_loss.items()):
+            by_loss.setdefault(loss, []).append(sampler)
+        each = "; ".join(f"{', '.join(names)}: {loss}" for loss, names in sorted(by_loss.items()))
+        yield Paragraph(f"Trained with a loss of their own, whatever the title says: {each}.")
+    if comparison.references:
+        named = ", ".join(comparison.references)
+        yield Paragraph(f"For reference, not trained and not marked: {named}.")
+
+
+def _accuracy(comparison: Comparison) -> Iterator[Part]:
+    """A section a backbone, the layout of the paper's Table 3."""
+    for backbone, values in comparison.backbones():
+        yield Heading(backbone)
+        yield Table(
+            caption=f"Backbone {backbone}",
+            header=["dataset", "metric", *values.columns],
+            rows=list(_rows(comparison, backbone, values)),
+            n_text=2,
+            kept=(0, 1),
+            printed=Print(f"{backbone}. {comparison.title}", header=("Dataset", "Metric")),
+        )
+
+
+def _rows(comparison: Comparison, backbone: str, table: pd.DataFrame) -> Iterator[list[Value]]:
+    """Dataset, metric and values; those significantly below the best are marked."""
+    n_samplers = len(table.columns) - len(comparison.references)
+    stored = {shown: name for name, shown in METRICS.items()}
+    margins = comparison.margins(backbone).to_numpy().tolist()
+    of_references: list[Mark] = ["reference"] * len(comparison.references)
+    for (dataset, metric), values, halves in zip(
+        table.index, table.to_numpy().tolist(), margins, strict=True
+    ):
+        numbers = [Number(value) for value in values]
+        texts = [None if number.missing else number.text for number in numbers]
+        marks = [*places(texts[:n_samplers]), *of_references]
+        below = comparison.below_best[stored[metric]].get((dataset, backbone), set())
+        yield [
+            dataset,
+            metric,
+            *(
+                replace(number, mark=mark)
+                if mark == "reference"
+                else replace(number, mark=mark, margin=half, worse=name in below)
+                for name, number, mark, half in zip(
+                    table.columns, numbers, marks, halves, strict=True
+                )
+            ),
+        ]
+
+
+def _peers(comparison: Comparison) -> Iterator[Part]:
+    """On the systems that train two models: which of them one would use."""
+    means = comparison.peers()
+    if means.empty:
+        return
+    yield Heading("Self, peer and ensemble")
+    yield Paragraph(
+        f"{METRICS[HEADLINE]} of the model under test, of the one trained beside it, and of the "
+        "two together."
+    )
+    header = ["self", "peer", "ensemble"]
+    yield _of_systems("Self, peer and ensemble", means, dict.fromkeys(header, "{:.4f}"))
+
+
+def _choices(comparison: Comparison) -> Iterator[Part]:
+    """On what validation would choose, where there is a choice."""
+    found = comparison.choices()
+    if found.empty:
+        return
+    yield Heading("Settings: chosen by validation, and best on test")
+    yield Paragraph(
+        "Of methods that were run with several settings: which of them has the best "
+        f"{SELECT_ON.upper()} on validation, and which the best {METRICS[HEADLINE]} on test, as a "
+        "report of the best of many runs would show; both on test, with the median and the "
+        "standard deviation over the settings. Means over the seeds that all settings of a method "
+        "have."
+    )
+    patterns = ["{:.0f}"] * 2 + ["{:.4f}"] * 4
+    rows: list[list[Value]] = [
+        [*map(str, (*key, *row[:2])), *map(Number, row[2:], patterns)]
+        for key, row in zip(found.index, found.itertuples(index=False), strict=True)
+    ]
+    yield Table("Several settings", [*CHOICE, *CHOICES], rows, n_text=5, kept=(2,))
+
+
+def _masks(comparison: Comparison) -> Iterator[Part]:
+    """On what another way to mask would have shown."""
+    means = comparison.masks()
+    if means.empty:
+        return
+    yield Heading("Seen items at zero")
+    yield Paragraph(
+        f"{METRICS[HEADLINE]} as everywhere here, with the score of what a user has had set to "
+        "-∞, and with it set to 0 and the padding row ranked too, as the released code of the "
+        "MDCNS paper's baselines does it.  The models are the same."
+    )
+    ours, theirs = (means[column] for column in means.columns)
+    means = means.assign(difference=100 * (theirs / ours.where(ours != 0) - 1))
+    patterns = {"-∞": "{:.4f}", "0": "{:.4f}", "difference": "{:+.1f} %"}
+    yield _of_systems("Seen items at zero", means, patterns)
+
+
+def _costs(comparison: Comparison) -> Iterator[Part]:
+    """What each system costs."""
+    yield Heading("Cost")
+    yield Paragraph(COSTS_IN_TURNS if comparison.in_turns else COSTS_OF_CELLS)
+    yield _of_systems("Cost", comparison.costs()[[*COSTS]], dict(COSTS.values()))
+
+
+def _of_systems(caption: str, means: pd.DataFrame, patterns: dict[str, str]) -> Table:
+    """A row a system.
+
+    Args:
+        caption: of the table.
+        means: by `SYSTEM`.
+        patterns: header of each of its columns to the format of its numbers.
+    """
+    rows: list[list[Value]] = [
+        [*map(str, key), *map(Number, values, patterns.values())]
+        for key, values in zip(means.index, means.to_numpy().tolist(), strict=True)
+    ]
+    return Table(caption, [*SYSTEM, *patterns], rows, n_text=len(SYSTEM), kept=(2,))
+
+
+def _data(comparison: Comparison) -> Iterator[Part]:
+    """What a reader must know of the data."""
+    tested = comparison.cells.groupby("dataset")["test_users"].max()
+    counts = [f"{dataset}: {count} test users" for dataset, count in tested.items()]
+    notes = itertools.chain.from_iterable(
+        (f"{dataset}: {note}" for note in notes)
+        for dataset, notes in sorted(comparison.notes.items())
+    )
+    yield Heading("Notes on the data")
+    yield Bullets([*counts, *notes])
