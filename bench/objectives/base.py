@@ -12,7 +12,7 @@ from bench.registry import Registry
 if TYPE_CHECKING:
     from samplers.base import Negatives, View
 
-registry: Registry[Objective] = Registry("objective", "bench.objectives")
+registry: Registry[Objective] = Registry("objective", "bench.objectives", lambda: Objective)
 register = registry.register
 
 
