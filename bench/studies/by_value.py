@@ -6,6 +6,7 @@ code and from what it uses, and travels with them: a worker could not read it in
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import sys
 import uuid
@@ -67,8 +68,8 @@ class Carried:
 
 
 _HOME = uuid.uuid4().hex
-_known: WeakKeyDictionary[type, Code] = WeakKeyDictionary()
-"""What classes from elsewhere mean, and those from here, as they were when first asked for."""
+_arrived: WeakKeyDictionary[type, Code] = WeakKeyDictionary()
+"""What classes from elsewhere mean."""
 
 
 def components(cell: Cell) -> Iterator[tuple[Registry[Any], str]]:
@@ -103,7 +104,7 @@ def arrive(carried: Iterable[Carried]) -> None:
         else:
             cls = cloudpickle.loads(one.made)
             assert one.code is not None
-            _known[cls] = one.code
+            _arrived[cls] = one.code
             registry.adopt(one.name, cls)
 
 
@@ -120,9 +121,8 @@ def _pickled(cls: type) -> bytes:
 
 def code_of(cls: type) -> Code:
     """What a class means that cannot be imported."""
-    if cls not in _known:
-        _known[cls] = _Reader().read(cls)
-    return _known[cls]
+    # Anew each time: a variable that it reads may have changed, in a notebook.
+    return _arrived.get(cls) or _Reader().read(cls)
 
 
 class _Reader:
@@ -173,8 +173,8 @@ class _Reader:
         self._visit("defaults", function.__defaults__)
         self._visit("keywords", function.__kwdefaults__)
         for cell in function.__closure__ or ():
-            # What is not set yet, or is the class itself, says nothing new.
-            self._visit("closure", getattr(cell, "cell_contents", None))
+            with contextlib.suppress(ValueError):  # it is empty
+                self._visit("closure", cell.cell_contents)
         for name in sorted(_names(function.__code__)):
             if name in function.__globals__:
                 self._visit(name, function.__globals__[name])
@@ -189,17 +189,11 @@ class _Reader:
             self._texts.append(f"{name} is {module} {what}")
 
 
-UNSEEN = (
+UNSEEN = {
     *("__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__annotations__"),
-    *(
-        "__abstractmethods__",
-        "_abc_impl",
-        "__firstlineno__",
-        "__static_attributes__",
-        "__annotate__",
-    ),
-    *("__annotate_func__", "__annotations_cache__", "__parameters__", "__orig_bases__", "name"),
-)
+    *("__abstractmethods__", "_abc_impl", "__firstlineno__", "__static_attributes__", "name"),
+    *("__annotate__", "__annotate_func__", "__annotations_cache__", "__orig_bases__"),
+}
 """What a class has without its code saying so, or that does not change what it does."""
 
 
