@@ -81,7 +81,7 @@ def reseal_study(root: Path, before: Path, dry_run: bool) -> Counter[tuple[str, 
     old = old_digests(before, [record.cell for record in sound.values()])
     for (key, record), digest in zip(sound.items(), old, strict=True):
         sampler = record.cell.sampler.name
-        if record.code != digest:
+        if digest is None or record.code != digest:
             counts["left stale", sampler] += 1
             continue
         counts["sealed", sampler] += 1
