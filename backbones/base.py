@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from bench.registry import Registry
 from bench.scoring import is_large
 
-registry: Registry[Backbone] = Registry("backbone", "backbones")
+registry: Registry[Backbone] = Registry("backbone", "backbones", lambda: Backbone)
 register = registry.register
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, get_type_hints
 
 from bench.errors import UserError
-from bench.registry import HyperParameter
+from bench.hyper_parameters import HyperParameter
 
 SCHEMA_VERSION = 1
 """Raise when the meaning of stored numbers changes; cells of older versions are redone, those of

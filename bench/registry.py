@@ -9,50 +9,27 @@ for one, is told the catalogue's size).
 from __future__ import annotations
 
 import difflib
+import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
 import inspect
-import math
 import pkgutil
 import sys
-import types
-import typing
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
+from bench import json_shape
 from bench.errors import UserError
+from bench.hyper_parameters import HyperParameter, check_context, of_class
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
 
 ENTRY_POINT_PREFIX = "negative_sampling_bench"
-
-
-@dataclass(frozen=True)
-class HyperParameter:
-    """One keyword-only constructor argument: its name, type annotation and default value."""
-
-    name: str
-    type: Any
-    default: Any
-
-    def parse(self, owner: str, value: Any) -> Any:
-        """``value`` (text from the command line, or a Python value) as this parameter's type.
-
-        Raises:
-            UserError: naming ``owner.name``, the value and the type or choices expected.
-        """
-        for candidate in _alternatives(self.type):
-            try:
-                return _convert(candidate, value)
-            except (TypeError, ValueError):
-                continue
-        expected = " or ".join(_type_name(t) for t in _alternatives(self.type))
-        raise UserError(f"{owner}.{self.name}={value}: expected {expected}")
 
 
 @dataclass(frozen=True)
@@ -62,6 +39,8 @@ class Variant:
     of: str
     description: str
     defaults: Mapping[str, Any]
+    module: str
+    """The name of the module that registered it."""
 
 
 class Registry(Generic[T]):
@@ -74,30 +53,39 @@ class Registry(Generic[T]):
     Args:
         kind: what is registered, singular: ``"sampler"``, ``"backbone"``, ...
         package: dotted name of the package whose modules hold the built-in classes.
+        base: gives the base class, which may be defined after the registry.
     """
 
-    def __init__(self, kind: str, package: str) -> None:
+    def __init__(self, kind: str, package: str, base: Callable[[], type[T]]) -> None:
         self.kind = kind
         self._package = package
+        self._base = base
         self._classes: dict[str, type[T]] = {}
         self._variants: dict[str, Variant] = {}
-        self._loaded = False
+        self._has_built_ins = self._has_installed = False
 
     def register(self, name: str) -> Callable[[C], C]:
         """Class decorator: make the class available as ``name``.
 
+        The same code registered again (a file imported twice, a notebook's cell run again) takes
+        its own place.
+
         Raises:
-            ValueError: the name is taken by another class, or the class has no docstring
+            ValueError: the name is taken by other code, or is none; or the class has no docstring
                 (its first line is what ``--list`` prints).
+            TypeError: it is no finished subclass of the registry's base class.
+            ValueError, TypeError: a hyper-parameter is none (see `hyper_parameters.of_class`).
         """
 
         def decorate(cls: C) -> C:
+            self._check_name(name)
+            self._check_class(name, cls)
+            self._load_built_ins(cls.__module__)
             taken = self._classes.get(name)
-            # The same file imported twice (as a plug-in and as a module) is not a clash.
-            if taken is not None and taken.__qualname__ != cls.__qualname__:
-                raise ValueError(f"{self.kind} {name!r} is already registered by {taken!r}")
-            if not cls.__doc__:
-                raise ValueError(f"{self.kind} {name!r} ({cls!r}) needs a docstring")
+            if name in self._variants:
+                self._refuse(name, self._variants[name].module, cls.__module__)
+            if taken is not None and not _same_code(taken, cls):
+                self._refuse(name, taken.__module__, cls.__module__)
             self._classes[name] = cls
             cls.name = name  # type: ignore[attr-defined]
             return cls
@@ -114,10 +102,63 @@ class Registry(Generic[T]):
             of: the registered name that it is a setting of.
             description: one line, for ``--list``.
             defaults: the hyper-parameters that differ.
+
+        Raises:
+            ValueError: the name is taken by other code, or is none; ``of`` is not registered, or
+                has no such hyper-parameter, or not of that type.
         """
+        module = sys._getframe(1).f_globals.get("__name__", "__main__")
+        self._check_name(name)
+        self._load_built_ins(module)
+        taken = self._variants.get(name)
         if name in self._classes:
-            raise ValueError(f"{self.kind} {name!r} is already registered")
-        self._variants[name] = Variant(of, description, defaults)
+            self._refuse(name, self._classes[name].__module__, module)
+        if taken is not None and _file_of(taken.module) != _file_of(module):
+            self._refuse(name, taken.module, module)
+        if of not in self._classes:
+            raise ValueError(f"{self.kind} {name!r} is a variant of {of!r}, which is unknown")
+        known = of_class(self._classes[of])
+        for option, value in defaults.items():
+            if option not in known:
+                raise ValueError(
+                    f"{self.kind} {name!r}: {of!r} has no hyper-parameter {option!r}"
+                    f"{suggest(option, list(known))}"
+                )
+            try:
+                known[option].with_default(value)
+            except ValueError as error:
+                raise ValueError(f"{self.kind} {name!r}, {option}: {error}") from error
+        self._variants[name] = Variant(of, description, defaults, module)
+
+    def adopt(self, name: str, made: type[T] | Variant) -> None:
+        """Take what another process has registered under a name, and checked."""
+        if isinstance(made, Variant):
+            self._variants[name] = made
+        else:
+            self._classes[name] = made
+
+    def _check_name(self, name: str) -> None:
+        if not json_shape.component(name):
+            raise ValueError(
+                f"{self.kind} {name!r}: a name has 1 to 64 characters, none of them for control"
+            )
+
+    def _check_class(self, name: str, cls: Any) -> None:
+        who, base = f"{self.kind} {name!r}", self._base()
+        if not (isinstance(cls, type) and issubclass(cls, base)):
+            raise TypeError(f"{who}: {cls!r} is no subclass of {base.__module__}.{base.__name__}")
+        if missing := sorted(getattr(cls, "__abstractmethods__", ())):
+            raise TypeError(f"{who}: {cls!r} lacks {', '.join(missing)}; implement it")
+        if not (cls.__doc__ or "").strip():
+            raise ValueError(f"{who} ({cls!r}) needs a docstring")
+        check_context(cls, base)
+        of_class(cls)
+
+    def _refuse(self, name: str, taken_by: str, asked_by: str) -> NoReturn:
+        raise ValueError(
+            f"{self.kind} {name!r} is already registered by {_file_of(taken_by)}, and now by "
+            f"{_file_of(asked_by)}; give one of them another name"
+        )
 
     def names(self) -> list[str]:
         """Every registered name but the variants, sorted."""
@@ -152,21 +193,20 @@ class Registry(Generic[T]):
 
     def hyper_parameters(self, name: str) -> dict[str, HyperParameter]:
         """Hyper-parameters of ``name``, in the order of its constructor."""
-        cls = self.get(name)
-        init = cls.__init__
-        if init is object.__init__:
-            return {}
-        hints = typing.get_type_hints(init)
-        own = self.set_by_variant(name)
+        known, own = of_class(self.get(name)), self.set_by_variant(name)
         return {
-            p.name: HyperParameter(p.name, hints.get(p.name, str), own.get(p.name, p.default))
-            for p in inspect.signature(init).parameters.values()
-            if p.kind is inspect.Parameter.KEYWORD_ONLY
+            key: each.with_default(own[key]) if key in own else each for key, each in known.items()
         }
+
+    def variant_of(self, name: str) -> Variant | None:
+        """What makes ``name`` a variant; of a class, nothing."""
+        self._load()
+        return self._variants.get(name)
 
     def set_by_variant(self, name: str) -> Mapping[str, Any]:
         """The defaults that make a variant one; of a class, none."""
-        return self._variants[name].defaults if name in self._variants else {}
+        variant = self.variant_of(name)
+        return {} if variant is None else variant.defaults
 
     def search_space(self, name: str) -> dict[str, list[Any]]:
         """What tuning may vary: the class's ``search_space``, less what makes a variant one.
@@ -215,50 +255,82 @@ class Registry(Generic[T]):
             raise UserError(f"{self.kind} {name!r}: {error}") from error
 
     def _load(self) -> None:
-        if self._loaded:
+        self._load_built_ins()
+        if self._has_installed:
             return
-        self._loaded = True
-        package = importlib.import_module(self._package)
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{self._package}.{module.name}")
+        self._has_installed = True
         for entry in importlib.metadata.entry_points(group=f"{ENTRY_POINT_PREFIX}.{self.kind}s"):
             try:
                 entry.load()
             except Exception as error:  # a broken plug-in must not stop everybody else's run
                 warnings.warn(f"plug-in {entry.value} failed to load: {error!r}", stacklevel=2)
 
+    def _load_built_ins(self, asked_by: str = "") -> None:
+        """Before anybody else registers anything, so that nobody takes a built-in's name."""
+        if self._has_built_ins or asked_by.startswith(f"{self._package}."):
+            return
+        self._has_built_ins = True
+        package = importlib.import_module(self._package)
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{self._package}.{module.name}")
+
+
+def _same_code(one: type, other: type) -> bool:
+    return one.__qualname__ == other.__qualname__ and (
+        one.__module__ == other.__module__ or _file_of(one.__module__) == _file_of(other.__module__)
+    )
+
+
+def _file_of(module: str) -> str:
+    """A module's file, as errors name it, or its name where it has none (a notebook's)."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return module if file is None else str(Path(file).resolve())
+
 
 def load_plugin(path_or_module: str) -> None:
     """Import a plug-in, a ``.py`` file or a module name, so that its decorators run.
 
+    The folder of a file is put on the path, as Python does for a script, so that it can import the
+    modules beside it.
+
     Raises:
-        UserError: no such file or module, or it cannot be imported.
+        UserError: no such file or module, or it cannot be imported, or what it registers is
+            refused.
     """
     path = Path(path_or_module)
     if path.suffix == ".py" and not path.is_file():
         raise UserError(f"--plugin {path_or_module}: no such file")
     try:
         if path.suffix == ".py":
-            _import_file(path)
+            _import_file(path.resolve())
         else:
             importlib.import_module(path_or_module)
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"--plugin {path_or_module}: {error}; give a .py file or an importable module"
-        ) from error
-    except Exception as error:  # whatever the plug-in does wrong, it is input
-        raise UserError(
-            f"--plugin {path_or_module}: it failed with {type(error).__name__}: {error}"
-        ) from error
+    except (Exception, SystemExit) as error:  # whatever the plug-in does wrong, it is input
+        raise UserError(f"--plugin {path_or_module}: {_reason(path_or_module, error)}") from error
+
+
+def _reason(wanted: str, error: BaseException) -> str:
+    if not isinstance(error, ModuleNotFoundError) or error.name is None:
+        return f"it failed with {type(error).__name__}: {error}"
+    if wanted == error.name or wanted.startswith(f"{error.name}."):
+        return f"{error}; give a .py file or an importable module"
+    return f"it imports {error.name!r}, which is not installed here and not in its folder"
 
 
 def _import_file(path: Path) -> None:
-    name = f"plugin_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path.resolve())
+    # The path tells it from another plug-in of the same file name, in every process alike.
+    name = f"plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # before execution, as `import` does: dataclasses look it up
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
 
 
 def suggest(name: str, known: list[str]) -> str:
@@ -267,36 +339,3 @@ def suggest(name: str, known: list[str]) -> str:
     if near:
         return f"; did you mean {' or '.join(near)}?"
     return f"; known: {', '.join(known)}" if known else "; it has none"
-
-
-def _alternatives(annotation: Any) -> list[Any]:
-    """The members of a union in the order of narrowness, else the annotation alone."""
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return sorted(typing.get_args(annotation), key=lambda t: t is str)
-    return [annotation]
-
-
-def _convert(kind: Any, value: Any) -> Any:
-    if kind is type(None):
-        if value is None or str(value).lower() == "none":
-            return None
-        raise ValueError
-    if typing.get_origin(kind) is Literal:
-        for choice in typing.get_args(kind):
-            if str(choice) == str(value):
-                return choice
-        raise ValueError
-    if kind is bool:
-        truth = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-        return truth[str(value).lower()] if str(value).lower() in truth else int("not a bool")
-    if kind is int and isinstance(value, float) and not value.is_integer():
-        raise ValueError
-    if kind is float and not math.isfinite(float(value)):
-        raise ValueError
-    return kind(value)
-
-
-def _type_name(kind: Any) -> str:
-    if typing.get_origin(kind) is Literal:
-        return "one of " + ", ".join(str(c) for c in typing.get_args(kind))
-    return "none" if kind is type(None) else getattr(kind, "__name__", str(kind))

@@ -14,7 +14,7 @@ from bench.pools import MAX_ROUNDS, Proposal, Targets
 from bench.registry import Registry
 from bench.scoring import look_up, score_candidates
 
-registry: Registry[Sampler] = Registry("sampler", "samplers")
+registry: Registry[Sampler] = Registry("sampler", "samplers", lambda: Sampler)
 register = registry.register
 variant = registry.variant
 

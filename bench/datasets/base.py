@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from bench.registry import Registry
 
-registry: Registry[DatasetSource] = Registry("dataset", "bench.datasets")
+registry: Registry[DatasetSource] = Registry("dataset", "bench.datasets", lambda: DatasetSource)
 register = registry.register
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from bench.registry import Registry
 from samplers.base import Negatives, Scored
 
-registry: Registry[Objective] = Registry("objective", "bench.objectives")
+registry: Registry[Objective] = Registry("objective", "bench.objectives", lambda: Objective)
 register = registry.register
 
 

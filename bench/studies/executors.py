@@ -24,6 +24,7 @@ from typing import Any, ClassVar
 from joblib.externals.loky import ProcessPoolExecutor
 
 from bench.errors import UserError
+from bench.studies.by_value import carry
 from bench.studies.run_cell import Material, Outcome, Task, run_task
 
 ATTEMPTS = 3
@@ -120,6 +121,11 @@ class Here(Engine):
         pass
 
 
+def _sent(task: Task, device: str) -> Task:
+    """A task as another process needs it."""
+    return replace(task, device=device, carried=carry(task.cell))
+
+
 class Processes(Engine):
     """Processes of this machine, each a pool of its own: one that dies takes one cell with it."""
 
@@ -159,7 +165,7 @@ class _Slot:
         return self._future is None or self._future.done()
 
     def submit(self, task: Task, material: Material) -> Future[Outcome]:
-        task = replace(task, device=self._device)
+        task = _sent(task, self._device)
         if self._device != "cpu" and self._failed():
             self.close()  # an error on a GPU may have spoilt the process for all cells to come
         try:
@@ -258,7 +264,7 @@ class Dask(Engine):
                 sent = self._client.scatter(material, broadcast=True, hash=False)
                 self._sent[material.key] = sent
             future: Future[Outcome] = self._submit(
-                _run_one_at_a_time, replace(task, device=self._device), sent
+                _run_one_at_a_time, _sent(task, self._device), sent
             )
         return future
 
@@ -344,7 +350,7 @@ class Ray(Engine):
     def submit(self, task: Task, material: Material) -> Future[Outcome]:
         if material.key not in self._sent:
             self._sent[material.key] = self._ray.put(material)
-        reference = self._run.remote(replace(task, device=self._device), self._sent[material.key])
+        reference = self._run.remote(_sent(task, self._device), self._sent[material.key])
         future: Future[Outcome] = reference.future()
         return future
 

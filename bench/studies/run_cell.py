@@ -23,6 +23,7 @@ from bench.datasets.training_data import TrainingData
 from bench.metrics import TOP, accuracy, beyond_accuracy, by_bucket
 from bench.registry import load_plugin
 from bench.studies import environment
+from bench.studies.by_value import Carried, arrive
 from bench.studies.code import code_digest
 from bench.studies.processes import peak_memory_mb
 from bench.studies.records import Arrays, CellResult
@@ -45,6 +46,7 @@ class Task:
         plugins: to be loaded first; a fresh process has not seen them.
         progress: a file to keep the state of the latest epoch in, or None.
         checkpoint: a file to keep the state of training in, to go on from after a kill, or None.
+        carried: components that the process cannot import.
     """
 
     cell: Cell
@@ -54,6 +56,7 @@ class Task:
     progress: Path | None = None
     checkpoint: Path | None = None
     device: str = "cpu"
+    carried: tuple[Carried, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,7 @@ def run_task(task: Task, material: Material) -> Outcome:
     try:
         for plugin in task.plugins:
             load_plugin(plugin)
+        arrive(task.carried)
         if code_digest(task.cell) != task.code:
             raise RuntimeError("this worker has other code; install the same version everywhere")
         with contextlib.suppress(torch.OutOfMemoryError):

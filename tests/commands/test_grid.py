@@ -165,8 +165,10 @@ def test_changed_code_of_a_sampler_makes_its_cells_stale_and_no_others(tmp_path)
     ))  # fmt: skip
     arguments = [*SMALL, "--samplers", "broken", "uniform", "--plugin", "mine.py"]
     assert grid(tmp_path, *arguments).returncode == 0
-    with (tmp_path / "mine.py").open("a") as file:
-        file.write("# changed\n")
+    plugin = (tmp_path / "mine.py").read_text()
+    (tmp_path / "mine.py").write_text(f"{plugin}# A comment changes no number.\n")
+    assert "2 done" in grid(tmp_path, *arguments, "--dry-run").stdout
+    (tmp_path / "mine.py").write_text(plugin.replace("pool(1)", "pool(2)"))
     dry = grid(tmp_path, *arguments, "--dry-run")
     assert "1 done, 1 stale" in dry.stdout
     assert "to train: 0 cells" in dry.stdout

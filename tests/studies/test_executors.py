@@ -83,7 +83,7 @@ def test_a_plugin_is_the_same_code_wherever_it_lies(tmp_path):
 def test_code_that_is_edited_while_it_runs_is_what_was_loaded(tmp_path):
     with killer_plugin(tmp_path) as path:
         before = run_cell.code_digest(cell_of("killer"))
-        Path(path).write_text(Path(path).read_text() + "# edited\n")
+        Path(path).write_text(Path(path).read_text() + "EDITED = True\n")
         assert run_cell.code_digest(cell_of("killer")) == before
         load_plugin(path)
         assert run_cell.code_digest(cell_of("killer")) != before

@@ -75,8 +75,12 @@ def killer_plugin(folder):
     """Its path, while it is registered."""
     path = folder / "killer_sampler.py"
     path.write_text(KILLER)
+    classes = samplers.registry._classes
+    other = classes.pop("killer", None)
     load_plugin(str(path))
     try:
         yield str(path)
     finally:
-        samplers.registry._classes.pop("killer", None)
+        del classes["killer"]
+        if other is not None:
+            classes["killer"] = other
