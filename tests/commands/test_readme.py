@@ -13,7 +13,7 @@ from support.grid import clean_environment, records
 import backbones
 import samplers
 from bench import datasets, objectives
-from bench.grid import _parser
+from bench.grid_options import parser
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 README = (ROOT / "README.md").read_text()
@@ -52,7 +52,7 @@ def test_the_lists_are_those_of_the_registries():
 
 
 def test_every_option_it_shows_exists():
-    known = {option for action in _parser()._actions for option in action.option_strings}
+    known = {option for action in parser()._actions for option in action.option_strings}
     shown = {
         word
         for block in blocks("bash")
