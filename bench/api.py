@@ -90,7 +90,7 @@ class Study:
     """A study: finished cells in a directory of their own, and what can be said of them.
 
     Attributes:
-        name: of its directory under ``results``.
+        name: of its directory.
         store: its cells on disk.
     """
 
@@ -100,9 +100,10 @@ class Study:
             name: a study that is there, or that the first `run` will make.
             results: directory of all studies.
         """
-        if not name or Path(name).name != name:
-            raise UserError(f"--study {name}: expected the name of a directory under {results}")
-        self.name, self.store = name, Store(Path(results) / name)
+        if not name:
+            raise UserError(f"--study: expected the name of a directory under {results}")
+        self.store = Store(Path(results) / name)
+        self.name = self.store.root.name
 
     def __repr__(self) -> str:
         return f"Study({self.name!r}, results={os.fspath(self.store.root.parent)!r})"
