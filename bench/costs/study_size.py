@@ -6,8 +6,6 @@ and reports all cells and trains a tenth of them.  Called by ``python -m bench.s
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 import tempfile
 import time
@@ -18,11 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import grid
 from bench.errors import UserError
 from bench.reports.tables import markdown_table
-from bench.studies.log import Log
+from bench.reports.writing import write
+from bench.studies import study
+from bench.studies.listeners import Batch, Listener
+from bench.studies.planning import Plan, make_plan, request_of
 from bench.studies.processes import peak_memory_mb
+from bench.studies.resources import Resources
 from bench.studies.status import status
 from bench.studies.store import Store
 
@@ -34,8 +35,9 @@ DATASETS, USERS, ITEMS, LENGTH = 2, 30, 40, 6
 """Random datasets, and of each: users, items, items of a user."""
 
 PER_SEED = DATASETS * len(SAMPLERS)
-SETTINGS = ("dim=4", "window=6", "N=4", "epochs=1", "dns+.M=2")
+SETTINGS = {"dim": 4, "window": 6, "N": 4, "epochs": 1, "dns+.M": 2}
 STUDY = "tiny"
+HERE = Resources(workers=1)
 
 
 @dataclass(frozen=True)
@@ -94,26 +96,38 @@ def run(folder: Path, seeds: int, before: int = 0) -> Step:
         UserError: a cell failed.
     """
     cells, new = seeds * PER_SEED, (seeds - before) * PER_SEED
-    store = Store(folder / "results" / STUDY)
-    started = time.time()
-    _grid(folder, seeds)
-    ended = time.time()
-    events = list(Log(store).events())[-new - 2 :]  # the start, every new cell, the end
-    begin, end = (datetime.fromisoformat(events[i]["time"]).timestamp() for i in (0, -1))
-    again = time.time()
-    _grid(folder, seeds, "--dry-run")
-    looked = time.time()
+    store, clock = Store(folder / "results" / STUDY), _Clock()
+    started = time.perf_counter()
+    result = study.run(_plan(folder, seeds), store, HERE, study.Options(), [clock])
+    if not result.ok:
+        raise UserError(f"a cell failed: {result.failed[0]}")
+    write(store.root, folder / "reports" / STUDY)
+    reported = time.perf_counter()
+    study.expected(_plan(folder, seeds), store, HERE, study.Options())
+    looked = time.perf_counter()
     status(store, datetime.now(UTC))
-    seen = time.time()
+    seen = time.perf_counter()
     return Step(
         cells=cells,
-        plan=1000 * (begin - started) / cells,
-        train=1000 * (end - begin) / new,
-        report=1000 * (ended - end) / cells,
-        again=1000 * (looked - again) / cells,
+        plan=1000 * (clock.began_at - started) / cells,
+        train=1000 * (clock.ended_at - clock.began_at) / new,
+        report=1000 * (reported - clock.ended_at) / cells,
+        again=1000 * (looked - reported) / cells,
         status=1000 * (seen - looked) / cells,
         peak_mb=peak_memory_mb(),
     )
+
+
+class _Clock(Listener):
+    """When training began and ended."""
+
+    began_at = ended_at = 0.0
+
+    def began(self, batch: Batch) -> None:
+        self.began_at = time.perf_counter()
+
+    def ended(self, batch: Batch, complete: bool) -> None:
+        self.ended_at = time.perf_counter()
 
 
 def lines(steps: Iterable[Step]) -> Iterator[str]:
@@ -136,17 +150,16 @@ HEADER = [
 ]
 
 
-def _grid(folder: Path, seeds: int, *more: str) -> None:
-    arguments = [
-        "--datasets", *_data(folder), "--backbones", "gru4rec", "--samplers", *SAMPLERS,
-        "--set", *SETTINGS, "--seeds", str(seeds), "--study", STUDY, "--workers", "1",
-        "--results", str(folder / "results"), "--reports", str(folder / "reports"), *more,
-    ]  # fmt: skip
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        failed = grid.main(arguments)
-    if failed:
-        raise UserError(f"the grid failed:\n{said.getvalue()[-2000:]}")
+def _plan(folder: Path, seeds: int) -> Plan:
+    return make_plan(
+        request_of(
+            datasets=_data(folder),
+            backbones="gru4rec",
+            samplers=SAMPLERS,
+            settings=SETTINGS,
+            seeds=seeds,
+        )
+    )
 
 
 def _data(folder: Path) -> list[str]:

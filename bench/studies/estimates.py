@@ -23,7 +23,7 @@ from bench.errors import UserError
 from bench.metrics import accuracy
 from bench.studies.planning import Plan
 from bench.studies.processes import peak_memory_mb
-from bench.studies.progress import duration
+from bench.studies.units import duration, size
 from bench.training.checkpoint import packed
 from bench.training.evaluation import rank_predictions
 from bench.training.loop import Trainer
@@ -267,11 +267,6 @@ def confirm(estimate: Estimate, results: Path, yes: bool) -> None:
     print(f"This takes {estimate}. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise UserError("not started; to go on without being asked, give --yes")
-
-
-def size(n: float) -> str:
-    """Bytes in MB or, from 1,000 of them on, GB."""
-    return f"{max(1, n / 1e6):,.0f} MB" if n < 1e9 else f"{n / 1e9:,.1f} GB"
 
 
 def machine_memory() -> float:

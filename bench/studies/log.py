@@ -11,10 +11,12 @@ import contextlib
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from bench import json_shape
-from bench.studies.store import Store
+from bench.studies.listeners import Batch, Job, Listener, shown_metrics
+from bench.studies.store import CellResult, Store
 
 FILE = "log.jsonl"
 
@@ -42,7 +44,7 @@ START = EVENT | {
 """Shapes of any event, and of the start of a run."""
 
 
-class Log:
+class Log(Listener):
     """The events of a study, one after another; several runs may write to it."""
 
     def __init__(self, store: Store) -> None:
@@ -56,16 +58,30 @@ class Log:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(line + "\n")  # one short write: lines of two runs do not mix
 
-    @contextlib.contextmanager
-    def run(self, **about: Any) -> Iterator[None]:
-        """Append ``start``, and in the end ``end`` or ``stopped``."""
-        self.event("start", **about)
-        try:
-            yield
-        except BaseException:
-            self.event("stopped")
-            raise
-        self.event("end")
+    def began(self, batch: Batch) -> None:
+        expected = batch.expected
+        self.event(
+            "start",
+            workers=expected.workers,
+            threads=expected.threads,
+            estimates=dict(batch.seconds),
+        )
+
+    def finished(self, job: Job, result: CellResult) -> None:
+        part, _ = shown_metrics(result)
+        self.event(
+            "done",
+            key=job.key,
+            cell=job.label,
+            metrics=result.metrics[part],
+            seconds=result.timings["wall_s"],
+        )
+
+    def failed(self, job: Job, error: str, traceback: Path) -> None:
+        self.event("failed", key=job.key, cell=job.label, error=error)
+
+    def ended(self, batch: Batch, complete: bool) -> None:
+        self.event("end" if complete else "stopped")
 
     def events(self) -> Iterator[dict[str, Any]]:
         """All of them, oldest first; a line that is none, cut off by a kill, is passed over."""

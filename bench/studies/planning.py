@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,15 +14,18 @@ import torch
 import backbones
 import samplers
 from bench import datasets, objectives
-from bench.cell import Cell, Component, Preset, Protocol
+from bench.cell import PRESETS, Cell, Component, Preset, Protocol
+from bench.datasets import data_directory
 from bench.datasets.base import Dataset
 from bench.datasets.splits import Split, make_split
 from bench.errors import UserError
 from bench.pools import History
-from bench.registry import Registry, suggest
+from bench.registry import Registry, load_plugin, suggest
+from bench.studies.paper_grids import TABLES
+from bench.studies.settings import Settings
 
-ANY = "*"
-"""As the target of a setting: every component of the grid that has such a hyper-parameter."""
+Names = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None
+"""One or several registered names, or paths of logs; None for those of the preset."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class Request:
         split_file: assignment of users, for split ``user``.
         pairs: the (backbone, sampler) pairs to keep of the product; None keeps all.
         lenient: leave out what a dataset cannot serve, and say so, in place of an error.
+        fixed: the names of settings that the user gave, which tuning does not vary.
+        plugins: files or modules with components, for the processes that will train the cells.
     """
 
     datasets: Sequence[str]
@@ -50,6 +56,8 @@ class Request:
     split_file: Path | None = None
     pairs: frozenset[tuple[str, str]] | None = None
     lenient: bool = False
+    fixed: frozenset[str] = frozenset()
+    plugins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,7 @@ class Plan:
     Attributes:
         test_users: how many test predictions each split has, for those who must not look at them.
         skipped: what a lenient request left out, and why, a line each.
+        request: what it was made from; tuning goes by it.
     """
 
     cells: list[Cell]
@@ -66,6 +75,17 @@ class Plan:
     splits: dict[str, Split]
     test_users: dict[str, int]
     skipped: list[str]
+    request: Request | None = None
+
+    @property
+    def plugins(self) -> tuple[str, ...]:
+        """What a process that trains its cells must load first."""
+        return () if self.request is None else self.request.plugins
+
+    @property
+    def fixed(self) -> frozenset[str]:
+        """The names of settings that tuning does not vary."""
+        return frozenset() if self.request is None else self.request.fixed
 
 
 def parse_settings(given: Iterable[str]) -> list[tuple[str, str]]:
@@ -90,7 +110,7 @@ def make_plan(request: Request) -> Plan:
         UserError: unknown names or hyper-parameters, impossible values, unreadable data, a
             catalogue too small for the candidate pool.
     """
-    settings = _Settings(request.settings)
+    settings = Settings(request.settings)
     protocol = settings.protocol(request.protocol)
     self_components = settings.components(backbones.registry, request.backbones)
     sampler_components = settings.components(
@@ -135,11 +155,11 @@ def make_plan(request: Request) -> Plan:
             if system["sampler"].name not in left_out
         ]
     test_users = {fingerprint: len(split.test.targets) for fingerprint, split in splits.items()}
-    return Plan(cells, loaded, splits, test_users, skipped)
+    return Plan(cells, loaded, splits, test_users, skipped, request)
 
 
 def _systems(
-    settings: _Settings, backbone: Component, sampler: Component, chosen: Sequence[str]
+    settings: Settings, backbone: Component, sampler: Component, chosen: Sequence[str]
 ) -> list[dict[str, Any]]:
     """The models, sampler and objective of each cell that the two make together."""
     built = samplers.registry.build(sampler.name, sampler.hyper)
@@ -183,8 +203,8 @@ def _servable(dataset: Dataset, sampler: Component, lenient: bool, skipped: list
     return True
 
 
-def with_values(request: Request, plan: Plan, cell: Cell, values: Mapping[str, Any]) -> Cell:
-    """A cell of the plan as ``--set`` of these values, on top of the request's, would make it.
+def with_values(plan: Plan, cell: Cell, values: Mapping[str, Any]) -> Cell:
+    """A cell of the plan as ``--set`` of these values, on top of its request's, would make it.
 
     Args:
         values: ``{"dns+.M": 5, "sasrec.dropout": 0.2}`` and the like.
@@ -192,7 +212,8 @@ def with_values(request: Request, plan: Plan, cell: Cell, values: Mapping[str, A
     Raises:
         UserError: the values do not go together, or not with the dataset.
     """
-    settings = _Settings([*request.settings, *values.items()])
+    assert plan.request is not None
+    settings = Settings([*plan.request.settings, *values.items()])
     protocol, fingerprint = cell.protocol, cell.fingerprint
     (backbone,) = settings.components(backbones.registry, [cell.backbone.name])
     backbones.registry.build(backbone.name, backbone.hyper, 1, protocol.dim, protocol.window)
@@ -237,86 +258,8 @@ def usual_hyper(
         UserError: nobody registered it.
     """
     defaults = {"N": pool} if registry is samplers.registry else None
-    (component,) = _Settings(list(settings.items())).components(registry, [name], defaults)
+    (component,) = Settings(list(settings.items())).components(registry, [name], defaults)
     return component.hyper
-
-
-class _Settings:
-    """``--set`` options: where each applies, and whether all were of use."""
-
-    def __init__(self, pairs: Sequence[tuple[str, Any]]) -> None:
-        self._pairs, self._used = pairs, set[str]()
-
-    def protocol(self, base: Protocol) -> Protocol:
-        """The protocol with the settings that have no dot."""
-        parameters = Protocol.parameters()
-        changed = {}
-        for name, value in self._pairs:
-            if "." in name:
-                continue
-            if name not in parameters:
-                raise UserError(
-                    f"--set {name}={value}: no such setting of the protocol"
-                    f"{suggest(name, list(parameters))} (for a hyper-parameter write "
-                    f"COMPONENT.{name}={value})"
-                )
-            changed[name] = parameters[name].parse("protocol", value)
-            self._used.add(name)
-        return replace(base, **changed)
-
-    def components(
-        self,
-        registry: Registry[Any],
-        names: Iterable[str],
-        defaults: Mapping[str, Any] | None = None,
-    ) -> list[Component]:
-        """Each name with its hyper-parameters resolved; repeated names count once."""
-        result = []
-        for name in dict.fromkeys(names):
-            known = registry.hyper_parameters(name)
-            own = registry.set_by_variant(name)
-            given = {k: v for k, v in (defaults or {}).items() if k in known and k not in own}
-            for setting, value in self._pairs:
-                target, dot, option = setting.rpartition(".")
-                if not dot or target not in (name, ANY):
-                    continue
-                # A namesake in another registry may be meant; if none is, let it be an error.
-                if option in known or (target == name and not _elsewhere(registry, name, option)):
-                    given[option] = value
-                    self._used.add(setting)
-            result.append(Component(name, registry.resolve(name, given)))
-        return result
-
-    def check_all_used(self) -> None:
-        for setting, value in self._pairs:
-            if setting not in self._used:
-                target = setting.rpartition(".")[0]
-                every = [
-                    name
-                    for registry in _CONFIGURABLE
-                    for name in registry.names() + registry.variants()
-                ]
-                hint = "is not part of this grid" if target in every else "is unknown"
-                raise UserError(
-                    f"--set {setting}={value}: {target!r} {hint}"
-                    f"{'' if target in every else suggest(target, every)}"
-                )
-
-
-_CONFIGURABLE: tuple[Registry[Any], ...] = (
-    samplers.registry,
-    backbones.registry,
-    objectives.registry,
-)
-
-
-def _elsewhere(registry: Registry[Any], name: str, option: str) -> bool:
-    """Whether another registry has a component of that name with such a hyper-parameter."""
-    return any(
-        name in other.names() + other.variants() and option in other.hyper_parameters(name)
-        for other in _CONFIGURABLE
-        if other is not registry
-    )
 
 
 def preset_request(preset: Preset, **chosen: Any) -> Request:
@@ -336,3 +279,78 @@ def preset_request(preset: Preset, **chosen: Any) -> Request:
     }
     given = {name: value for name, value in chosen.items() if value is not None}
     return Request(**{**everything, **given, "settings": settings})
+
+
+def preset_name(preset: str | None, table: int | None) -> str:
+    """The preset, where it was given; ``paper`` for its tables, else ``quick``."""
+    return preset or ("quick" if table is None else "paper")
+
+
+def request_of(
+    *,
+    preset: str | None = None,
+    table: int | None = None,
+    datasets: Names = None,
+    backbones: Names = None,
+    samplers: Names = None,
+    objectives: Names = None,
+    seeds: int | None = None,
+    settings: Mapping[str, Any] | Sequence[tuple[str, Any]] = (),
+    split: str | None = None,
+    split_file: str | os.PathLike[str] | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    plugins: Sequence[str] = (),
+) -> Request:
+    """The request for a preset or a table of the paper, with what is given in place of its parts.
+
+    Loads the plug-ins.  The arguments are those of `bench.plan`.
+
+    Raises:
+        UserError: impossible values, no such preset, table, file or directory.
+    """
+    for plugin in plugins:
+        load_plugin(plugin)
+    name = preset_name(preset, table)
+    if name not in PRESETS:
+        raise UserError(f"unknown preset {name!r}{suggest(name, list(PRESETS))}")
+    if table is not None and table not in TABLES:
+        raise UserError(f"table {table}: the paper's are {', '.join(map(str, TABLES))}")
+    if seeds is not None and seeds < 1:
+        raise UserError(f"seeds={seeds}: must be at least 1")
+    if split_file is not None and not Path(split_file).is_file():
+        raise UserError(f"--split-file {split_file}: no such file")
+    given = [*(settings.items() if isinstance(settings, Mapping) else settings)]
+    fixed = frozenset(setting for setting, _ in given)
+    if split is not None:
+        given.append(("split", split))
+    parts = {"datasets": datasets, "backbones": backbones, "samplers": samplers}
+    chosen: dict[str, Any] = {
+        part: _names(part, names) for part, names in {**parts, "objectives": objectives}.items()
+    }
+    if table is not None:
+        chosen = TABLES[table].grid(chosen)
+        given = chosen.pop("settings") + given  # in order of precedence: the user's last
+    return preset_request(
+        PRESETS[name],
+        **chosen,
+        seeds=seeds,
+        settings=given,
+        data_dir=data_directory(None if data_dir is None else os.fspath(data_dir)),
+        split_file=None if split_file is None else Path(split_file),
+        fixed=fixed,
+        plugins=tuple(plugins),
+    )
+
+
+def _names(part: str, given: Names) -> list[str] | None:
+    """The names of some components or datasets; None where nothing was chosen.
+
+    Raises:
+        UserError: an empty list.
+    """
+    if given is None:
+        return None
+    names = [given] if isinstance(given, str | os.PathLike) else list(given)
+    if not names:
+        raise UserError(f"{part}: none is given; leave it out to have the preset's")
+    return [os.fspath(name) for name in names]

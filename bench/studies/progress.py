@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
-from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console, Group
@@ -16,71 +13,68 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from bench.studies.listeners import Batch, Job, Listener, shown_metrics
+from bench.studies.store import CellResult
+from bench.studies.units import duration
 
-def duration(seconds: float) -> str:
-    """``1:02:03``; days when there are any, up to a million."""
-    return str(timedelta(seconds=round(min(seconds, 86_400e6))))
 
-
-class Progress:
-    """The state of a run, and its display on standard error.
+class Progress(Listener):
+    """The state of a batch, and its display on standard error.
 
     On a terminal the running cells are shown live with epoch and validation NDCG@10; elsewhere
     there is a line for each finished cell.
     """
 
-    def __init__(self, estimates: Mapping[str, float], workers: int, folder: Path) -> None:
-        """
-        Args:
-            estimates: cell key to expected seconds, for all cells to be run.
-            workers: how many run at a time.
-            folder: where workers keep the state of their latest epoch, ``<key>.json`` each.
-        """
-        self._total, self._workers, self._folder = len(estimates), workers, folder
-        self._left = dict(estimates)
-        self._running: dict[str, Path] = {}
-        self._seconds = self._seconds_left = sum(estimates.values())
-        self._started = time.monotonic()
+    def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
-        self._live = Live(
-            get_renderable=self._render,
-            console=self._console,
-            refresh_per_second=2,
-            transient=True,
-            redirect_stdout=False,
+        self._live: Live | None = None
+
+    def began(self, batch: Batch) -> None:
+        self._total, self._workers = len(batch.jobs), batch.expected.workers
+        self._left = dict(batch.seconds)
+        self._running: dict[str, Path] = {}
+        self._seconds = self._seconds_left = sum(batch.seconds.values())
+        self._started = time.monotonic()
+        if self._console.is_terminal:
+            self._live = Live(
+                get_renderable=self._render,
+                console=self._console,
+                refresh_per_second=2,
+                transient=True,
+                redirect_stdout=False,
+            )
+            self._live.start()
+        self._say(f"training {self._total} {batch.noun} {batch.where}: {batch.expected}")
+
+    def started(self, job: Job) -> None:
+        self._running[job.key] = job.progress
+
+    def finished(self, job: Job, result: CellResult) -> None:
+        part, metric = shown_metrics(result)
+        self._count_off(
+            job,
+            f"done {job.label}: {part} {metric} {result.metrics[part][metric]:.4f}, "
+            f"best epoch {result.best_epoch}, {result.timings['wall_s']:.1f} s",
         )
 
-    def __enter__(self) -> Progress:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        if self._console.is_terminal:
-            self._live.start()
-        return self
+    def failed(self, job: Job, error: str, traceback: Path) -> None:
+        self._count_off(job, f"failed {job.label}: {error} (traceback: {traceback})")
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._console.is_terminal:
+    def skipped(self, job: Job, reason: str) -> None:
+        self._count_off(job, f"skipped {job.label}: {reason}")
+
+    def ended(self, batch: Batch, complete: bool) -> None:
+        if self._live is not None:
             self._live.stop()
+            self._live = None
 
-    def start(self, key: str) -> Path:
-        """Count a cell as running; returns where its worker keeps its state."""
-        path = self._running[key] = self._folder / f"{key}.json"
-        path.unlink(missing_ok=True)  # left by a run that was killed
-        return path
-
-    def finished(self, key: str, text: str) -> None:
-        """Count a cell off and print a line about it."""
-        if key in self._running:
-            self._running.pop(key).unlink(missing_ok=True)  # its worker may have been killed
-        self._seconds_left -= self._left.pop(key, 0.0)
+    def _count_off(self, job: Job, text: str) -> None:
+        self._running.pop(job.key, None)
+        self._seconds_left -= self._left.pop(job.key, 0.0)
         done, total = self._total - len(self._left), self._total
-        line = f"[{done}/{total}, {duration(self.seconds_left())} left] {text}"
-        self._console.print(Text(line), soft_wrap=True)
+        self._say(f"[{done}/{total}, {duration(self.seconds_left())} left] {text}")
 
-    def say(self, text: str) -> None:
+    def _say(self, text: str) -> None:
         """Print a line above the display."""
         self._console.print(Text(text), soft_wrap=True)
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
 from bench.studies.log import Log
-from bench.studies.progress import duration
 from bench.studies.store import Store
+from bench.studies.units import duration
 
 MAX_SHOWN = 1000
 """Characters of a failure that are shown."""
@@ -76,17 +74,3 @@ def _seconds_left(
 def _first_line(path: Path) -> str:
     with path.open(encoding="utf-8", errors="replace") as file:
         return file.readline(MAX_SHOWN).rstrip("\n")
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Run the command line; returns the exit status (2 for bad input)."""
-    parser = argparse.ArgumentParser(prog="python -m bench.grid status", description=__doc__)
-    parser.add_argument("study", nargs="?", default="quick", help="default: quick")
-    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
-    options = parser.parse_args(arguments)
-    try:
-        print("\n".join(status(Store(options.results / options.study), datetime.now(UTC))))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0

@@ -20,6 +20,9 @@ from support.grid import (
     wait_for_cells,
 )
 
+from bench.grid import main
+from bench.studies.running import Runner
+
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
@@ -111,13 +114,11 @@ def test_a_cell_that_another_run_has_finished_meanwhile_is_not_trained_again(
     undisturbed, monkeypatch, capsys, tmp_path
 ):
     """As if it had been missing when this run made its plan."""
-    from bench import grid as module
-
     folder = undisturbed[0]
     before = {path: path.stat().st_mtime_ns for path in folder.glob("results/smoke/cells/*/*")}
-    monkeypatch.setattr(module, "_todo", lambda planned, *_: list(planned))
+    monkeypatch.setattr(Runner, "todo", lambda runner, planned, *_: list(planned))
     arguments = command(folder, *SMALL, "--samplers", "uniform", "--workers", 1)[3:]
-    assert module.main(arguments) == 0
+    assert main(arguments) == 0
     assert "another run has finished it" in capsys.readouterr().err
     after = {path: path.stat().st_mtime_ns for path in folder.glob("results/smoke/cells/*/*")}
     assert after == before

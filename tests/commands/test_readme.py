@@ -13,7 +13,7 @@ from support.grid import clean_environment, records
 import backbones
 import samplers
 from bench import datasets, objectives
-from bench.grid import _parser
+from bench.grid_options import parser
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 README = (ROOT / "README.md").read_text()
@@ -42,6 +42,23 @@ def test_the_worked_example_runs_as_printed(tmp_path):
     assert "| softdns |" in (tmp_path / "reports/quick/comparison-bce-synthetic.md").read_text()
 
 
+def test_the_example_in_python_runs_as_printed(tmp_path):
+    (example,) = [block for block in blocks("python") if "bench.plan(" in block]
+    (tmp_path / "example.py").write_text(example)
+    run = subprocess.run(
+        [sys.executable, "example.py"], cwd=tmp_path, env=clean_environment(),
+        capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert "4 trained, 0 finished before" in run.stdout
+    assert run.stderr.count("] done beauty-twin/sasrec/") == 4
+    stored = records(tmp_path, "demo").values()
+    assert [r["config"]["sampler"]["hyper"]["N"] for r in stored
+            if r["config"]["sampler"]["name"] == "dns"] == [10, 10]  # fmt: skip
+    assert "reports/demo/index.html" in run.stdout
+    assert (tmp_path / "reports/demo/index.html").exists()
+
+
 def test_the_lists_are_those_of_the_registries():
     rows = dict(re.findall(r"^\| (\w+) \| (.*) \|$", README, flags=re.MULTILINE))
     assert set(rows["samplers"].split(", ")) == set(samplers.registry.names())
@@ -52,7 +69,7 @@ def test_the_lists_are_those_of_the_registries():
 
 
 def test_every_option_it_shows_exists():
-    known = {option for action in _parser()._actions for option in action.option_strings}
+    known = {option for action in parser()._actions for option in action.option_strings}
     shown = {
         word
         for block in blocks("bash")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 
-from bench import grid, speed
+from bench import speed
 from bench.costs import study_size
-from bench.studies import estimates
+from bench.studies import estimates, running
 from bench.studies.log import Log
 from bench.studies.store import Store
 
@@ -25,11 +25,11 @@ def test_many_cells_are_planned_by_kind_and_indexed_from_themselves(tmp_path, mo
         monkeypatch.setattr(module, name, call)
 
     counted(estimates, "_measure")
-    counted(grid, "code_digest")
+    counted(running, "code_digest")
     step = study_size.run(tmp_path, 20)
     assert step.cells == 200
     kinds = len(study_size.SAMPLERS)
-    assert calls == {"_measure": kinds, "code_digest": 3 * kinds}  # dry run, status, training
+    assert calls == {"_measure": kinds, "code_digest": 2 * kinds}  # a run, a dry run
 
     root = tmp_path / "results" / study_size.STUDY
     index = (root / "index.csv").read_bytes()

@@ -87,9 +87,9 @@ def test_every_published_row_is_a_cell_of_its_grid(number):
 
 @pytest.mark.parametrize("number", paper_grids.TABLES)
 def test_a_dry_run_on_real_data_plans_its_cells_and_no_others(number, data_dir):
-    options = grid._parser().parse_args(["--table", str(number), "--data-dir", str(data_dir)])
+    options = grid.parser().parse_args(["--table", str(number), "--data-dir", str(data_dir)])
     options.preset = "paper"
-    cells = make_plan(grid._request(options)).cells
+    cells = make_plan(grid.request(options)).cells
     assert len(cells) == CELLS[number] * 3
     assert {cell.objective.name for cell in cells} == {paper_grids.TABLES[number].objective}
     assert {cell.protocol for cell in cells} == {PRESETS["paper"].protocol}
@@ -132,11 +132,11 @@ def test_the_ablations_have_the_papers_peer_unless_told_otherwise():
         ("mdcns-no-cd.peer", "mamba4rec"), ("mdcns-no-cd-dr.peer", "mamba4rec"),
     ]  # fmt: skip
     assert paper_grids.TABLES[6].grid({"samplers": [MDCNS]})["settings"] == []
-    options = grid._parser().parse_args(
+    options = grid.parser().parse_args(
         ["--table", "6", "--datasets", "beauty-twin", "--set", "mdcns-no-cd.peer=gru4rec"]
     )
     options.preset = "smoke"
-    peers = {c.sampler.name: c.peer.name for c in make_plan(grid._request(options)).cells if c.peer}
+    peers = {c.sampler.name: c.peer.name for c in make_plan(grid.request(options)).cells if c.peer}
     assert peers == {MDCNS: "mamba4rec", "mdcns-no-cd": "gru4rec", "mdcns-no-cd-dr": "mamba4rec"}
 
 

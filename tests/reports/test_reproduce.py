@@ -29,8 +29,8 @@ def test_the_command_trains_what_the_study_has(tmp_path):
 
 
 def plan_of(arguments):
-    options = grid._parser().parse_args(arguments)
-    return make_plan(grid._request(options)).cells
+    options = grid.parser().parse_args(arguments)
+    return make_plan(grid.request(options)).cells
 
 
 def test_settings_that_exclude_each_other_need_a_command_each(tmp_path):

@@ -17,6 +17,7 @@ import torch
 from support.cells import CELLS, MATERIAL, cell_of, killer_plugin, numbers, work_of
 
 from bench import grid
+from bench.errors import UserError
 from bench.registry import load_plugin
 from bench.studies import executors, run_cell
 from bench.studies.run_cell import Outcome, Task
@@ -145,8 +146,8 @@ def test_a_gpu_that_is_full_is_tried_once_more_with_smaller_pieces(undisturbed, 
         assert "--cells-per-gpu" in outcome.error
 
 
-def options_of(*given):
-    return grid._parser().parse_args(["--all", *map(str, given)])
+def resources_of(*given):
+    return grid._resources(grid.parser().parse_args(["--all", *map(str, given)]))
 
 
 @pytest.fixture
@@ -156,11 +157,11 @@ def two_gpus(monkeypatch):
 
 
 def test_each_cell_is_told_its_gpu(two_gpus):
-    assert grid._devices(options_of("--gpus", "0,1", "--cells-per-gpu", 2)) == [
+    assert resources_of("--gpus", "0,1", "--cells-per-gpu", 2).devices == [
         "cuda:0", "cuda:1", "cuda:0", "cuda:1"
     ]  # fmt: skip
-    assert grid._devices(options_of("--gpus", "1")) == ["cuda:1"]
-    assert grid._devices(options_of("--device", "cuda", "--workers", 3)) == ["cuda"] * 3
+    assert resources_of("--gpus", "1").devices == ["cuda:1"]
+    assert resources_of("--device", "cuda", "--workers", 3).devices == ["cuda"] * 3
 
 
 @pytest.mark.parametrize(
@@ -176,8 +177,8 @@ def test_each_cell_is_told_its_gpu(two_gpus):
     ],
 )
 def test_impossible_gpus_are_one_clear_error(two_gpus, given, message):
-    with pytest.raises(grid.UserError, match=message):
-        grid._devices(options_of(*given))
+    with pytest.raises(UserError, match=message):
+        resources_of(*given)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")

@@ -25,10 +25,10 @@ pytestmark = pytest.mark.slow
 
 PLUGIN = """
 import time
-import bench.checkpoint
-import bench.training
+import bench.training.checkpoint
+import bench.training.loop
 
-bench.training.loop.checkpoint.EVERY_S = 0.0  # a checkpoint every epoch
+bench.training.checkpoint.EVERY_S = 0.0  # a checkpoint every epoch
 
 _epoch = bench.training.loop.Trainer.epoch
 
@@ -234,7 +234,7 @@ def test_flipped_bits_and_cut_files(undisturbed, tmp_path, found):
         else:
             changed = content[: rng.randrange(len(content))]
         path.write_bytes(changed)
-        assert path.parent.name not in {record["key"] for record in store.records()}
+        assert path.parent.name not in {record.key for record in store.records()}
         damaged += 1
         path.write_bytes(content)
     victims = rng.sample(cells, 2)

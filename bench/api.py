@@ -1,0 +1,264 @@
+"""Everything that the commands do, from Python: plans, studies, comparisons, reports.
+
+``import bench`` offers it without importing it, `bench.plan` and `bench.Study` first of all.
+Arguments are the options of ``python -m bench.grid`` by other means, and errors name those.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.analysis.cells import cells_of
+from bench.analysis.compare_studies import Change, compare
+from bench.analysis.comparison import Comparison, comparisons
+from bench.errors import UserError
+from bench.metrics import HEADLINE
+from bench.studies import study, tuning
+from bench.studies.listeners import Lines, Listener, Question
+from bench.studies.planning import Names, Plan, make_plan, request_of
+from bench.studies.progress import Progress
+from bench.studies.records import Record
+from bench.studies.resources import Executor, Resources
+from bench.studies.status import status
+from bench.studies.store import Store
+from bench.studies.study import Expected, RunResult
+
+Folder = str | os.PathLike[str]
+
+
+def plan(
+    *,
+    preset: str | None = None,
+    table: int | None = None,
+    datasets: Names = None,
+    backbones: Names = None,
+    samplers: Names = None,
+    objectives: Names = None,
+    seeds: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    split: str | None = None,
+    split_file: Folder | None = None,
+    data_dir: Folder | None = None,
+    plugins: Sequence[str] = (),
+) -> Plan:
+    """Cross samplers, backbones, objectives and datasets; reads the data, trains nothing.
+
+    Args:
+        preset: ``smoke``, ``quick`` (unless said otherwise) or ``paper``: the datasets, protocol
+            and seeds; every registered sampler and backbone takes part.
+        table: the number of a table of the paper, whose systems take part instead.
+        datasets: registered names, or paths of your own logs, in place of the preset's.
+        backbones: registered names.
+        samplers: registered names.
+        objectives: for samplers that go with any; ``bce`` unless said otherwise.
+        seeds: how many; they are 0, 1, 2, ...
+        settings: hyper-parameters, ``{"dns.N": 10, "*.dropout": 0.2}``, and settings of the
+            protocol, ``{"epochs": 20}``.
+        split: ``user``, ``authors``, ``user-prefixes``, ``leave-one-out`` or ``temporal``.
+        split_file: lines ``user train|val|test``, for split ``user``.
+        data_dir: where real datasets lie; without, ``$BENCH_DATA``.
+        plugins: files or modules that register components; worker processes load them too.
+
+    Raises:
+        UserError: unknown names, impossible values, data that cannot be read.
+    """
+    return make_plan(
+        request_of(
+            preset=preset,
+            table=table,
+            datasets=datasets,
+            backbones=backbones,
+            samplers=samplers,
+            objectives=objectives,
+            seeds=seeds,
+            settings=settings or {},
+            split=split,
+            split_file=split_file,
+            data_dir=data_dir,
+            plugins=plugins,
+        )
+    )
+
+
+class Study:
+    """A study: finished cells in a directory of their own, and what can be said of them.
+
+    Attributes:
+        name: of its directory.
+        store: its cells on disk.
+    """
+
+    def __init__(self, name: str, *, results: Folder = "results") -> None:
+        """
+        Args:
+            name: a study that is there, or that the first `run` will make.
+            results: directory of all studies.
+        """
+        if not name:
+            raise UserError(f"--study: expected the name of a directory under {results}")
+        self.store = Store(Path(results) / name)
+        self.name = self.store.root.name
+
+    def __repr__(self) -> str:
+        return f"Study({self.name!r}, results={os.fspath(self.store.root.parent)!r})"
+
+    def run(
+        self,
+        plan: Plan,
+        *,
+        workers: int | None = None,
+        threads: int = 1,
+        device: str = "cpu",
+        gpus: Sequence[int] = (),
+        cells_per_gpu: int | None = None,
+        executor: Executor = "here",
+        address: str | None = None,
+        force_stale: bool = False,
+        tune: int | None = None,
+        test_trials: bool = False,
+        progress: bool = False,
+        listeners: Sequence[Listener] = (),
+    ) -> RunResult:
+        """Train what the study lacks of a plan; what is finished is not trained again.
+
+        Args:
+            plan: what `bench.plan` gave.
+            workers: cells at a time; None for as many as there are processors, or workers of a
+                cluster; with 1, cells are trained in this process.
+            threads: of each cell.
+            device: ``cpu``, ``cuda`` or ``cuda:NUMBER``.
+            gpus: numbers of several GPUs, in place of ``device`` and ``workers``.
+            cells_per_gpu: at a time; None for one.
+            executor: ``here``, or a cluster's: ``dask`` or ``ray``.
+            address: of the cluster.
+            force_stale: train again what was trained by other code.
+            tune: give every system so many trials first, and train its best on validation.
+            test_trials: of a study that was tuned so, test every trial.
+            progress: print lines, warnings and a display, as the command does; asks nothing.
+            listeners: told how the run goes, besides.
+
+        Raises:
+            UserError: bad input, a directory that cannot be written, a cluster that is gone;
+                what was finished is kept.  Cells that fail are no error: see `RunResult.failed`.
+        """
+        shown: list[Listener] = [Lines(), Question(yes=True), Progress()] if progress else []
+        return study.run(
+            plan,
+            self.store,
+            Resources(workers, threads, device, tuple(gpus), cells_per_gpu, executor, address),
+            study.Options(force_stale, tune, test_trials),
+            [*shown, *listeners],
+        )
+
+    def expected(
+        self,
+        plan: Plan,
+        *,
+        workers: int | None = None,
+        threads: int = 1,
+        force_stale: bool = False,
+        tune: int | None = None,
+    ) -> Expected:
+        """What `run` would train on this machine, and take at most; measures a few steps.
+
+        Raises:
+            UserError: bad input.
+        """
+        resources = Resources(workers, threads)
+        return study.expected(plan, self.store, resources, study.Options(force_stale, tune))
+
+    def status(self) -> list[str]:
+        """Lines for people: what is done, running, failed and waiting.
+
+        Raises:
+            UserError: there is no such study.
+        """
+        return status(self.store, datetime.now(UTC))
+
+    def records(self) -> list[Record]:
+        """Every finished cell; of a tuned study those that were chosen."""
+        return tuning.reported(self.store)
+
+    def frame(self) -> pd.DataFrame:
+        """A row a finished cell: its names, seed, test metrics, costs.
+
+        Samplers that were run with several settings are told apart by name, ``dns+ (M=5)``.
+
+        Raises:
+            UserError: no cell is finished.
+        """
+        return cells_of(tuning.as_compared(self.store))
+
+    def comparisons(self) -> list[Comparison]:
+        """The cells sorted into what may stand in one table.
+
+        Raises:
+            UserError: no cell is finished.
+        """
+        return comparisons(self.store)
+
+    def report(self, folder: Folder | None = None) -> list[Path]:
+        """Write tables, plots and a page.
+
+        Args:
+            folder: where; without, ``reports/<name>``.
+
+        Returns:
+            The files.
+
+        Raises:
+            UserError: no cell is finished, or the folder cannot be written.
+        """
+        from bench.reports.writing import write  # matplotlib takes a while to import
+
+        return write(
+            self.store.root, Path("reports", self.name) if folder is None else Path(folder)
+        )
+
+
+def run(
+    name: str,
+    *,
+    results: Folder = "results",
+    workers: int | None = None,
+    threads: int = 1,
+    device: str = "cpu",
+    tune: int | None = None,
+    progress: bool = False,
+    listeners: Sequence[Listener] = (),
+    **chosen: Any,
+) -> RunResult:
+    """`plan` and `Study.run` in one: train what a study lacks of what is ``chosen``.
+
+    Args:
+        name: of the study.
+        chosen: arguments of `plan`.
+
+    Raises:
+        UserError: as they do.
+    """
+    return Study(name, results=results).run(
+        plan(**chosen),
+        workers=workers,
+        threads=threads,
+        device=device,
+        tune=tune,
+        progress=progress,
+        listeners=listeners,
+    )
+
+
+def compare_studies(before: Study, after: Study, *, metric: str = HEADLINE) -> list[Change]:
+    """What changed between two studies, for every system that is in both, user by user.
+
+    Raises:
+        UserError: a study is empty, or no system is in both.
+    """
+    changes, _ = compare(before.store, after.store, metric)
+    return changes

@@ -1,0 +1,123 @@
+"""The options of ``python -m bench.grid``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bench.cell import PRESETS
+from bench.studies import paper_grids
+from bench.studies.estimates import LARGE_DISK, LARGE_HOURS
+
+
+def parser() -> argparse.ArgumentParser:
+    """All of them, in groups."""
+    made = argparse.ArgumentParser(
+        prog="python -m bench.grid",
+        description="Train and compare negative samplers. What is finished is skipped; a run "
+        "that was stopped or killed goes on where it was.",
+    )
+    _add_what(made.add_argument_group("what is crossed"))
+    _add_data(made.add_argument_group("data and results"))
+    _add_where(made.add_argument_group("where it runs"))
+    _add_how(made.add_argument_group("what is done with it"))
+    return made
+
+
+def _add_what(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    whole = group.add_mutually_exclusive_group().add_argument
+    whole("--all", action="store_true", help="every sampler and backbone on the preset's datasets")
+    whole(
+        "--table",
+        type=int,
+        choices=paper_grids.TABLES,
+        help="the cells of a table of the paper, in place of what is not chosen otherwise",
+    )
+    add("--datasets", nargs="+", metavar="NAME", help="registered names, or paths of your own logs")
+    add("--backbones", nargs="+", metavar="NAME")
+    add("--samplers", nargs="+", metavar="NAME")
+    add("--objectives", nargs="+", metavar="NAME", help="default: bce")
+    add("--seeds", type=_positive, metavar="COUNT", help="how many seeds, 0 .. COUNT-1")
+    add("--preset", choices=PRESETS, help="default: quick; with --table: paper")
+    add(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="OPTION=VALUE",
+        help="a hyper-parameter (mdcns.gamma=1.5, sasrec.dropout=0.2, '*.dropout=0.2' wherever it "
+        "exists) or a setting of the protocol (epochs=20)",
+    )
+    add("--plugin", action="append", default=[], metavar="FILE|MODULE", help="your own components")
+
+
+def _add_data(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--split",
+        metavar="NAME",
+        help="user (default), authors, user-prefixes, leave-one-out or temporal",
+    )
+    add("--split-file", type=Path, metavar="FILE", help="lines 'user train|val|test'")
+    add("--data-dir", metavar="DIR", help="where real datasets lie (default: $BENCH_DATA)")
+    add("--results", type=Path, default=Path("results"), metavar="DIR")
+    add("--reports", type=Path, default=Path("reports"), metavar="DIR")
+    add(
+        "--study",
+        metavar="NAME",
+        help="folder under results and reports (default: the preset, paper-protocol for paper; "
+        "PRESET-tuned with --tune)",
+    )
+
+
+def _add_where(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--workers",
+        type=_positive,
+        help="cells at a time (default: as many as there are processors, or workers of a cluster)",
+    )
+    add("--threads", type=_positive, default=1, help="of each cell")
+    add("--device", default="cpu", help="cpu (default) or cuda")
+    add("--gpus", metavar="NUMBERS", help="several GPUs of this machine, such as 0,1")
+    add("--cells-per-gpu", type=_positive, metavar="COUNT", help="at a time (default: 1)")
+    add(
+        "--executor",
+        choices=("here", "dask", "ray"),
+        default="here",
+        help="this machine (default), or a cluster",
+    )
+    add("--address", metavar="URL", help="of the cluster; without, ray starts one here")
+
+
+def _add_how(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--tune",
+        type=_positive,
+        metavar="COUNT",
+        help="first give every sampler, with its backbone and objective, so many trials, and go on "
+        "with the best on validation",
+    )
+    add(
+        "--test-trials",
+        action="store_true",
+        help="of a study that --tune has finished: test every trial, for the report alone",
+    )
+    add("--force-stale", action="store_true", help="redo cells trained by other code")
+    add("--list", action="store_true", help="print what is registered, with defaults, and stop")
+    add("--dry-run", action="store_true", help="show the plan and its estimate, train nothing")
+    add(
+        "--yes",
+        action="store_true",
+        help=f"do not ask before a large run (over {LARGE_HOURS} hours or {LARGE_DISK / 1e9:.0f} "
+        "GB of disk, or more memory or disk than there is); asked on a terminal only",
+    )
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text}: must be at least 1")
+    return value

@@ -1,0 +1,279 @@
+"""Training the cells of a plan: which are left to do, what they take, and handing them out."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import get_args
+
+import filelock
+import torch
+
+from bench.cell import Cell
+from bench.studies import executors
+from bench.studies.code import code_digest
+from bench.studies.estimates import Meter, kind_of
+from bench.studies.listeners import Batch, Job, Listener
+from bench.studies.log import Log
+from bench.studies.planning import Plan
+from bench.studies.resources import Resources
+from bench.studies.run_cell import Material, Outcome, Task
+from bench.studies.store import Status, Store
+
+BUSY = "another run is at it; run the same command again when it has finished"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell that was not trained.
+
+    Attributes:
+        label: what people call it.
+        error: the reason.
+    """
+
+    cell: Cell
+    label: str
+    error: str
+
+    @property
+    def busy(self) -> bool:
+        """Whether another run is at it, which may well succeed."""
+        return self.error == BUSY
+
+    def __str__(self) -> str:
+        return f"{self.label}: {self.error}"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What became of the cells of a batch.
+
+    Attributes:
+        done: trained and stored.
+        found: finished by another run since they were planned.
+        failed: neither.
+    """
+
+    done: list[Cell] = field(default_factory=list)
+    found: list[Cell] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+
+
+class Runner:
+    """Trains cells of one plan, batch after batch; to be used in a ``with`` statement.
+
+    Attributes:
+        plan: holds the data of all its cells.
+        meter: measures what they take.
+        force_stale: train again what was trained by other code.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        resources: Resources,
+        *,
+        force_stale: bool = False,
+        listeners: Sequence[Listener] = (),
+    ) -> None:
+        self.plan, self.force_stale = plan, force_stale
+        self.meter = Meter(
+            plan, resources.devices[0], resources.threads, elsewhere=resources.executor != "here"
+        )
+        self._resources, self._listeners = resources, tuple(listeners)
+        self._codes: dict[tuple[str, ...], str] = {}
+        self._engine: executors.Engine | None = None
+
+    def __enter__(self) -> Runner:
+        # Cells may be trained in this process, which need not be ours alone.
+        self._before = torch.get_num_threads(), torch.random.get_rng_state()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._engine is not None:
+            self._engine.close()
+        threads, state = self._before
+        torch.set_num_threads(threads)
+        torch.random.set_rng_state(state)
+
+    @property
+    def engine(self) -> executors.Engine:
+        """Made when there is something to train, and once, as tuning trains round after round."""
+        if self._engine is None:
+            self._engine = self._resources.engine()
+        return self._engine
+
+    def say(self, text: str) -> None:
+        """Tell whoever listens something about the study."""
+        for listener in self._listeners:
+            listener.said(text)
+
+    def code(self, cell: Cell) -> str:
+        """Digest of the code that trains it."""
+        kind = kind_of(cell)
+        if kind not in self._codes:
+            self._codes[kind] = code_digest(cell)
+        return self._codes[kind]
+
+    def todo(self, planned: Sequence[Cell], store: Store, noun: str = "cells") -> list[Cell]:
+        """The cells that are to be trained, each once; says how they all stand."""
+        statuses = {cell.key: store.status(cell, self.code(cell)) for cell in planned}
+        count = Counter(statuses.values())
+        shown = ", ".join(f"{count[kind]} {kind}" for kind in get_args(Status) if count[kind])
+        self.say(f"{len(statuses)} {noun} in study {store.root}: {shown}")
+        if count["stale"] and not self.force_stale:
+            self.say(
+                f"{count['stale']} finished {noun} were trained by other code of their sampler, "
+                "backbone or objective; they are kept (--force-stale redoes them)"
+            )
+        if count["newer"]:
+            newer = [cell.label for cell in planned if statuses[cell.key] == "newer"]
+            self.say(f"written by a newer version; kept: {', '.join(newer)}")
+        redo = {"missing", "broken"} | ({"stale"} if self.force_stale else set())
+        return list({cell.key: cell for cell in planned if statuses[cell.key] in redo}.values())
+
+    def announce(self, cells: Sequence[Cell], trials: Sequence[Cell], results: Path) -> None:
+        """Tell whoever listens what a run will take; one of them may say no.
+
+        Args:
+            cells: to be trained and tested.
+            trials: to be trained without the test split; the same cell may stand for several.
+            results: directory that studies are written to.
+        """
+        here = self._resources.executor == "here"
+        workers = len(self._resources.devices) if here else self.engine.capacity
+        estimate = self.meter.estimate(cells, trials, workers)
+        for listener in self._listeners:
+            listener.planned(estimate, results)
+
+    def train(
+        self,
+        todo: Sequence[Cell],
+        store: Store,
+        *,
+        test: bool = True,
+        labels: Mapping[str, str] = MappingProxyType({}),
+    ) -> Trained:
+        """Train cells and store them as they come.
+
+        Args:
+            test: whether tasks hold the test split.
+            labels: of trials by key, what to call them in place of their cells' own labels.
+        """
+        if not todo:
+            return Trained()
+        folder = store.root / ".progress"
+        folder.mkdir(parents=True, exist_ok=True)
+        workers = min(self.engine.capacity, len(todo))
+        batch = Batch(
+            jobs=tuple(
+                Job(cell, labels.get(cell.key, cell.label), folder / f"{cell.key}.json")
+                for cell in todo
+            ),
+            store=store,
+            noun="cells" if test and not labels else "trials",
+            where=self.engine.description,
+            seconds=self.meter.seconds(todo),
+            expected=self.meter.estimate(*((todo, []) if test else ([], todo)), workers),
+        )
+        training = _Training(self, batch, test, [Log(store), *self._listeners])
+        return training.run(self._resources.threads)
+
+
+class _Training:
+    """A batch that is being trained: which cells are claimed, and what became of the others."""
+
+    def __init__(
+        self, runner: Runner, batch: Batch, test: bool, listeners: Sequence[Listener]
+    ) -> None:
+        self._runner, self._batch, self._test, self._listeners = runner, batch, test, listeners
+        self._jobs = {job.key: job for job in batch.jobs}
+        self._claims: dict[str, filelock.FileLock] = {}
+        self._materials: dict[str, Material] = {}
+        self._became = Trained()
+
+    def run(self, threads: int) -> Trained:
+        with self._announced():
+            for outcome in executors.run(self._work(threads), self._runner.engine):
+                self._settle(outcome)
+        return self._became
+
+    @contextlib.contextmanager
+    def _announced(self) -> Iterator[None]:
+        """Tell whoever listens that the batch begins and, whatever happens, that it ends."""
+        complete = False
+        try:
+            for listener in self._listeners:
+                listener.began(self._batch)
+            yield
+            complete = True
+        finally:
+            for listener in self._listeners:
+                listener.ended(self._batch, complete)
+
+    def _work(self, threads: int) -> Iterator[executors.Work]:
+        """The cells that are ours to train, each claimed just before it is handed out."""
+        for job in self._batch.jobs:
+            if not self._claim(job):
+                continue
+            job.progress.unlink(missing_ok=True)  # left by a run that was killed
+            for listener in self._listeners:
+                listener.started(job)
+            files = (job.progress, self._batch.store.checkpoint(job.key))
+            task = Task(
+                job.cell,
+                self._runner.code(job.cell),
+                threads,
+                self._runner.plan.plugins,
+                *(files if self._runner.engine.sees_files else ()),
+            )
+            yield task, self._material(job.cell.fingerprint)
+
+    def _claim(self, job: Job) -> bool:
+        """Whether nobody else is at the cell or, since this was planned, has finished it."""
+        store = self._batch.store
+        claim = store.claim(job.cell)
+        if claim is None:
+            self._became.failed.append(Failure(job.cell, job.label, BUSY))
+            self._skip(job, "another run is at it")
+            return False
+        if store.status(job.cell, self._runner.code(job.cell)) in ("done", "newer"):
+            claim.release()
+            self._became.found.append(job.cell)
+            self._skip(job, "another run has finished it")
+            return False
+        self._claims[job.key] = claim
+        return True
+
+    def _skip(self, job: Job, reason: str) -> None:
+        for listener in self._listeners:
+            listener.skipped(job, reason)
+
+    def _material(self, fingerprint: str) -> Material:
+        if fingerprint not in self._materials:
+            plan = self._runner.plan
+            self._materials[fingerprint] = Material.of(
+                plan.datasets[fingerprint], plan.splits[fingerprint], self._test
+            )
+        return self._materials[fingerprint]
+
+    def _settle(self, outcome: Outcome) -> None:
+        """Store what came back, tell whoever listens, and let go of the cell."""
+        job, store = self._jobs[outcome.cell.key], self._batch.store
+        if outcome.result is None:
+            path = store.save_failure(job.cell, outcome.traceback)
+            self._became.failed.append(Failure(job.cell, job.label, outcome.error))
+            for listener in self._listeners:
+                listener.failed(job, outcome.error, path)
+        else:
+            store.save(outcome.result)
+            self._became.done.append(job.cell)
+            for listener in self._listeners:
+                listener.finished(job, outcome.result)
+        self._claims.pop(job.key).release()
+        job.progress.unlink(missing_ok=True)  # its worker may have been killed

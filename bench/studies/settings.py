@@ -1,0 +1,95 @@
+"""Settings of a grid, ``mdcns.gamma=1.5`` or ``epochs=20``: where each applies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import backbones
+import samplers
+from bench import objectives
+from bench.cell import Component, Protocol
+from bench.errors import UserError
+from bench.registry import Registry, suggest
+
+ANY = "*"
+"""As the target of a setting: every component of the grid that has such a hyper-parameter."""
+
+
+class Settings:
+    """``--set`` options: where each applies, and whether all were of use."""
+
+    def __init__(self, pairs: Sequence[tuple[str, Any]]) -> None:
+        self._pairs, self._used = pairs, set[str]()
+
+    def protocol(self, base: Protocol) -> Protocol:
+        """The protocol with the settings that have no dot."""
+        parameters = Protocol.parameters()
+        changed = {}
+        for name, value in self._pairs:
+            if "." in name:
+                continue
+            if name not in parameters:
+                raise UserError(
+                    f"--set {name}={value}: no such setting of the protocol"
+                    f"{suggest(name, list(parameters))} (for a hyper-parameter write "
+                    f"COMPONENT.{name}={value})"
+                )
+            changed[name] = parameters[name].parse("protocol", value)
+            self._used.add(name)
+        return replace(base, **changed)
+
+    def components(
+        self,
+        registry: Registry[Any],
+        names: Iterable[str],
+        defaults: Mapping[str, Any] | None = None,
+    ) -> list[Component]:
+        """Each name with its hyper-parameters resolved; repeated names count once."""
+        result = []
+        for name in dict.fromkeys(names):
+            known = registry.hyper_parameters(name)
+            own = registry.set_by_variant(name)
+            given = {k: v for k, v in (defaults or {}).items() if k in known and k not in own}
+            for setting, value in self._pairs:
+                target, dot, option = setting.rpartition(".")
+                if not dot or target not in (name, ANY):
+                    continue
+                # A namesake in another registry may be meant; if none is, let it be an error.
+                if option in known or (target == name and not _elsewhere(registry, name, option)):
+                    given[option] = value
+                    self._used.add(setting)
+            result.append(Component(name, registry.resolve(name, given)))
+        return result
+
+    def check_all_used(self) -> None:
+        for setting, value in self._pairs:
+            if setting not in self._used:
+                target = setting.rpartition(".")[0]
+                every = [
+                    name
+                    for registry in _CONFIGURABLE
+                    for name in registry.names() + registry.variants()
+                ]
+                hint = "is not part of this grid" if target in every else "is unknown"
+                raise UserError(
+                    f"--set {setting}={value}: {target!r} {hint}"
+                    f"{'' if target in every else suggest(target, every)}"
+                )
+
+
+_CONFIGURABLE: tuple[Registry[Any], ...] = (
+    samplers.registry,
+    backbones.registry,
+    objectives.registry,
+)
+
+
+def _elsewhere(registry: Registry[Any], name: str, option: str) -> bool:
+    """Whether another registry has a component of that name with such a hyper-parameter."""
+    return any(
+        name in other.names() + other.variants() and option in other.hyper_parameters(name)
+        for other in _CONFIGURABLE
+        if other is not registry
+    )

@@ -1,0 +1,205 @@
+"""A study: what is missing of a plan is tuned, trained and stored, or said to be to come.
+
+One way for all callers, `python -m bench.grid` and `bench.Study`: a plan, what may be used, what is
+to be done, and who is told of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from bench.cell import Cell
+from bench.errors import UserError
+from bench.studies import search, tuning
+from bench.studies.estimates import Estimate
+from bench.studies.listeners import Listener
+from bench.studies.planning import Plan
+from bench.studies.resources import Resources
+from bench.studies.running import Failure, Runner
+from bench.studies.store import Store
+from bench.studies.units import duration
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is to be done with a plan.
+
+    Attributes:
+        force_stale: train again what was trained by other code.
+        tune: give every system so many trials first, and train its best on validation.
+        test_trials: of a study that was tuned so, test every trial.
+    """
+
+    force_stale: bool = False
+    tune: int | None = None
+    test_trials: bool = False
+
+    def __post_init__(self) -> None:
+        if self.tune is not None and self.tune < 1:
+            raise UserError(f"tune={self.tune}: must be at least 1")
+        if self.test_trials and self.tune is None:
+            raise UserError("--test-trials: of which study? give its --tune COUNT too")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What became of a run.
+
+    Attributes:
+        cells: the plan's; of a tuned study those that were chosen.
+        trained: which of them were trained just now.
+        finished_before: which of them needed no training.
+        failed: which of them, and which trials of tuning, could not be trained, and why.
+    """
+
+    cells: list[Cell]
+    trained: list[Cell]
+    finished_before: list[Cell]
+    failed: list[Failure]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed."""
+        return not self.failed
+
+
+def run(
+    plan: Plan,
+    store: Store,
+    resources: Resources,
+    options: Options,
+    listeners: Sequence[Listener] = (),
+) -> RunResult:
+    """Train what a study lacks of a plan, store it as it comes, and write the study's index.
+
+    Raises:
+        UserError: bad input, a directory that cannot be written, a cluster that is gone, or a
+            listener's no; what was finished is kept.
+    """
+    with _runner(plan, resources, options, listeners) as runner:
+        tuning.check_study(store, options.tune is not None)
+        cells, failed = plan.cells, list[Failure]()
+        if options.tune is not None and options.test_trials:
+            cells, failed = _test_trials(runner, store, options.tune)
+        elif options.tune is not None:
+            cells, failed = _tune(runner, store, options.tune)
+        todo = runner.todo(cells, store)
+        if todo and options.tune is None:
+            runner.announce(todo, [], store.root.parent)
+        store.check_writable()
+        ran = runner.train(todo, store)
+        store.write_index()
+    wanted = {cell.key for cell in todo}
+    before = {cell.key: cell for cell in cells if cell.key not in wanted}
+    return RunResult(cells, ran.done, [*before.values(), *ran.found], failed + ran.failed)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a run would train.
+
+    Attributes:
+        cells: to be trained and tested; of a study to be tuned, at most so many.
+        trials: to be trained for tuning, at most; a cell stands for each.
+        estimate: what all of it takes at most.
+        lines: for people.
+    """
+
+    cells: list[Cell]
+    trials: list[Cell]
+    estimate: Estimate
+    lines: list[str] = field(repr=False)
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+
+def expected(
+    plan: Plan,
+    store: Store,
+    resources: Resources,
+    options: Options,
+    listeners: Sequence[Listener] = (),
+) -> Expected:
+    """What `run` would do, with the same arguments; nothing is trained or written.
+
+    Raises:
+        UserError: bad input.
+    """
+    with _runner(plan, resources, options, listeners) as runner:
+        tuning.check_study(store, options.tune is not None)
+        if options.tune is None:
+            cells, trials = runner.todo(plan.cells, store), list[Cell]()
+            seconds = runner.meter.seconds(cells)
+            lines = [f"  {duration(seconds[cell.key]):>16}  {cell.label}" for cell in cells]
+            what, each = f"{len(cells)} cells", "cell"
+        else:
+            cells, trials = search.left(plan, options.tune, store, options.force_stale)
+            lines = search.budgets(plan, options.tune)
+            what, each = f"at most {len(trials)} trials and {len(cells)} cells", "one"
+        estimate = runner.meter.estimate(cells, trials, len(resources.devices))
+    lines.append(f"to train: {what}, {estimate}, if every {each} used all its epochs")
+    lines += [f"warning: {text}" for text in estimate.lacking(store.root.parent)]
+    return Expected(cells, trials, estimate, lines)
+
+
+def _runner(
+    plan: Plan, resources: Resources, options: Options, listeners: Sequence[Listener]
+) -> Runner:
+    """Says what of the plan was left out."""
+    runner = Runner(plan, resources, force_stale=options.force_stale, listeners=listeners)
+    for reason in plan.skipped:
+        runner.say(f"skipped: {reason}")
+    return runner
+
+
+def _tune(runner: Runner, store: Store, budget: int) -> tuple[list[Cell], list[Failure]]:
+    """Tune every system and keep the account; returns the chosen cells, and what failed."""
+    cells, trials = search.left(runner.plan, budget, store, runner.force_stale)
+    runner.announce(cells, trials, store.root.parent)
+    train = _Trials(runner, Store(store.root / tuning.TRIALS))
+    tuned, chosen = search.tune(runner.plan, budget, train.store, train)
+    tuning.save(store.root, tuned)
+    for one in tuned:
+        runner.say(tuning.summary(one))
+    return chosen, list(train.failed.values())
+
+
+class _Trials:
+    """Trains the trials of tuning, round after round.
+
+    Attributes:
+        store: where they are kept.
+        failed: key to why.
+    """
+
+    def __init__(self, runner: Runner, store: Store) -> None:
+        self.store, self.failed, self._runner = store, dict[str, Failure](), runner
+
+    def __call__(self, proposals: Sequence[search.Proposal]) -> set[str]:
+        """Train those that are not stored; returns the keys of what failed.
+
+        A trial that another run is at has not failed: there is no telling what it will give.
+        """
+        labels = {proposal.cell.key: proposal.label for proposal in proposals}
+        todo = self._runner.todo([p.cell for p in proposals], self.store, "trials")
+        failed = self._runner.train(todo, self.store, test=False, labels=labels).failed
+        self.failed.update({failure.cell.key: failure for failure in failed})
+        return {failure.cell.key for failure in failed if not failure.busy}
+
+
+def _test_trials(runner: Runner, store: Store, budget: int) -> tuple[list[Cell], list[Failure]]:
+    """Test the trials of a finished study; returns its final cells, and what failed."""
+    tuned = tuning.finished(runner.plan, budget, store)
+    trials, tests = (Store(store.root / name) for name in (tuning.TRIALS, tuning.TESTS))
+    done = [trial for one in tuned for trial in one.trials if trial.status == "done"]
+    planned = [trials.load(trial.key).cell for trial in done]
+    labels = {
+        trial.key: f"{cell.label} ({tuning.shown(trial.values)})"
+        for cell, trial in zip(planned, done, strict=True)
+    }
+    todo = runner.todo(planned, tests, "trials")
+    runner.announce(todo, [], store.root.parent)
+    failed = runner.train(todo, tests, labels=labels).failed
+    return [store.load(key).cell for one in tuned for key in one.cells], failed
