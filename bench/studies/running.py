@@ -21,7 +21,7 @@ from bench.studies.log import Log
 from bench.studies.planning import Plan
 from bench.studies.resources import Resources
 from bench.studies.run_cell import Material, Outcome, Task
-from bench.studies.store import Status, Store
+from bench.studies.store import Store
 
 BUSY = "another run is at it; run the same command again when it has finished"
 
@@ -122,8 +122,8 @@ class Runner:
     def todo(self, planned: Sequence[Cell], store: Store, noun: str = "cells") -> list[Cell]:
         """The cells that are to be trained, each once; says how they all stand."""
         statuses = {cell.key: store.status(cell, self.code(cell)) for cell in planned}
-        count = Counter(statuses.values())
-        kinds: tuple[Status, ...] = ("done", "stale", "broken", "missing")
+        count = Counter[str](statuses.values())
+        kinds: tuple[str, ...] = ("done", "stale", "newer", "broken", "missing")
         shown = ", ".join(f"{count[kind]} {kind}" for kind in kinds if count[kind])
         self.say(f"{len(statuses)} {noun} in study {store.root}: {shown}")
         if count["stale"] and not self.force_stale:
@@ -131,6 +131,9 @@ class Runner:
                 f"{count['stale']} finished {noun} were trained by other code of their sampler, "
                 "backbone or objective; they are kept (--force-stale redoes them)"
             )
+        if count["newer"]:
+            newer = [cell.label for cell in planned if statuses[cell.key] == "newer"]
+            self.say(f"written by a newer version; kept: {', '.join(newer)}")
         redo = {"missing", "broken"} | ({"stale"} if self.force_stale else set())
         return list({cell.key: cell for cell in planned if statuses[cell.key] in redo}.values())
 
@@ -239,7 +242,7 @@ class _Training:
             self._became.failed.append(Failure(job.cell, job.label, BUSY))
             self._skip(job, "another run is at it")
             return False
-        if store.status(job.cell, self._runner.code(job.cell)) == "done":
+        if store.status(job.cell, self._runner.code(job.cell)) in ("done", "newer"):  # by now
             claim.release()
             self._became.found.append(job.cell)
             self._skip(job, "another run has finished it")
