@@ -80,7 +80,9 @@ def html(report: StudyReport, files: Sequence[str]) -> str:
         report: what it says.
         files: names of what else the report writes, for links.
     """
-    style, script = ((TEMPLATES / name).read_text() for name in ("page.css", "page.js"))
+    style, script = (
+        (TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js")
+    )
     sections = [_section(each) for each in report.compared]
     store = report.store
     return (

@@ -184,7 +184,7 @@ def save(root: Path, tuned: Sequence[Tuned]) -> None:
     kept = {one.system: one for one in [*(read(root) or []), *tuned]}
     content = {"select_on": SELECT_ON, "systems": [asdict(one) for one in kept.values()]}
     temporary = root / f".tuning-{os.getpid()}.json"
-    temporary.write_text(json.dumps(content, indent=1) + "\n")
+    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     temporary.replace(root / FILE)
 
 

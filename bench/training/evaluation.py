@@ -90,15 +90,26 @@ def rank_predictions(
         scores[rows, seen] = seen_as
         scores[:, 0] = seen_as
         target = scores.gather(1, targets[piece][:, None])
-        # Ones in float32, exact to 2^24: comparing to bool takes several times as long.
-        above = torch.gt(scores, target, out=counts).sum(1)
-        # Without the target itself and, should it be masked, the padding row.
-        tied = torch.eq(scores, target, out=counts).sum(1) - 1
-        tied -= torch.isneginf(target).squeeze(1).float()
-        ranks[piece] = 1 + above.double() + tied.double() / 2
+        ranks[piece] = _ranks(scores, target, counts)
         if top:
             lists[piece] = scores.topk(lists.shape[1], dim=1).indices
     return Ranking(ranks.cpu().numpy(), lists.cpu().numpy())
+
+
+def _ranks(scores: Tensor, target: Tensor, counts: Tensor) -> Tensor:
+    """``[P]`` rank of each target from 1, a tie counting half.
+
+    Args:
+        scores: ``[P, n_items + 1]``.
+        target: ``[P, 1]`` score of each target.
+        counts: as large as the scores, to work in.
+    """
+    # Ones in float32, exact to 2^24: comparing to bool takes several times as long.
+    above = torch.gt(scores, target, out=counts).sum(1)
+    # Without the target itself and, should it be masked, the padding row.
+    tied = torch.eq(scores, target, out=counts).sum(1) - 1
+    tied -= torch.isneginf(target).squeeze(1).float()
+    return 1 + above.double() + tied.double() / 2
 
 
 def _encode(model: Backbone, items: Tensor, offsets: Tensor, at_once: int) -> Tensor:

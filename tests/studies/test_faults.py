@@ -101,6 +101,35 @@ def end(process):
         pytest.fail(f"it does not end: {process.communicate()}")
 
 
+def start_training(folder):
+    """A run of the study that has begun to train."""
+    log = folder / "results/smoke/log.jsonl"
+    begun = len(log.read_text().splitlines()) if log.exists() else 0
+    process = start(folder, *STUDY, "--workers", 2)
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        if log.exists() and len(log.read_text().splitlines()) > begun:
+            break
+        time.sleep(0.05)
+    return process
+
+
+def kill(process, kind, rng):
+    """Kill a run in some way; whether there was something to kill."""
+    if kind == "worker":
+        workers = workers_of(process)
+        if not workers:
+            return False
+        os.kill(rng.choice(workers), signal.SIGKILL)
+    elif kind == "coordinator":
+        process.kill()
+    elif kind == "both":
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        os.killpg(process.pid, signal.SIGINT)
+    return True
+
+
 KILLS = 50
 
 
@@ -115,30 +144,14 @@ def test_fifty_kills_at_random_moments(undisturbed, tmp_path, found, monkeypatch
             studies += 1
             folder = prepared(tmp_path / f"study-{studies}")
         before = stamps(folder)
-        process = start(folder, *STUDY, "--workers", 2)
-        log = folder / "results/smoke/log.jsonl"
-        begun = len(log.read_text().splitlines()) if log.exists() else 0
-        deadline = time.monotonic() + 120  # wait for its own start of training
-        while process.poll() is None and time.monotonic() < deadline:
-            if log.exists() and len(log.read_text().splitlines()) > begun:
-                break
-            time.sleep(0.05)
+        process = start_training(folder)
         for _ in range(rng.randint(1, 3)):
             time.sleep(rng.uniform(0, 10))
             if process.poll() is not None:
                 break
             kind = rng.choice(list(kills))
-            if kind == "worker":
-                workers = workers_of(process)
-                if not workers:
-                    continue
-                os.kill(rng.choice(workers), signal.SIGKILL)
-            elif kind == "coordinator":
-                process.kill()
-            elif kind == "both":
-                os.killpg(process.pid, signal.SIGKILL)
-            else:
-                os.killpg(process.pid, signal.SIGINT)
+            if not kill(process, kind, rng):
+                continue
             kills[kind] += 1
             if kind != "worker":
                 break
