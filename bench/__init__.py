@@ -64,4 +64,4 @@ def _version() -> str:
             return "0+unknown"
         import tomllib
 
-        return str(tomllib.loads(project.read_text())["project"]["version"])
+        return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
