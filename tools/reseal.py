@@ -24,8 +24,8 @@ from typing import Any
 
 from bench.cell import Cell
 from bench.errors import UserError
-from bench.studies.code import code_digest
 from bench.studies.cell_files import seal
+from bench.studies.code import code_digest
 from bench.studies.store import Store
 
 ASK = """
