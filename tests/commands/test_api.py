@@ -93,7 +93,7 @@ def test_the_command_and_the_call_are_one(demo, tmp_path):
     study, _, _ = demo
     options = [
         "--preset", "smoke", "--backbones", "sasrec", "--samplers", "uniform", "dns",
-        "--set", "dim=8", "window=8", "N=10", "--study", "smoke", "--workers", "2",
+        "--set", "dim=8", "window=8", "N=10", "--study", "smoke", "--workers", "1",
     ]  # fmt: skip
     assert grid(tmp_path, *options).returncode == 0
     found = {record.key: record for record in study.records()}

@@ -164,7 +164,7 @@ def test_changed_code_of_a_sampler_makes_its_cells_stale_and_no_others(tmp_path)
         'raise ArithmeticError("no negatives today")',
         "return [samplers.Negatives(ids=view.pool(1)) for view in views]",
     ))  # fmt: skip
-    arguments = [*SMALL, "--samplers", "broken", "uniform", "--plugin", "mine.py"]
+    arguments = [*SMALL, "--samplers", "broken", "uniform", "--plugin", "mine.py", "--workers", "1"]
     assert grid(tmp_path, *arguments).returncode == 0
     plugin = (tmp_path / "mine.py").read_text()
     (tmp_path / "mine.py").write_text(f"{plugin}# A comment changes no number.\n")
