@@ -10,9 +10,11 @@ from samplers.base import Negatives, Sampler, View, register, require
 class AHNS(Sampler):
     """AHNS: the candidate whose score fits the positive's: harder the worse the positive scores.
 
-    v = argmin over the candidates of |s(u, c) - beta (s+ + alpha)^(p + 1)|, p < -1.  The published
-    form is singular at s+ = -alpha and changes sign below it, which products of a sequence encoder
-    reach; softplus(s+), which is s+ where that is large, stands in for s+.
+    v = argmin over the candidates of |s(u, c) - beta (s+ + alpha)^(p + 1)|, p < -1.  The authors
+    put the raw s+ in (``raw``).  Products of a sequence encoder can be negative: at s+ = -alpha
+    that form is singular, and below it changes sign.  Hence softplus(s+), which is s+ where that
+    is large: with alpha .1, beta .4 and p = -2 the hardness aimed at is .50 at s+ = 0, where the
+    raw form has 4.0; from s+ = 2 on they are nearly the same (.18 and .19).
 
     The size C of its pool is its own and not the protocol's N, because it is no budget here: among
     many candidates there is always one at the hardness aimed at, so that what scores higher is
@@ -31,7 +33,13 @@ class AHNS(Sampler):
     }
 
     def __init__(
-        self, *, C: int = 16, alpha: float = 0.1, beta: float = 0.4, p: float = -2.0
+        self,
+        *,
+        C: int = 16,
+        alpha: float = 0.1,
+        beta: float = 0.4,
+        p: float = -2.0,
+        raw: bool = False,
     ) -> None:
         """
         Args:
@@ -39,12 +47,14 @@ class AHNS(Sampler):
             alpha: shift of the positive's score.
             beta: scale of the hardness aimed at.
             p: exponent, below -1: how fast hardness falls as the positive's score rises.
+            raw: put s+ itself into the hardness, as the authors do; p must then be whole.
         """
         require(C >= 1, f"C={C}: the candidate pool needs at least one item")
         require(alpha > 0, f"alpha={alpha}: must be positive")
         require(beta > 0, f"beta={beta}: must be positive")
         require(p < -1, f"p={p}: must lie below -1")
-        self.C, self.alpha, self.beta, self.p = C, alpha, beta, p
+        require(not raw or p == round(p), f"p={p}: must be whole where raw is on")
+        self.C, self.alpha, self.beta, self.p, self.raw = C, alpha, beta, p, raw
 
     @property
     def pool_size(self) -> int:
@@ -56,7 +66,8 @@ class AHNS(Sampler):
             pool = view.pool(self.C)
             positive = view.score_positives()  # with gradient, for the loss
             with torch.no_grad():
-                hardness = self.beta * (F.softplus(positive) + self.alpha) ** (self.p + 1)
+                size = positive if self.raw else F.softplus(positive)
+                hardness = self.beta * (size + self.alpha) ** (self.p + 1)
                 column = (view.score(pool) - hardness[:, None]).abs().argmin(dim=1, keepdim=True)
             ids = pool.gather(1, column)
             negatives.append(Negatives(ids=ids, known_positive_scores=positive))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -279,6 +280,15 @@ class Sampler(ABC):
     search_space: ClassVar[dict[str, list[Any]]] = {}
     peer: str | None = None
     catalogue: Catalogue
+
+    @classmethod
+    def known_as(cls, name: str, hyper: Mapping[str, Any]) -> str:
+        """Today's name of what was stored as ``name`` with these hyper-parameters.
+
+        Names may come to mean other settings, or other code; stored cells keep what they were
+        trained with, and are shown by what that is called now.
+        """
+        return name
 
     def prepare(self, catalogue: Catalogue) -> None:
         """Called once, before training, after construction."""

@@ -17,13 +17,13 @@ class DNSThree(Sampler):
     Cost: T N scores without gradient.
     """
 
-    search_space = {"M": [1, 2, 3, 5, 10, 20], "gamma": [0.5, 1.0, 2.0, 3.0]}
+    search_space = {"M": [1, 5, 10, 20, 50], "gamma": [0.5, 1.0, 2.0, 3.0]}
 
     def __init__(
         self,
         *,
         N: int = 100,
-        M: int = 5,
+        M: int = 10,
         alpha: float = 1.0,
         beta: float = 1.0,
         gamma: float = 3.0,

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -8,165 +10,172 @@ import torch
 from torch import Tensor
 
 from samplers.base import Catalogue, Negatives, Sampler, View, register, require
-from samplers.dns import check_pool, one_of_top
 
 DISTANCE = 3
 """Items so far apart in a sequence, or nearer, are neighbours."""
-KEPT = 500
-"""Overlapping items kept for each item, a random choice of those that it may ever draw."""
 ROWS_AT_ONCE = 1024
-ROUNDS = 10
-"""Redraws before a hard candidate that stays illegal is replaced by a uniform one."""
+ROUNDS = 40
+"""Redraws of what the law of hard negatives rejects; it accepts at least e^-c_max of the draws."""
 
 
 @register("gnno")
 class GNNO(Sampler):
-    """GNNO: candidates that share neighbours with the positive, harder ones as training goes on.
+    """GNNO: hard negatives by the overlap of neighbourhoods, beside a uniform one.
 
     Items at most three steps apart in a training sequence are neighbours (a binary, symmetric
-    graph); J(i, j) = |N(i) and N(j)| / |N(i) or N(j)| is their overlap.  At epoch e, ``hard`` of
-    the N candidates are drawn with probability proportional to J(y, j) among the items with
-    0 < J(y, j) <= c_e, c_e = min(start + pace e, c_max); the others are uniform.  The negative is
-    the pick of DNS(M, N) among all N.  A positive without such items gets uniform candidates.
+    graph); J(y, j) = |N(y) and N(j)| / |N(y) or N(j)|.  From epoch ``begin`` + 1 on every target
+    has ``hard`` more negatives, drawn with replacement with
 
-    The released code of the MDCNS comparison draws in proportion to softmax(J) over the whole
-    catalogue, of which almost every J is 0: nearly uniform, so that its GNNO is nearly DNS(M, N).
-    Here the overlap itself is the weight.  Of an item that overlaps with many by at most c_max, a
-    random 500 are kept.  ``epochs.csv`` has the share of targets without a hard candidate.
+        p(j) ~ exp(J(y, j)) [J(y, j) <= c],   c = min(pace (epoch - begin - 1), c_max)
+
+    over the whole catalogue, the legal items of it, and they share one mean loss with the K uniform
+    ones.  As the authors have it: softmax over J, of which nearly all are 0, is close to uniform
+    (on Beauty within .010 of it in total variation); what the law does is to leave out the items
+    that are most alike (J(y, y) = 1 among them), fewer of them as training goes on.
+
+    The authors train another encoder, with a contrastive loss beside, by BPR; ``gnno-released`` is
+    the MDCNS comparison's reading, ``gnno-proportional`` one in which overlap really attracts.
 
     Source: Fan et al., Neighborhood-based hard negative mining for sequential recommendation,
-    SIGIR 2023; the curriculum and constants as in the MDCNS comparison.
-    Cost: T N scores without gradient; once, a sparse product of the item graph with itself.
+    SIGIR 2023, and its authors' code.
+    Cost: O(T (K + hard)) draws, no scores; once, a sparse product of the item graph with itself,
+    of which 6 bytes for each pair of items that overlap are kept (180 MB on Beauty).
     """
 
-    search_space = {
-        "c_max": [0.2, 0.4, 0.7],
-        "pace": [0.01, 0.05],
-        "hard": [3, 10],
-        "M": [1, 2, 5, 10],
-    }
+    search_space = {"hard": [1, 3, 5, 10], "c_max": [0.3, 0.7], "begin": [0, 5]}
 
     def __init__(
         self,
         *,
-        N: int = 100,
-        M: int = 5,
-        hard: int = 10,
-        start: float = 0.05,
+        K: int = 1,
+        hard: int = 3,
+        begin: int = 5,
         pace: float = 0.01,
-        c_max: float = 0.4,
+        c_max: float = 0.7,
     ) -> None:
         """
         Args:
-            N: size of the candidate pool.
-            M: how many of the best to draw from.
-            hard: how many of the N are drawn by overlap.
-            start: largest overlap allowed at the beginning.
-            pace: its rise per epoch.
+            K: uniform negatives per target.
+            hard: negatives per target that are drawn by overlap.
+            begin: epochs without hard negatives.
+            pace: rise of the largest overlap allowed, per epoch; it starts at 0.
             c_max: where it stops.
         """
-        check_pool(N, M)
-        require(1 <= hard < N, f"hard={hard}: must lie between 1 and N - 1 = {N - 1}")
-        require(0 < c_max <= 1, f"c_max={c_max}: must lie in (0, 1]")
-        require(start >= 0 and pace >= 0, f"start={start}, pace={pace}: must not be negative")
-        self.N, self.M, self.hard = N, M, hard
-        self.start, self.pace, self.c_max = start, pace, c_max
+        require(K >= 1, f"K={K}: needs at least one uniform negative per target")
+        require(hard >= 1, f"hard={hard}: needs at least one hard negative per target")
+        require(begin >= 0, f"begin={begin}: must not be negative")
+        check_curriculum(0.0, pace, c_max)
+        self.K, self.hard, self.begin, self.pace, self.c_max = K, hard, begin, pace, c_max
+
+    @classmethod
+    def known_as(cls, name: str, hyper: Mapping[str, Any]) -> str:
+        """``gnno`` once was `gnno-proportional`, of 500 neighbours an item at most."""
+        return "gnno-proportional" if "M" in hyper else name
+
+    @property
+    def pool_size(self) -> int:
+        return self.K
 
     def prepare(self, catalogue: Catalogue) -> None:
         super().prepare(catalogue)
-        device = catalogue.device
-        items, offsets = catalogue.items.cpu().numpy(), catalogue.offsets.cpu().numpy()
-        seed = int(torch.randint(2**31, (1,), generator=catalogue.generator, device=device))
-        rng = np.random.default_rng(seed)
-        overlap = neighbourhood_overlap(items, offsets, catalogue.n_items, self.c_max, rng)
-        self._first = torch.as_tensor(overlap.indptr.astype(np.int64), device=device)
-        self._ids = torch.as_tensor(overlap.indices.astype(np.int64), device=device)
-        # Overlaps rise within a row; with 2 added for each row before, they do from first to last.
-        row = np.repeat(np.arange(catalogue.n_items + 1), np.diff(overlap.indptr))
-        self._overlap = torch.as_tensor(2.0 * row + overlap.data, device=device)
-        # One running sum over all rows; a draw for item y is a search in y's stretch of it.
-        total = np.concatenate([[0.0], np.cumsum(overlap.data, dtype=np.float64)])
-        self._running = torch.as_tensor(total, device=device)
-        self._epoch, self._end = 0, self._first[:-1]
-        self._targets, self._without = 0, torch.zeros((), device=device)
+        self._overlap = Overlap.of(catalogue)
 
     def sample(self, views: list[View]) -> list[Negatives]:
-        generator = self.catalogue.generator
-        self._allow(views[0].epoch)
-        y = views[0].positives
-        self._targets += len(y)
-        self._without += (self._end[y] == self._first[y]).sum()
-        negatives = []
-        hard = views[0].draw(self.hard, partial(self._propose, views[0]), ROUNDS)
-        for view in views:
-            candidates = torch.cat([hard, view.pool(self.N - self.hard)], dim=1)
-            with torch.no_grad():
-                chosen = one_of_top(view.score(candidates), self.M, generator)
-            negatives.append(Negatives(ids=candidates.gather(1, chosen)))
-        return negatives
-
-    def diagnostics(self) -> dict[str, float]:
-        share = float(self._without) / max(1, self._targets)
-        self._targets = 0
-        self._without.zero_()
-        return {"no_hard_candidate": share}
-
-    def _allow(self, epoch: int) -> None:
-        """Find, for each item, where its allowed overlaps end."""
-        if epoch != self._epoch:
-            self._epoch = epoch
-            most = float(np.float32(min(self.start + self.pace * epoch, self.c_max)))
-            rows = torch.arange(self.catalogue.n_items + 1, device=self.catalogue.device)
-            self._end = torch.searchsorted(self._overlap, 2.0 * rows.double() + most, right=True)
-
-    def _propose(self, view: View, rows: Tensor, K: int) -> Tensor:
-        y = view.positives[rows]
-        uniform = view.targets.uniform(rows, K)
-        if not len(self._ids):
-            return uniform
-        low, high = self._running[self._first[y]], self._running[self._end[y]]
-        u = torch.rand(
-            (len(rows), K),
-            generator=self.catalogue.generator,
-            dtype=self._running.dtype,
-            device=rows.device,
-        )
-        mass = low[:, None] + u * (high - low)[:, None]
-        index = torch.searchsorted(self._running, mass, right=True) - 1
-        index = torch.minimum(index, (self._end[y] - 1)[:, None]).clamp_(min=0)
-        return torch.where((self._end[y] > self._first[y])[:, None], self._ids[index], uniform)
+        view = views[0]
+        ids = view.pool(self.K)
+        if view.epoch > self.begin:
+            c = min(self.pace * (view.epoch - self.begin - 1), self.c_max)
+            hard = draw_by_overlap(view, self._overlap, self.hard, c, self.catalogue.generator)
+            ids = torch.cat([ids, hard], dim=1)
+        return [Negatives(ids=ids) for _ in views]
 
 
-def neighbourhood_overlap(
-    items: np.ndarray, offsets: np.ndarray, n_items: int, c_max: float, rng: np.random.Generator
-) -> sp.csr_array:
-    """J between items: ``[n_items + 1, n_items + 1]``, of each row a random ``KEPT`` of the entries
-    in (0, c_max] off the diagonal, in rising order."""
+def check_curriculum(start: float, pace: float, c_max: float) -> None:
+    """Refuse a largest overlap that is none."""
+    require(0 < c_max <= 1, f"c_max={c_max}: must lie in (0, 1]")
+    require(start >= 0 and pace >= 0, f"start={start}, pace={pace}: must not be negative")
+
+
+def draw_by_overlap(
+    view: View, overlap: Overlap, K: int, c: float, generator: torch.Generator
+) -> Tensor:
+    """``[T, K]`` legal draws with replacement, p(j) ~ exp(J(y, j)) [J(y, j) <= c].
+
+    By rejection: a uniform item is kept with probability exp(J - c).  What is rejected is given
+    back as the positive, which is illegal for its row, so that it is drawn again.
+    """
+
+    def propose(rows: Tensor, K: int) -> Tensor:
+        y, ids = view.positives[rows], view.targets.uniform(rows, K)
+        J = overlap.jaccard(y, ids)
+        u = torch.rand(ids.shape, generator=generator, device=ids.device)
+        kept = (c >= J) & (u < (J - c).exp())
+        return torch.where(kept, ids, y[:, None])
+
+    return view.draw(K, propose, ROUNDS)
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How many neighbours any two items have in common, in sparse rows.
+
+    Attributes:
+        first: ``[n_items + 2]`` where each item's stretch of the next two starts.
+        ids: ``[m]`` int32, the items with a common neighbour, rising within a stretch.
+        common: ``[m]`` how many these are.
+        degree: ``[n_items + 1]`` neighbours of each item.
+    """
+
+    first: Tensor
+    ids: Tensor
+    common: Tensor
+    degree: Tensor
+
+    @classmethod
+    def of(cls, catalogue: Catalogue) -> Overlap:
+        """Of the graph of a training set."""
+        items, offsets = catalogue.items.cpu().numpy(), catalogue.offsets.cpu().numpy()
+        graph = neighbours(items, offsets, catalogue.n_items)
+        degree = np.diff(graph.indptr)
+        kind = np.int16 if degree.max(initial=0) < 2**15 else np.int32
+        counts, ids, common = [np.zeros(1, dtype=np.int64)], [], []
+        for begin in range(0, catalogue.n_items + 1, ROWS_AT_ONCE):
+            part = sp.csr_array(graph[begin : begin + ROWS_AT_ONCE] @ graph.T)
+            part.sort_indices()
+            counts.append(np.diff(part.indptr))
+            ids.append(part.indices.astype(np.int32))
+            common.append(part.data.astype(kind))
+        arrays = (np.cumsum(np.concatenate(counts)), *map(np.concatenate, (ids, common)), degree)
+        first, *rest = (torch.as_tensor(array, device=catalogue.device) for array in arrays)
+        return cls(first.long(), *rest)
+
+    def jaccard(self, y: Tensor, ids: Tensor) -> Tensor:
+        """``[R, K]`` J(y, j) of items ``y [R]`` and ``ids [R, K]``; 0 where nothing is common."""
+        low = self.first[y][:, None].expand_as(ids).clone()
+        end = self.first[y + 1][:, None]
+        high = end.expand_as(ids).clone()
+        last = max(0, len(self.ids) - 1)
+        for _ in range(int(self.first.diff().max()).bit_length()):  # bisection, all pairs abreast
+            middle = (low + high) // 2
+            below = (middle < high) & (self.ids[middle.clamp(max=last)] < ids)
+            low, high = torch.where(below, middle + 1, low), torch.where(below, high, middle)
+        found = (low < end) & (self.ids[low.clamp(max=last)] == ids)
+        common = torch.where(found, self.common[low.clamp(max=last)].long(), 0)
+        union = self.degree[y][:, None] + self.degree[ids] - common
+        return common / union.clamp(min=1)
+
+
+def neighbours(items: np.ndarray, offsets: np.ndarray, n_items: int) -> sp.csr_array:
+    """``[n_items + 1, n_items + 1]`` 1 where two items stand near each other in a sequence."""
     sequence = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     pairs = []
     for k in range(1, DISTANCE + 1):
         together = sequence[k:] == sequence[:-k]
         pairs.append(np.stack([items[:-k][together], items[k:][together]]))
     i, j = np.concatenate(pairs, axis=1)
-    shape = (n_items + 1, n_items + 1)
-    ones = np.ones(2 * len(i), dtype=np.float32)
-    graph = sp.csr_array((ones, (np.concatenate([i, j]), np.concatenate([j, i]))), shape=shape)
+    ones = np.ones(2 * len(i), dtype=np.int32)
+    where = (np.concatenate([i, j]), np.concatenate([j, i]))
+    graph = sp.csr_array((ones, where), shape=(n_items + 1, n_items + 1))
     graph.sum_duplicates()
     graph.data[:] = 1
-    degree = np.diff(graph.indptr)
-    indptr, indices, data = [0], [], []
-    for begin in range(0, n_items + 1, ROWS_AT_ONCE):
-        common = (graph[begin : begin + ROWS_AT_ONCE] @ graph.T).tocsr()
-        for row in range(common.shape[0]):
-            stretch = slice(common.indptr[row], common.indptr[row + 1])
-            columns, shared = common.indices[stretch], common.data[stretch]
-            J = shared / (degree[begin + row] + degree[columns] - shared)
-            usable = np.flatnonzero((columns != begin + row) & (c_max >= J))
-            if len(usable) > KEPT:
-                usable = np.sort(rng.choice(usable, KEPT, replace=False))
-            columns, J = columns[usable], J[usable]
-            order = np.lexsort((columns, J))  # ties in the order of ids
-            indices.append(columns[order])
-            data.append(J[order].astype(np.float32))
-            indptr.append(indptr[-1] + len(order))
-    return sp.csr_array((np.concatenate(data), np.concatenate(indices), indptr), shape=shape)
+    return graph

@@ -15,6 +15,11 @@ class MixGCF(Sampler):
     row, h . z_c rises with s(u, c), so the candidate chosen is that of DNS: only one vector needs
     to be mixed, and only the loss differs.  Hop mixing has no counterpart without a graph.
 
+    The MDCNS comparison's scripts, like the original, train it by BPR, where the mixture only
+    changes the slope: s+ - h . z = (1 - a)(s+ - s(u, c)).  Under BCE the negative holds a share a
+    of the positive, whose own score it pushes down: a table under BCE alone judges the method by
+    a loss that nobody proposed it with.
+
     Source: Huang et al., KDD 2021 (its positive mixing).
     Cost: T N scores without gradient, one mixed vector per target.
     """

@@ -9,15 +9,16 @@ from samplers.mixgcf import check_mix, mixed_negative
 class MixGCFPlus(Sampler):
     """MixGCF+: one of the M hardest of N candidates, uniformly, mixed with the positive.
 
-    MixGCF with the pick of DNS(M, N) in place of DNS; see there.
+    MixGCF with the pick of DNS(M, N) in place of DNS; see there, also for the loss: the MDCNS
+    comparison's scripts train it by BPR, and sweep M from 1 to 100.
 
     Source: Shi et al., WWW 2023, and the comparison in MDCNS, SIGIR 2026.
     Cost: T N scores without gradient, one mixed vector per target.
     """
 
-    search_space = {"M": [1, 2, 3, 5, 10, 20], "mix": [0.25, 0.5, 1.0]}
+    search_space = {"M": [1, 2, 5, 10, 20, 30, 50, 100], "mix": [0.5, 1.0]}
 
-    def __init__(self, *, N: int = 100, M: int = 5, mix: float = 1.0) -> None:
+    def __init__(self, *, N: int = 100, M: int = 10, mix: float = 1.0) -> None:
         """
         Args:
             N: size of the candidate pool.

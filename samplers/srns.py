@@ -13,29 +13,34 @@ EPOCHS_KEPT = 5
 class SRNS(Sampler):
     """SRNS: from a memory of hard items, the one whose score is high and has varied.
 
-    Each training sequence has F random candidates, the scores σ(s) they had in each of the last
-    five epochs, and a memory of S1 of them.
+    Each training sequence has F random candidates, the scores they had in each of the last five
+    epochs, and a memory of S1 of them; each positive has its scores of these epochs, too.
 
-    Pick: argmax over the memory of σ(s) + alpha min(1, epoch / warmup) std, where std is over the
-    known epochs (0 with fewer than two) and low for true negatives' rivals, the false ones.
+    Pick: argmax over the memory of σ(s - s+) + alpha min(1, epoch / warmup) std, where std is that
+    of σ(s - s+) over the known epochs (0 with fewer than two) and low for true negatives' rivals,
+    the false ones.  The difference to the positive's score, as the authors have it: σ(s) alone
+    saturates where a user's scores share an offset, which BPR leaves free.
     Renewal: candidates that have been there for five epochs and are not in the memory give way to
     fresh ones; S1 random candidates join the memory, and S1 of the union stay, drawn without
-    replacement with probability softmax(s / T).  All of it uses the state of the sequence's last
-    target in the batch: in one-pass training once an epoch for each window of the sequence, in
-    prefix training (a backbone that is not causal) for each batch that holds one of its prefixes.
+    replacement with probability softmax(s / T).
+
+    The pick is by the target's own state; renewal and scores of past epochs, those of positives
+    included, are by that of the sequence's last target in the batch: in one-pass training once an
+    epoch for each window of the sequence, in prefix training (a backbone that is not causal) for
+    each batch that holds one of its prefixes.  Dropout is on in all of it, where the authors score
+    the past without.
 
     In the paper any item may join the memory, and its variance is known at once; here it is so
-    after some epochs, which needs a fifth of the scores.  The authors' code has σ of the
-    difference to the positive's score for σ(s), and history without dropout.  In the released
-    code of the MDCNS comparison memory and history hold positions in a candidate list that is
-    drawn anew at every access, so they refer to other items each time, and raw products are
-    compared with standard deviations.  Candidates the user has met by then are passed over; should
-    all the memory be such, the negative is uniform.
+    after some epochs, which needs a fifth of the scores.  In the released code of the MDCNS
+    comparison memory and history hold positions in a candidate list that is drawn anew at every
+    access, so they refer to other items each time, and raw products are compared with standard
+    deviations.  Candidates the user has met by then are passed over; should all the memory be
+    such, the negative is uniform.
 
     Source: Ding et al., Simplify and robustify negative sampling for implicit collaborative
     filtering, NeurIPS 2020.
-    Cost: T S1 scores, and F for each sequence in the batch, without gradient; memory of 24 F bytes
-    a sequence.
+    Cost: T (S1 + 2) scores, and F for each sequence in the batch, without gradient; memory of 24 F
+    bytes a sequence.
     """
 
     search_space = {
@@ -70,6 +75,10 @@ class SRNS(Sampler):
         # The candidates are in random order: any S1 of them will do to begin with.
         self._memory = torch.arange(self.S1, device=device).repeat(n, 1)
         self._history = torch.full((n, EPOCHS_KEPT, self.F), torch.nan, device=device)
+        # Of each training interaction, in the order of the training items.
+        self._positive_history = torch.full(
+            (len(catalogue.items), EPOCHS_KEPT), torch.nan, device=device
+        )
 
     def sample(self, views: list[View]) -> list[Negatives]:
         (view,) = views
@@ -80,9 +89,12 @@ class SRNS(Sampler):
             past = self._history[rows].gather(
                 2, memory[:, None].expand(-1, EPOCHS_KEPT, -1)
             )  # [T, EPOCHS_KEPT, S1]
-            std = standard_deviation(past)
+            past_positive = self._positive_history[self._slots(view)]
+            std = standard_deviation((past - past_positive[:, :, None]).sigmoid())
             weight = self.alpha * min(1.0, view.epoch / self.warmup)
-            criterion = std if self.alpha < 0 else view.score(ids).sigmoid() + weight * std
+            positive, scores = view.score_with_positives(ids)
+            likelihood = (scores - positive[:, None]).sigmoid()
+            criterion = std if self.alpha < 0 else likelihood + weight * std
             criterion = criterion.masked_fill(~view.legal(ids), -torch.inf)
             best, column = criterion.max(dim=1, keepdim=True)
             picked = torch.where(best > -torch.inf, ids.gather(1, column), view.pool(1))
@@ -103,8 +115,11 @@ class SRNS(Sampler):
         candidates = torch.where(replaced, fresh, self._candidates[rows].long())
         with torch.no_grad():
             scores = View(view.states[last], view.table, view.targets).score(candidates)
+            state = last[torch.searchsorted(rows, view.sequences.contiguous())]  # for each target
+            of_positives = View(view.states[state], view.table, view.targets).score_positives()
+        self._positive_history[self._slots(view), now] = of_positives
         history = self._history[rows].masked_fill_(replaced[:, None], torch.nan)
-        history[:, now] = scores.sigmoid()
+        history[:, now] = scores
         self._candidates[rows], self._history[rows] = candidates.int(), history
 
         joining = torch.randint(self.F, (len(rows), self.S1), generator=generator, device=device)
@@ -115,17 +130,23 @@ class SRNS(Sampler):
         keys = (scores / self.T + gumbel).masked_fill(~union, -torch.inf)
         self._memory[rows] = keys.topk(self.S1, dim=1).indices
 
+    def _slots(self, view: View) -> Tensor:
+        """``[T]`` the positives' indices in the training items."""
+        return self.catalogue.offsets[view.sequences] + view.positions
+
     def state_dict(self) -> dict[str, Tensor]:
         return {
             "candidates": self._candidates,
             "memory": self._memory,
             "history": self._history,
+            "positive_history": self._positive_history,
         }
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         self._candidates.copy_(state["candidates"])
         self._memory.copy_(state["memory"])
         self._history.copy_(state["history"])
+        self._positive_history.copy_(state["positive_history"])
 
 
 def standard_deviation(past: Tensor) -> Tensor:

@@ -17,13 +17,13 @@ from bench.studies.records import Record
 
 def cells_of(records: Sequence[Record]) -> pd.DataFrame:
     """A row a cell; namesakes run with several settings are told apart by what differs."""
-    cells = [record.cell for record in records]
+    cells, methods = [record.cell for record in records], [record.sampler for record in records]
     names = {
         "key": [record.key for record in records],
         "dataset": dataset_names(cells),
         "backbone": told_apart([c.backbone.name for c in cells], [c.backbone.hyper for c in cells]),
-        "sampler": told_apart([c.sampler.name for c in cells], [settings_of(c) for c in cells]),
-        "method": [c.sampler.name for c in cells],
+        "sampler": told_apart(methods, [settings_of(c) for c in cells]),
+        "method": methods,
         "objective": [c.objective.name for c in cells],
         "seed": [c.seed for c in cells],
         "models": [len(c.models) for c in cells],

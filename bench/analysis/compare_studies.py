@@ -108,17 +108,19 @@ def _systems(store: Store) -> dict[System, list[Record]]:
     for record in tuning.as_compared(store):
         cell = record.cell
         parts = [cell.backbone, cell.sampler, cell.objective]
-        name = (
+        name: System = (
             cell.dataset,
-            *(part.name for part in parts),
+            cell.backbone.name,
+            record.sampler,
+            cell.objective.name,
             as_text([content_of(cell), asdict(cell.protocol)]),
         )
         settings = as_text([*(part.hyper for part in parts), cell.peer and asdict(cell.peer)])
         by_name.setdefault(name, {}).setdefault(settings, []).append(record)
     result: dict[System, list[Record]] = {}
-    for name, by_settings in by_name.items():
+    for system, by_settings in by_name.items():
         for settings, members in by_settings.items():
-            result[name if len(by_settings) == 1 else (*name, settings)] = members
+            result[system if len(by_settings) == 1 else (*system, settings)] = members
     return result
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy.typing as npt
 
+import samplers
 from bench.cell import Cell, Component
+from bench.errors import UserError
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -79,6 +81,15 @@ class Record:
         return cls(cell=Cell.from_config(stored["config"]), **parts)
 
     @property
+    def sampler(self) -> str:
+        """What its sampler, with these settings, is called today; see `Sampler.known_as`."""
+        name = self.cell.sampler.name
+        try:
+            return samplers.registry.get(name).known_as(name, self.cell.sampler.hyper)
+        except UserError:  # of a plug-in that is not loaded
+            return name
+
+    @property
     def synthetic(self) -> bool:
         return bool(self.data["synthetic"])
 
@@ -113,7 +124,7 @@ class Record:
         plain = replace(
             cell,
             backbone=Component(cell.backbone.name),
-            sampler=Component(cell.sampler.name),
+            sampler=Component(self.sampler),
             peer=None if cell.peer is None else Component(cell.peer.name),
             objective=Component(cell.objective.name),
         )

@@ -52,7 +52,7 @@ def test_a_study_s_systems_are_measured_each_once(tmp_path, capsys):
     assert speed.main([*studies, *measured]) == 0
     costs = json.loads((tmp_path / "speed.json").read_text(encoding="utf-8"))["costs"]
     names = sorted(cost["system"].removeprefix("beauty-twin/gru4rec/") for cost in costs)
-    assert names == ["dns+/bce (M=2)", "dns+/bce (M=5)", "floor", "plain", "uniform/bce"]
+    assert names == ["dns+/bce (M=10)", "dns+/bce (M=2)", "floor", "plain", "uniform/bce"]
     seconds = {cost["key"]: cost["epoch_cpu_s"] for cost in costs}
     for study in ("one", "two"):
         store = Store(tmp_path / study)
@@ -107,6 +107,7 @@ def test_growth_has_a_row_and_a_mark_for_every_point(tmp_path, monkeypatch, caps
     # Here, not in a process of its own, which would take seconds to start.
     monkeypatch.setattr(growth, "in_own_processes", lambda count, f, *given: [f(*given)])
     arguments = ["--preset", "smoke", "--samplers", "uniform", "dns+", "--batches", "1"]
+    arguments += ["--set", "dns+.M=2"]
     assert speed.main([*arguments, "--growth", str(tmp_path / "growth")]) == 0
     table = (tmp_path / "growth" / "growth.md").read_text(encoding="utf-8")
     assert "synthetic" in table

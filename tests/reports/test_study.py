@@ -193,7 +193,7 @@ def published(record):
     """NDCG@10 that the paper prints for a cell's system."""
     cell = record.cell
     peer = None if cell.peer is None else cell.peer.name
-    system = (cell.dataset, cell.backbone.name, cell.sampler.name, peer)
+    system = (cell.dataset, cell.backbone.name, record.sampler, peer)
     for table in TABLES.values():
         for entry in table.entries():
             if table.objective == "bce" and system in (entry.system, entry.released):
@@ -270,7 +270,7 @@ def of_page(dataset, study):
     found = {}
     for records in systems_of(study):
         cell = records[0].cell
-        name, objective = cell.sampler.name, cell.objective.name
+        name, objective = records[0].sampler, cell.objective.name
         if cell.dataset == dataset.lower() and (has_own_loss(name) or objective == "bce"):
             usual = samplers.registry.hyper_parameters(name)
             options = [

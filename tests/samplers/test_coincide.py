@@ -102,7 +102,7 @@ def test_hostile_histories_work_or_are_refused_before_training(sampler, tmp_path
         )  # fmt: skip
 
     if samplers.registry.hyper_parameters(sampler).keys() >= {"N", "hard"}:
-        with pytest.raises(UserError, match="fewer than the 2 candidates of 'gnno'"):
+        with pytest.raises(UserError, match=f"fewer than the 2 candidates of '{sampler}'"):
             plan(N=2, M=1, hard=1)  # it cannot do with one candidate
         return
     made = plan(N=1, M=1, C=1, F=20, S1=5)  # the longest history leaves one legal item

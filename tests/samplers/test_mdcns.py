@@ -19,6 +19,7 @@ from support import (
     views_of,
 )
 
+import samplers
 from bench import objectives
 from bench.datasets.splits import make_split
 from bench.datasets.training_data import TrainingData
@@ -113,10 +114,22 @@ def test_the_loss_equals_the_equations(kind, hyper):
     assert ours == pytest.approx(expected, rel=1e-5)
 
 
+def test_its_weight_does_not_hang_on_the_batch_and_is_the_released_one_at_its_size():
+    """10.24 times a mean over 1,024 targets is 0.01 times their sum."""
+    for T, ratio in ((1024, 1.0), (206, 1024 / 206)):
+        targets = targets_of(SEQUENCES, N_ITEMS, [1] * T, [2] * T)
+        views = views_of(targets, N_ITEMS, n_views=2, dim=3)
+        averaged, summed = (
+            [given.auxiliary.item() for given in sampler_for(targets, name, N=4).sample(views)]
+            for name in ("mdcns", "mdcns-released")
+        )
+        assert averaged == pytest.approx([ratio * loss for loss in summed], rel=1e-4)
+
+
 def test_with_m_above_one_each_source_draws_from_its_own_top_on_its_own():
     targets = targets_of(SEQUENCES, N_ITEMS, [1] * 3000, [2] * 3000)
     views = views_of(targets, N_ITEMS, n_views=2, dim=3)
-    own = sampler_for(targets, "mdcns", N=6, M=3).sample(views)[0].ids
+    own = sampler_for(targets, "mdcns-text", N=6, M=3).sample(views)[0].ids
     pool = targets.pool(6)
     s1, s2 = (view.score(pool).detach() for view in views)
     places = []
@@ -136,7 +149,7 @@ def test_the_teacher_is_not_trained_and_both_students_are():
     s1, s2 = (view.score(pool).detach() for view in views)
     P = (s1 + s2).softmax(1)
     states = [view.states for view in views]
-    for m, given in enumerate(sampler_for(targets, "mdcns", N=4).sample(views)):
+    for m, given in enumerate(sampler_for(targets, "mdcns-text", N=4).sample(views)):
         gradient = torch.autograd.grad(given.auxiliary, states, allow_unused=True)
         # d KL(P || softmax(s)) / ds = Q - P, averaged over the two targets.
         Q = (s1, s2)[m].softmax(1)
@@ -157,3 +170,22 @@ def test_without_a_peer_it_is_dns_plus_number_for_number():
         fitted = fit(cell_of(name, hyper=hyper), data, split.valid, CPU, ignore)
         losses[name] = [row["loss"] for row in fitted.epochs]
     assert losses["mdcns-no-cd-dr-ms"] == losses["dns+"]
+
+
+def test_stored_cells_of_the_text_are_shown_under_its_name():
+    known_as = samplers.registry.get("mdcns").known_as
+    text = {"peer": "gru4rec", "teacher": "sum", "support": "pool"}
+    released = {"peer": "gru4rec", "teacher": "mean", "support": "pool+positive"}
+    for stored, today in (
+        ("mdcns", "mdcns-text"),
+        ("mdcns-no-cd", "mdcns-text-no-cd"),
+        ("mdcns-peer-mamba4rec", "mdcns-text-peer-mamba4rec"),
+        ("mdcns-text", "mdcns-text"),
+        ("side-by-side", "side-by-side"),  # without a teacher
+    ):
+        assert known_as(stored, text) == today
+        assert known_as(stored, released) == stored
+    assert known_as("mdcns-no-cd-dr-ms", text | {"peer": None}) == "mdcns-no-cd-dr-ms"
+    gnno = samplers.registry.get("gnno").known_as
+    assert gnno("gnno", {"N": 100, "M": 5, "hard": 10}) == "gnno-proportional"
+    assert gnno("gnno", {"K": 1, "hard": 3}) == "gnno"

@@ -122,11 +122,14 @@ def test_mixgcf_plus_mixes_one_of_the_top_m_with_a_uniform_share():
     assert kstest(a.detach().numpy() / 0.6, "uniform").pvalue > 0.001
 
 
-def test_ahns_takes_the_candidate_nearest_to_the_hardness_aimed_at():
+@pytest.mark.parametrize("raw", [False, True])
+def test_ahns_takes_the_candidate_nearest_to_the_hardness_aimed_at(raw):
     alpha, beta, p = 0.5, 0.4, -2.0
     batch = targets()
     (view,) = views_of(batch, N_ITEMS)
-    (negatives,) = sampler_for(batch, "ahns", C=10, alpha=alpha, beta=beta, p=p).sample([view])
+    (negatives,) = sampler_for(batch, "ahns", C=10, alpha=alpha, beta=beta, p=p, raw=raw).sample(
+        [view]
+    )
     pool = view.pool(10).tolist()
     for t, candidates in enumerate(pool):
         h, E = view.states[t].tolist(), view.table.tolist()
@@ -134,7 +137,9 @@ def test_ahns_takes_the_candidate_nearest_to_the_hardness_aimed_at():
         def score(item, h=h, E=E):
             return sum(x * y for x, y in zip(h, E[item], strict=True))
 
-        positive = math.log1p(math.exp(score(int(view.positives[t]))))
+        positive = score(int(view.positives[t]))
+        if not raw:
+            positive = math.log1p(math.exp(positive))
         aim = beta * (positive + alpha) ** (p + 1)
         assert int(negatives.ids[t]) == min(candidates, key=lambda c: abs(score(c) - aim))
 
@@ -198,7 +203,10 @@ def test_exposure_falls_back_to_uniform(mix, user):
         ("adasir", {"S": 0}, "S=0"),
         ("adasir", {"T": 0}, "T=0"),
         ("srns", {"S1": 101}, "S1=101: must lie between 1 and F=100"),
-        ("gnno", {"hard": 100}, "hard=100"),
+        ("gnno", {"hard": 0}, "hard=0"),
+        ("gnno-released", {"hard": 100}, "hard=100"),
+        ("adasir-released", {"P": 0}, "P=0"),
+        ("ahns", {"p": -2.5, "raw": True}, "p=-2.5: must be whole"),
         ("gnno", {"c_max": 0}, "c_max=0"),
         ("ahns", {"p": -1}, "p=-1"),
         ("ahns", {"C": 0}, "C=0"),
