@@ -19,6 +19,9 @@ KEY_LENGTH = 20
 """Hex digits of a cell's key."""
 
 
+BATCHES = ("one-pass", "prefix-shuffled")
+
+
 @dataclass(frozen=True)
 class Protocol:
     """How every cell of a study is trained and evaluated, whatever the sampler.
@@ -34,6 +37,10 @@ class Protocol:
         split: ``user``, ``authors``, ``user-prefixes``, ``leave-one-out`` or ``temporal``.
         split_seed: of the user shuffle; not varied with the cell's seed, so that all seeds are
             tested on the same users.
+        batches: ``one-pass``: a causal backbone trains every position of a sequence in one go, and
+            batches hold sequences of like length; ``prefix-shuffled``: as the MDCNS paper's
+            released code, every prefix is a row of its own, and rows are shuffled whatever their
+            length (about four times the time).
     """
 
     dim: int = 64
@@ -45,11 +52,22 @@ class Protocol:
     patience: int = 30
     split: str = "user"
     split_seed: int = 0
+    batches: str = "one-pass"
 
     def __post_init__(self) -> None:
+        if self.batches not in BATCHES:
+            raise UserError(f"batches={self.batches}: expected {' or '.join(BATCHES)}")
         for name in ("dim", "window", "batch_targets", "N", "epochs", "patience", "lr"):
             if getattr(self, name) <= 0:
                 raise UserError(f"{name}={getattr(self, name)}: must be positive")
+
+    def config(self) -> dict[str, Any]:
+        """As plain JSON values; what later versions added is left out where it is as before, so
+        that stored cells keep their keys."""
+        config = asdict(self)
+        if self.batches == Protocol.batches:
+            del config["batches"]
+        return config
 
     @classmethod
     def parameters(cls) -> dict[str, HyperParameter]:
@@ -139,7 +157,7 @@ class Cell:
 
     def config(self) -> dict[str, Any]:
         """The cell as plain JSON values."""
-        return asdict(self)
+        return asdict(self) | {"protocol": self.protocol.config()}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Cell:

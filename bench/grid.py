@@ -21,7 +21,7 @@ from bench.grid_options import parser
 from bench.registry import load_plugin
 from bench.studies import study, tuning
 from bench.studies.listeners import Lines, Question
-from bench.studies.listing import listing
+from bench.studies.listing import described, listing
 from bench.studies.planning import Request, make_plan, parse_settings, preset_name, request_of
 from bench.studies.progress import Progress
 from bench.studies.resources import Resources, parse_gpus
@@ -47,10 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     """Plan, train what is missing, write the report."""
-    if options.list:
+    if options.list is not None:
         for plugin in options.plugin:
             load_plugin(plugin)
-        print(listing())
+        print("\n\n".join(map(described, options.list)) or listing())
         return 0
     resources = _resources(options)
     how = study.Options(options.force_stale, options.tune, options.test_trials)

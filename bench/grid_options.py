@@ -106,7 +106,12 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
         help="of a study that --tune has finished: test every trial, for the report alone",
     )
     add("--force-stale", action="store_true", help="redo cells trained by other code")
-    add("--list", action="store_true", help="print what is registered, with defaults, and stop")
+    add(
+        "--list",
+        nargs="*",
+        metavar="NAME",
+        help="print what is registered, with defaults, or all that is known of these, and stop",
+    )
     add("--dry-run", action="store_true", help="show the plan and its estimate, train nothing")
     add(
         "--yes",

@@ -113,7 +113,7 @@ def _systems(store: Store) -> dict[System, list[Record]]:
             cell.backbone.name,
             record.sampler,
             cell.objective.name,
-            as_text([content_of(cell), asdict(cell.protocol)]),
+            as_text([content_of(cell), cell.protocol.config()]),
         )
         settings = as_text([*(part.hyper for part in parts), cell.peer and asdict(cell.peer)])
         by_name.setdefault(name, {}).setdefault(settings, []).append(record)

@@ -280,7 +280,7 @@ def _groups(records: Sequence[Record]) -> Iterator[tuple[bool, str, list[Record]
     """Synthetic or not, the loss, and the cells that may stand together."""
     kinds: dict[tuple[bool, str], tuple[dict[str, list[Record]], list[Record]]] = {}
     for record in records:
-        kind = (record.synthetic, as_text(asdict(record.cell.protocol)))
+        kind = (record.synthetic, as_text(record.cell.protocol.config()))
         by_loss, with_own = kinds.setdefault(kind, ({}, []))
         if has_own_loss(record.cell.sampler.name):
             with_own.append(record)

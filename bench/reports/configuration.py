@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from bench.analysis.comparison import Comparison
@@ -36,7 +35,7 @@ def sizes(comparison: Comparison, records: Mapping[str, Record]) -> Table:
 
 def protocol(records: Iterable[Record]) -> Table:
     """The protocol that all of them share, a row a setting."""
-    shared = asdict(next(iter(records)).cell.protocol)
+    shared = next(iter(records)).cell.protocol.config()
     rows = [[name, _shown(value)] for name, value in shared.items()]
     return Table("Protocol", ["setting", "value"], rows, n_text=2, kept=(0, 1))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -31,7 +30,7 @@ def tidy(store: Store) -> pd.DataFrame:
             "synthetic": record.synthetic,
             **{name: part and part.name for name, part in cell.parts.items()},
             "hyper": json.dumps({name: part.hyper for name, part in parts.items()}, sort_keys=True),
-            "protocol": json.dumps(asdict(cell.protocol), sort_keys=True),
+            "protocol": json.dumps(cell.protocol.config(), sort_keys=True),
             "seed": cell.seed,
             "best_epoch": record.best_epoch,
         }
@@ -65,7 +64,7 @@ def to_mlflow(store: Store, uri: str) -> int:
     count = 0
     for record in store.records():
         cell = record.cell
-        params = asdict(cell.protocol) | {"dataset": cell.dataset, "seed": cell.seed}
+        params = cell.protocol.config() | {"dataset": cell.dataset, "seed": cell.seed}
         for name, part in cell.parts.items():
             if part is not None:
                 params[name] = part.name

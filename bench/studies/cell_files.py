@@ -40,7 +40,8 @@ MAX_COLUMNS = 1000
 COMPONENT = {"name": json_shape.component, "hyper": json_shape.hyper}
 _KINDS = {"int": json_shape.whole, "float": json_shape.number, "str": json_shape.component}
 PROTOCOL = {field.name: _KINDS[str(field.type)] for field in fields(Protocol)} | {
-    str: json_shape.scalar
+    "batches": (..., json_shape.component),
+    str: json_shape.scalar,
 }
 RECORD = {
     "schema": json_shape.one_of(SCHEMA_VERSION),

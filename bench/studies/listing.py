@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,7 +10,8 @@ import backbones
 import samplers
 from bench import datasets, objectives
 from bench.cell import PRESETS, Protocol
-from bench.registry import HyperParameter, Registry
+from bench.errors import UserError
+from bench.registry import HyperParameter, Registry, suggest
 
 REGISTRIES: dict[str, Registry[Any]] = {
     "samplers": samplers.registry,
@@ -37,6 +39,36 @@ def listing() -> str:
     lines += [f"  {name:<14} {preset.description}" for name, preset in PRESETS.items()]
     lines.append("protocol:")
     lines.append(_defaults(Protocol.parameters().values(), indent=17))
+    return "\n".join(lines)
+
+
+def described(name: str) -> str:
+    """All that is known of what is registered under a name: its docstring, defaults and grid.
+
+    Raises:
+        UserError: nothing is.
+    """
+    found = [
+        registry
+        for registry in REGISTRIES.values()
+        if name in registry.names() + registry.variants()
+    ]
+    if not found:
+        known = [each for r in REGISTRIES.values() for each in r.names() + r.variants()]
+        raise UserError(f"--list {name}: nobody registered it{suggest(name, known)}")
+    return "\n\n".join(_described(registry, name) for registry in found)
+
+
+def _described(registry: Registry[Any], name: str) -> str:
+    variant = registry.variant_of(name)
+    lines = [f"{registry.kind} {name}" + (f", a setting of {variant.of}" if variant else "")]
+    if variant:
+        lines += ["", variant.description]
+    lines += ["", inspect.cleandoc(registry.get(name).__doc__ or ""), ""]
+    hyper = registry.hyper_parameters(name).values()
+    lines += [f"defaults: {_defaults(hyper, indent=0)}"] if hyper else []
+    space = registry.search_space(name).items()
+    lines += [f"tuned over: {option} in {values}" for option, values in space]
     return "\n".join(lines)
 
 

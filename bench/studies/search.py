@@ -18,7 +18,7 @@ import itertools
 import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import backbones
@@ -238,7 +238,7 @@ class _Search:
             backbone=cell.backbone.name,
             sampler=cell.sampler.name,
             objective=cell.objective.name,
-            protocol=asdict(cell.protocol),
+            protocol=cell.protocol.config(),
             synthetic=self._plan.datasets[cell.fingerprint].synthetic,
             budget=budget,
             space=self._space,

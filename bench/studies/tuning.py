@@ -74,7 +74,7 @@ class System:
         """The cell's."""
         names = (cell.backbone.name, cell.sampler.name, cell.objective.name)
         return cls(
-            cell.fingerprint, cell.split_digest, *names, protocol=as_text(asdict(cell.protocol))
+            cell.fingerprint, cell.split_digest, *names, protocol=as_text(cell.protocol.config())
         )
 
 

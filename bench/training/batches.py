@@ -108,8 +108,20 @@ class Batches:
         batch_targets: int,
         seed: int,
         device: torch.device,
+        alike: bool = True,
     ) -> None:
+        """
+        Args:
+            sequences: to train on.
+            windows: of these sequences.
+            n_items: catalogue size.
+            batch_targets: targets in a batch, about.
+            seed: of the order.
+            device: where batches are made.
+            alike: windows of like length share a batch, which saves padding.
+        """
         self._windows, self._batch_targets, self._seed = windows, batch_targets, seed
+        self._alike = alike
         self._device = device
         columns = np.stack([windows.sequence, windows.start, windows.length, windows.first])
         self._columns = torch.from_numpy(columns).to(device)
@@ -147,9 +159,9 @@ class Batches:
     def _plan(self, epoch: int) -> list[Ints]:
         """Rows of the window table, batch by batch."""
         rng = np.random.default_rng(seed_for(self._seed, "batches", epoch))
-        shuffled = rng.permutation(len(self._windows.length))
-        # Stable, so windows of one length meet in a new order every epoch.
-        rows = shuffled[np.argsort(self._windows.length[shuffled], kind="stable")]
+        rows = rng.permutation(len(self._windows.length))
+        if self._alike:  # stable, so windows of one length meet in a new order every epoch
+            rows = rows[np.argsort(self._windows.length[rows], kind="stable")]
         end = np.cumsum(self._windows.n_targets[rows])
         cuts = np.flatnonzero(np.diff((end - 1) // self._batch_targets)) + 1
         plan = np.split(rows, cuts)

@@ -96,7 +96,8 @@ class Trainer:
         self.generator = torch.Generator(device).manual_seed(self._negatives_seed)
         self._optimisers, self._sparse = optimisers(self.models, protocol.lr)
 
-        self._one_pass = all(m.causal for m in self.models)
+        shuffled = protocol.batches == "prefix-shuffled"
+        self._one_pass = all(m.causal for m in self.models) and not shuffled
         cut = one_pass_windows if self._one_pass else prefix_windows
         self.batches = Batches(
             train,
@@ -105,6 +106,7 @@ class Trainer:
             protocol.batch_targets,
             seed_for(*self._names, "batch order"),
             device,
+            alike=not shuffled,
         )
         self.sampler.prepare(
             Catalogue(

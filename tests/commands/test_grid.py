@@ -20,6 +20,7 @@ from support.grid import (
     wait_for_cells,
 )
 
+import samplers
 from bench.grid import main
 from bench.studies.running import Runner
 
@@ -315,3 +316,14 @@ def test_a_history_with_repeats_counts_its_distinct_items(tmp_path):
         "--split", "leave-one-out",
     )  # fmt: skip
     assert status == 0, errors
+
+
+def test_list_of_a_name_prints_all_that_is_known_of_it(tmp_path, capsys):
+    assert in_process(tmp_path, "--list", "unifrom") == (
+        2, "error: --list unifrom: nobody registered it; did you mean uniform?\n"
+    )  # fmt: skip
+    assert main(["--list", "gnno", "mdcns-text"]) == 0
+    out = capsys.readouterr().out
+    assert samplers.registry.get("gnno").__doc__.splitlines()[-2].strip() in out
+    assert "sampler mdcns-text, a setting of mdcns" in out
+    assert "tuned over: c_max in [0.3, 0.7]" in out

@@ -7,10 +7,14 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from support import CPU, random_sequences
+from support import CPU, cell_of, dataset_of, random_sequences
 
-from bench.datasets.splits import Sequences
+from bench.cell import Cell
+from bench.datasets.splits import Sequences, make_split
+from bench.datasets.training_data import TrainingData
+from bench.errors import UserError
 from bench.training.batches import Batches, one_pass_windows, prefix_windows
+from bench.training.loop import Trainer
 
 WINDOW = 6
 LENGTHS = [2, 3, 6, 7, 8, 9, 13, 26, 40]
@@ -96,3 +100,40 @@ def test_order_depends_on_seed_and_epoch_and_nothing_else():
     assert order(1, 1) == order(1, 1)
     assert order(1, 1) != order(1, 2)
     assert order(1, 1) != order(2, 1)
+
+
+def test_shuffled_prefixes_are_each_trained_once_whatever_their_length():
+    """As the released code of the MDCNS paper has it: rows of all lengths in a batch."""
+    split = make_split(dataset_of(random_sequences(n_users=60)), "user", 0)
+    data = TrainingData(split.train, n_items=60)
+    trained = {}
+    for batches in ("one-pass", "prefix-shuffled"):
+        trainer = Trainer(cell_of(batches=batches, batch_targets=32), data, CPU)
+        found = list(trainer.batches.epoch(1, trainer.generator))
+        lengths = [batch.lengths.tolist() for batch in found]
+        pairs = [
+            (int(s), int(p))
+            for batch in found
+            for s, p in zip(batch.targets.sequences, batch.targets.positions, strict=True)
+        ]
+        assert len(set(pairs)) == len(pairs)
+        trained[batches] = set(pairs)
+        spread = max(max(each) - min(each) for each in lengths)
+        assert (spread > 5) == (batches == "prefix-shuffled")
+        assert np.isfinite(trainer.epoch(1)["loss"])
+    assert trained["one-pass"] == trained["prefix-shuffled"]
+
+
+def test_other_ways_to_make_batches_are_refused():
+    with pytest.raises(UserError, match="batches=sorted: expected one-pass or prefix-shuffled"):
+        cell_of(batches="sorted")
+
+
+def test_a_setting_that_came_later_changes_no_key_of_cells_without_it():
+    usual = cell_of()
+    assert "batches" not in usual.config()["protocol"]
+    assert Cell.from_config(usual.config()) == usual
+    other = cell_of(batches="prefix-shuffled")
+    assert other.config()["protocol"]["batches"] == "prefix-shuffled"
+    assert Cell.from_config(other.config()) == other
+    assert other.key != usual.key
