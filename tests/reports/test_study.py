@@ -1,7 +1,8 @@
 """The committed studies: reports follow from their cells, and texts quote nothing else.
 
 When cells have come in, `python -m bench.report STUDY` writes the report of a study anew, and
-`python tests/reports/test_study.py` the tables of README.md and of reports/README.md.
+`PYTHONPATH=tests python tests/reports/test_study.py` the tables of README.md and of
+reports/README.md.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ MDCNS = {
         "mdcns-released (M=10, N=70, gamma=0.3, tau=2.0)",
     ],
     "as released, peer mamba4rec": ["mdcns-released (peer=mamba4rec)"],
-    "the text's, peer gru4rec": ["mdcns"],
+    "the text's, peer gru4rec": ["mdcns-text"],
 }
 """The page's names of the variants of MDCNS to those in reports; that with M 10 is KuaiRand's."""
 BASELINES = ["uniform", "dns", "dns+", "mixgcf", "mixgcf+", "adasir", "gnno", "srns"]
@@ -60,10 +61,12 @@ README_ROWS = {
     "mixed, one model": "mixed",
     "mdcns-released, peer mamba4rec": "mdcns-released, peer=mamba4rec",
     "mdcns-released, peer gru4rec": "mdcns-released, peer=gru4rec",
-    "adasir": "adasir",
-    "mdcns (the paper's text), peer gru4rec": "mdcns, peer=gru4rec",
+    "adasir (weights by score)": "adasir, P=10",
+    "mdcns-text, peer gru4rec": "mdcns-text, peer=gru4rec, gamma=3.0",
     "dns+, M 10": "dns+, M=10",
-    **{name: name for name in ("srns", "uniform", "gnno", "dns", "mixgcf+", "mixgcf")},
+    "gnno-proportional": "gnno-proportional, M=5",
+    "mixgcf+, M 5": "mixgcf+, M=5",
+    **{name: name for name in ("srns", "uniform", "dns", "mixgcf")},
 }
 """Rows of the README's table to those of the page's."""
 COMPARED = {".md", ".tex", ".csv", ".json"}
@@ -272,7 +275,9 @@ def of_page(dataset, study):
         cell = records[0].cell
         name, objective = records[0].sampler, cell.objective.name
         if cell.dataset == dataset.lower() and (has_own_loss(name) or objective == "bce"):
-            usual = samplers.registry.hyper_parameters(name)
+            known = name in samplers.registry.names() + samplers.registry.variants()
+            # What was stored of the text's ablations has today's name of the text's variant in it.
+            usual = samplers.registry.hyper_parameters(name if known else "mdcns-text")
             options = [
                 f"{option}={value}"
                 for option, value in cell.sampler.hyper.items()
