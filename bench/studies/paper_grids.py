@@ -15,6 +15,7 @@ from typing import Any, Literal
 import pandas as pd
 
 import samplers
+from bench.datasets.splits import AUTHORS, has_authors_split
 from bench.errors import UserError
 
 FOLDER = Path(__file__).resolve().parent / "published"
@@ -46,6 +47,14 @@ PEERS = {
 
 SPLITS = {"LastFM": "user-prefixes"}
 """Dataset to the split that the paper's logs show, where its text has another."""
+
+
+def splits_of(data_dir: Path | None) -> dict[str, str]:
+    """Our name of a dataset to the split by which a table of the paper takes its users, where that
+    is not the text's: the one of the logs, or the authors' own, where the data directory has it."""
+    datasets = {entry.dataset for table in TABLES.values() for entry in table.entries()}
+    own = {name: AUTHORS for name in datasets if has_authors_split(name.lower(), data_dir)}
+    return {name.lower(): split for name, split in {**SPLITS, **own}.items()}
 
 
 RELEASED = "mdcns-released"

@@ -1,4 +1,4 @@
-"""The paper's tables: as grids, and filled in beside the published figures."""
+"""The paper's tables filled in beside the published figures."""
 
 from __future__ import annotations
 
@@ -8,25 +8,16 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 from support import cell_of
-from support.grid import in_process
 from support.results import result_of
 
-import backbones
-import samplers
-from bench import datasets, grid
 from bench.cell import PRESETS
-from bench.errors import UserError
 from bench.reports import paper_tables
 from bench.reports.render_latex import latex
 from bench.reports.render_markdown import markdown
 from bench.reports.writing import document_files, write
 from bench.studies import paper_grids
-from bench.studies.planning import make_plan
 from bench.studies.records import Record
 from bench.studies.store import Store
-
-CELLS = {3: 6 * 9, 4: 3 * 3 * 3, 5: 3 * 3 * 3, 6: 3 * 4, 7: 4 * 4}
-"""Systems that each table has figures for."""
 
 MDCNS = "mdcns-peer-mamba4rec"
 
@@ -63,95 +54,6 @@ def rows_of(markdown):
         for line in markdown.splitlines()
         if line.startswith("| ")
     ]
-
-
-@pytest.mark.parametrize("number", paper_grids.TABLES)
-def test_every_published_row_is_a_cell_of_its_grid(number):
-    table = paper_grids.TABLES[number]
-    parts = table.grid({})
-    published = table.published()
-    assert len(table.entries()) == CELLS[number]
-    assert len(published) == CELLS[number] * published["metric"].nunique()
-    for entry in table.entries():
-        dataset, backbone, sampler, peer = entry.system
-        assert dataset in parts["datasets"]
-        assert (backbone, sampler) in parts["pairs"]
-        assert not datasets.registry.get(dataset).synthetic
-        assert backbone in backbones.registry.names()
-        given = dict(table.settings())
-        hyper = samplers.registry.hyper_parameters(sampler)
-        assert given.get(f"{sampler}.peer", hyper["peer"].default if peer else None) == peer
-    # A full product, less the pairs that are left out: no cell beyond the published.
-    assert len(parts["datasets"]) * len(parts["pairs"]) == CELLS[number]
-
-
-@pytest.mark.parametrize("number", paper_grids.TABLES)
-def test_a_dry_run_on_real_data_plans_its_cells_and_no_others(number, data_dir):
-    options = grid.parser().parse_args(["--table", str(number), "--data-dir", str(data_dir)])
-    options.preset = "paper"
-    cells = make_plan(grid.request(options)).cells
-    assert len(cells) == CELLS[number] * 3
-    assert {cell.objective.name for cell in cells} == {paper_grids.TABLES[number].objective}
-    assert {cell.protocol for cell in cells} == {PRESETS["paper"].protocol}
-    systems = {entry.system for entry in paper_grids.TABLES[number].entries()}
-    assert systems == {
-        (
-            cell.dataset,
-            cell.backbone.name,
-            cell.sampler.name,
-            cell.peer.name if cell.peer else None,
-        )
-        for cell in cells
-    }
-
-
-def test_the_command_line_overrides_a_table(tmp_path, capsys):
-    arguments = [
-        "--table", "6", "--preset", "smoke", "--datasets", "beauty-twin", "--set", "epochs=1",
-        "--results", f"{tmp_path}/results", "--dry-run",
-    ]  # fmt: skip
-    assert grid.main(arguments) == 0
-    shown = capsys.readouterr().out
-    assert f"4 cells in study {tmp_path}/results/smoke" in shown
-    assert "beauty-twin/sasrec/mdcns-no-cd-dr-ms/bce/seed0" in shown
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_what_a_table_lacks_is_crossed_with_everything_and_its_own_pairs_stay():
-    parts = paper_grids.TABLES[5].grid({"samplers": [MDCNS, "mdcns-peer-sasrec", "ahns"]})
-    assert parts["pairs"] == {
-        ("sasrec", MDCNS), ("gru4rec", MDCNS), ("mamba4rec", "mdcns-peer-sasrec"),
-        ("sasrec", "ahns"), ("gru4rec", "ahns"), ("mamba4rec", "ahns"),
-    }  # fmt: skip
-    with pytest.raises(UserError, match="none of its pairs"):
-        paper_grids.TABLES[5].grid({"samplers": [MDCNS], "backbones": ["mamba4rec"]})
-
-
-def test_the_ablations_have_the_papers_peer_unless_told_otherwise():
-    assert paper_grids.TABLES[6].grid({})["settings"] == [
-        ("mdcns-no-cd.peer", "mamba4rec"), ("mdcns-no-cd-dr.peer", "mamba4rec"),
-    ]  # fmt: skip
-    assert paper_grids.TABLES[6].grid({"samplers": [MDCNS]})["settings"] == []
-    options = grid.parser().parse_args(
-        ["--table", "6", "--datasets", "beauty-twin", "--set", "mdcns-no-cd.peer=gru4rec"]
-    )
-    options.preset = "smoke"
-    peers = {c.sampler.name: c.peer.name for c in make_plan(grid.request(options)).cells if c.peer}
-    assert peers == {MDCNS: "mamba4rec", "mdcns-no-cd": "gru4rec", "mdcns-no-cd-dr": "mamba4rec"}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--table", "2"], "invalid choice: 2"),
-        (["--table", "3", "--all"], "not allowed with"),
-    ],
-)
-def test_bad_input_is_one_clear_error(tmp_path, arguments, message):
-    status, errors = in_process(tmp_path, *arguments)
-    assert status == 2
-    assert message in errors
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_published_figures_are_shown_as_they_are_in_the_file():
