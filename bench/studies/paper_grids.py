@@ -6,6 +6,7 @@ prints a number for.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -232,3 +233,15 @@ TABLES = {
         ),
     )
 }
+
+LOSSES = tuple(dict.fromkeys(table.objective for table in TABLES.values()))
+"""That the paper trains its methods with; which of them is a method's best, its tables do not say.
+"""
+
+
+@functools.cache
+def printed(objective: str) -> frozenset[tuple[str, str, str, str | None]]:
+    """The systems, by our names, that some table has figures for under a loss."""
+    entries = [e for t in TABLES.values() if t.objective == objective for e in t.entries()]
+    systems = {system for entry in entries for system in (entry.system, entry.released)}
+    return frozenset(system for system in systems if system is not None)
