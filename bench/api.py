@@ -45,6 +45,7 @@ def plan(
     split: str | None = None,
     split_file: Folder | None = None,
     data_dir: Folder | None = None,
+    grid: bool = False,
     plugins: Sequence[str] = (),
 ) -> Plan:
     """Cross samplers, backbones, objectives and datasets; reads the data, trains nothing.
@@ -60,9 +61,12 @@ def plan(
         seeds: how many; they are 0, 1, 2, ...
         settings: hyper-parameters, ``{"dns.N": 10, "*.dropout": 0.2}``, and settings of the
             protocol, ``{"epochs": 20}``.
-        split: ``user``, ``authors``, ``user-prefixes``, ``leave-one-out`` or ``temporal``.
+        split: ``user``, ``authors``, ``user-prefixes``, ``leave-one-out`` or ``temporal``; a table
+            takes LastFM by ``user-prefixes`` and, where the file is in ``data_dir``, Beauty by
+            ``authors``, unless it or ``split_file`` is given.
         split_file: lines ``user train|val|test``, for split ``user``.
         data_dir: where real datasets lie; without, ``$BENCH_DATA``.
+        grid: train every setting of each sampler's ``search_space``, at most 40 of each.
         plugins: files or modules that register components; worker processes load them too.
 
     Raises:
@@ -81,6 +85,7 @@ def plan(
             split=split,
             split_file=split_file,
             data_dir=data_dir,
+            grid=grid,
             plugins=plugins,
         )
     )

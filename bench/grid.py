@@ -135,6 +135,7 @@ def request(options: argparse.Namespace) -> Request:
         split=options.split,
         split_file=options.split_file,
         data_dir=options.data_dir,
+        grid=options.grid,
         plugins=options.plugin,
     )
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from bench.cell import PRESETS
-from bench.studies import paper_grids
+from bench.studies import paper_grids, setting_grid
 from bench.studies.estimates import LARGE_DISK, LARGE_HOURS
 
 
@@ -49,6 +49,12 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
         help="a hyper-parameter (mdcns.gamma=1.5, sasrec.dropout=0.2, '*.dropout=0.2' wherever it "
         "exists) or a setting of the protocol (epochs=20)",
     )
+    add(
+        "--grid",
+        action="store_true",
+        help="train every setting of each sampler's search space; of more than "
+        f"{setting_grid.LIMIT}, so many drawn at random, always the same",
+    )
     add("--plugin", action="append", default=[], metavar="FILE|MODULE", help="your own components")
 
 
@@ -57,7 +63,8 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
     add(
         "--split",
         metavar="NAME",
-        help="user (default), authors, user-prefixes, leave-one-out or temporal",
+        help="user (default), authors, user-prefixes, leave-one-out or temporal; with --table "
+        "LastFM has user-prefixes, and Beauty authors where the data directory has their file",
     )
     add("--split-file", type=Path, metavar="FILE", help="lines 'user train|val|test'")
     add("--data-dir", metavar="DIR", help="where real datasets lie (default: $BENCH_DATA)")

@@ -124,26 +124,9 @@ class Comparison:
         return known.groupby([*SYSTEM], sort=False)[columns].mean()
 
     def choices(self) -> pd.DataFrame:
-        """What validation would choose of methods that were run with several settings.
-
-        Means over the seeds that all settings of a method have, by `CHOICE`: `CHOICES`, which are
-        the setting with the best validation and the one with the best test, how many settings and
-        seeds, the headline metric on test of the two, and its median and standard deviation over
-        the settings.
-        """
-        valid, rows = f"valid_{SELECT_ON}", {}
-        cells = self.cells.reindex(columns=["method", *SYSTEM, "seed", valid, HEADLINE])
-        for key, its in cells.groupby([*CHOICE]):
-            of_cells = its.groupby(["seed", "sampler"])[[valid, HEADLINE]].mean()
-            by_seed = cast("pd.DataFrame", of_cells.unstack()).dropna()  # seeds that all have
-            means = by_seed.mean().unstack(level=0)
-            if by_seed.empty or len(means) == 1:
-                continue
-            test, chosen = means[HEADLINE], means.nlargest(1, valid).iloc[0]
-            numbers = [chosen[HEADLINE], test.max(), test.median(), test.std()]
-            rows[key] = [chosen.name, test.idxmax(), len(means), len(by_seed), *numbers]
-        index = pd.MultiIndex.from_tuples(rows, names=CHOICE)
-        return pd.DataFrame(list(rows.values()), index=index, columns=list(CHOICES))
+        """What validation would choose of methods that were run with several settings; see
+        `choices_of`."""
+        return choices_of(self.cells)
 
     def costs(self) -> pd.DataFrame:
         """What systems cost and reach, means over seeds, by dataset, backbone and sampler.
@@ -218,6 +201,32 @@ class Comparison:
                 for metric in whole.columns.get_level_values(0).unique()
             }
         return found
+
+
+def choices_of(cells: pd.DataFrame) -> pd.DataFrame:
+    """What validation would choose of methods that were run with several settings.
+
+    Means over the seeds that all settings of a method have, by `CHOICE`: `CHOICES`, which are the
+    setting with the best validation and the one with the best test, how many settings and seeds,
+    the headline metric on test of the two, and its median and standard deviation over the
+    settings.  A method whose settings have no seed in common is left out.
+
+    Args:
+        cells: a row a cell, with the columns of `Comparison.cells` that this takes.
+    """
+    valid, rows = f"valid_{SELECT_ON}", {}
+    cells = cells.reindex(columns=["method", *SYSTEM, "seed", valid, HEADLINE])
+    for key, its in cells.groupby([*CHOICE]):
+        of_cells = its.groupby(["seed", "sampler"])[[valid, HEADLINE]].mean()
+        by_seed = cast("pd.DataFrame", of_cells.unstack()).dropna()  # seeds that all have
+        means = by_seed.mean().unstack(level=0)
+        if by_seed.empty or len(means) == 1:
+            continue
+        test, chosen = means[HEADLINE], means.nlargest(1, valid).iloc[0]
+        numbers = [chosen[HEADLINE], test.max(), test.median(), test.std()]
+        rows[key] = [chosen.name, test.idxmax(), len(means), len(by_seed), *numbers]
+    index = pd.MultiIndex.from_tuples(rows, names=CHOICE)
+    return pd.DataFrame(list(rows.values()), index=index, columns=list(CHOICES))
 
 
 def half_widths(grouped: Any) -> Any:

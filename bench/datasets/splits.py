@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -77,12 +77,16 @@ class Examples:
 
 @dataclass(frozen=True)
 class Split:
-    """A split by ``name``; ``digest`` (hex) identifies its content."""
+    """A split by ``name``; ``digest`` (hex) identifies its content.
+
+    ``file`` is the name of the file that assigned its users, where the user gave one.
+    """
 
     name: str
     train: Sequences
     valid: Examples
     test: Examples
+    file: str = ""
 
     @property
     def digest(self) -> str:
@@ -117,6 +121,7 @@ def make_split(
         raise UserError(f"unknown split {name!r}{suggest(name, list(_SPLITS))}")
     if split_file is not None and name != "user":
         raise UserError(f"--split-file {split_file} assigns users: it needs --split user")
+    given = "" if split_file is None else _printable(split_file.name)
     if name == AUTHORS:
         split_file = authors_split_file(dataset.name, data_dir)
     if name == "temporal":
@@ -131,7 +136,7 @@ def make_split(
             if split_file is None
             else _read_roles(dataset, split_file)
         )
-        split = _by_user(name, dataset, roles)
+        split = replace(_by_user(name, dataset, roles), file=given)
     for part, count in (
         ("training", len(split.train.users)),
         ("validation", len(split.valid.users)),
@@ -146,6 +151,10 @@ def make_split(
     return split
 
 
+def _printable(name: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in name)
+
+
 AUTHORS = "authors"
 _SPLITS = ("user", AUTHORS, "user-prefixes", "leave-one-out", "temporal")
 
@@ -158,13 +167,22 @@ def authors_split_file(dataset: str, data_dir: Path | None) -> Path:
     """
     if data_dir is None:
         raise UserError("--split authors: give --data-dir or $BENCH_DATA, where the split lies")
-    path = data_dir / "extra" / f"{dataset}_split.txt.gz"
+    path = _authors_path(dataset, data_dir)
     if not path.is_file():
         raise UserError(
             f"--split authors: {path}: no such file; the authors' users are known of beauty alone "
             "(elsewhere use --split user)"
         )
     return path
+
+
+def has_authors_split(dataset: str, data_dir: Path | None) -> bool:
+    """Whether the data directory has it."""
+    return data_dir is not None and _authors_path(dataset, data_dir).is_file()
+
+
+def _authors_path(dataset: str, data_dir: Path) -> Path:
+    return data_dir / "extra" / f"{dataset}_split.txt.gz"
 
 
 def _shuffled(dataset: Dataset, seed: int, cuts: tuple[float, float]) -> Ints:

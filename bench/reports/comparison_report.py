@@ -69,7 +69,7 @@ def document(comparison: Comparison, picture: Picture) -> Document:
             picture,
             *_accuracy(comparison),
             *_peers(comparison),
-            *_choices(comparison),
+            *choices(comparison.choices()),
             *_masks(comparison),
             *_costs(comparison),
             *_data(comparison),
@@ -155,9 +155,12 @@ def _peers(comparison: Comparison) -> Iterator[Part]:
     yield _of_systems("Self, peer and ensemble", means, dict.fromkeys(header, "{:.4f}"))
 
 
-def _choices(comparison: Comparison) -> Iterator[Part]:
-    """On what validation would choose, where there is a choice."""
-    found = comparison.choices()
+def choices(found: pd.DataFrame) -> Iterator[Part]:
+    """On what validation would choose, where there is a choice.
+
+    Args:
+        found: see `bench.analysis.comparison.choices_of`.
+    """
     if found.empty:
         return
     yield Heading("Settings: chosen by validation, and best on test")

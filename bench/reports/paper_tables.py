@@ -1,28 +1,29 @@
 """The paper's tables filled in: the published value, ours, and the difference.
 
-Only real data count.  Cells of one protocol share a table; of one system run with several
-settings, each stands by itself.  Datasets without a cell are left out.
+`bench.reports.paper_lines` says which of a study's cells belong to one.  Cells of one protocol
+share a table, whatever their users; datasets without a cell are left out.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
 
 from bench import datasets
-from bench.analysis.cells import content_of, settings_of, what_differs
-from bench.cell import PRESETS, Cell
+from bench.cell import PRESETS
 from bench.datasets.official import OfficialSource
+from bench.datasets.splits import AUTHORS
 from bench.json_shape import as_text
-from bench.metrics import METRICS, SELECT_ON
+from bench.metrics import HEADLINE, METRICS, SELECT_ON
+from bench.reports import paper_lines
+from bench.reports.comparison_report import choices
 from bench.reports.document import (
     Bullets,
-    Code,
     Document,
     Heading,
     Number,
@@ -33,15 +34,14 @@ from bench.reports.document import (
     Text,
     Value,
 )
+from bench.reports.paper_lines import USER, Margins, named
+from bench.reports.paper_logs import logs_of
 from bench.reports.tables import seeds_line
-from bench.studies.paper_grids import RELEASED, SPLITS, TABLES, Entry, PaperTable
+from bench.studies.paper_grids import TABLES, PaperTable
 from bench.studies.records import Record
 
-Margins = Callable[[list[str]], "pd.Series[float]"]
-"""Keys of cells, one a seed, to half the 95 % intervals of their metrics over the test users."""
-
-STORED = {shown: stored for stored, shown in METRICS.items()}
 PROTOCOL = asdict(PRESETS["paper"].protocol)
+del PROTOCOL["split"]  # each dataset has its own
 FIGURES = ("published", "ours", "difference")
 MISSING = "missing"
 FULL = "MDCNS"
@@ -54,11 +54,14 @@ class FilledTable:
     Attributes:
         table: of the paper.
         name: of its files.
-        protocol: under which our cells were trained.
-        lines: a row a number: dataset, backbone, method, setting, peer, metric, published, ours
-            (mean over seeds), valid (mean validation NDCG@20), margin (half the 95 % t-interval of
-            ours over the test users), sd and seeds (none where we have no cell), difference,
-            difference_pct.
+        protocol: under which our cells were trained, but for the split.
+        lines: a row a number: place (a dataset, and where there are several of it, with which
+            users), split, dataset, backbone, method, variant, setting, loss, shown (whether it
+            stands in the table: not if validation chose another setting or loss), peer, metric,
+            published, ours (mean over seeds), valid_ndcg@20 and valid_ndcg@10 (means on
+            validation), margin (half the 95 % t-interval of ours over the test users), sd and seeds
+            (none where we have no cell), difference, difference_pct.
+        choices: of methods with several settings or losses; see `paper_lines.chosen`.
         settings: what our systems were run with, a line each.
     """
 
@@ -66,74 +69,122 @@ class FilledTable:
     name: str
     protocol: dict[str, Any]
     lines: pd.DataFrame
+    choices: pd.DataFrame
     settings: list[Text]
 
     @property
     def title(self) -> str:
         return f"Table {self.table.number} of the MDCNS paper: {self.table.title}"
 
+    @property
+    def shown(self) -> pd.DataFrame:
+        """The lines of the table, methods by the names that they have in it, places as datasets."""
+        lines = self.lines[self.lines["shown"]]
+        variants = lines.groupby([*paper_lines.SYSTEM, "variant"])["setting"]
+        told = lines["setting"].where(variants.transform("nunique") > 1, "")
+        names = map(named, lines["method"], lines["variant"], told)
+        return lines.assign(
+            dataset=lines["place"],
+            own_dataset=lines["dataset"],
+            own=lines["method"],
+            method=list(names),
+        )
+
     def document(self) -> Document:
         """The report on it."""
         summary = " ".join(self._summary())
         data_notes, paper_notes = list(self._data_notes()), list(self._paper_notes())
+        notes = [*self._chosen_notes(), *data_notes, *paper_notes]
         parts: list[Part] = [
             Paragraph(summary),
-            self._layout(
-                Print(f"{self.title}. {summary}", notes=[*data_notes, *paper_notes]),
-            ),
+            self._layout(Print(f"{self.title}. {summary}", notes=notes)),
         ]
         for heading, content in (
             ("Change", self._changes()),
+            ("Validation beside test", self._validation()),
             ("Settings of ours", _bullets(self.settings)),
             ("Notes on the data", _bullets(data_notes)),
             ("Notes on the published figures", _bullets(paper_notes)),
         ):
             parts += [Heading(heading), *content] if content else []
+            if heading == "Validation beside test":
+                parts += choices(self.choices)
         lines = self.lines.assign(table=self.table.number)
         return Document(self.name, self.title, parts, data=lines)
 
     def _summary(self) -> list[str]:
         measured = self.lines.dropna(subset="ours")
-        systems = ["dataset", "backbone", "method"]
-        n_measured = len(measured[systems].drop_duplicates())
+        n_measured = len(measured[["dataset", "backbone", "method"]].drop_duplicates())
         entries = self.table.entries()
         shown = set(self.lines["dataset"])
         left_out = [name for name in dict.fromkeys(e.dataset for e in entries) if name not in shown]
         return [
             "Published value, ours ± half its 95 % interval over our test users, and ours less "
-            "the published (also in per cent of it). The published are of other users: if as many, "
-            "as uncertain, so that differences up to 1.4 times the ± say little.",
+            "the published (also in per cent of it).",
+            *self._on_users(),
             f"{n_measured} of its {len(entries)} systems are measured"
             + (f", none on {', '.join(left_out)}." if left_out else "."),
             seeds_line(measured["seeds"].astype(int)),
+            *self._on_choice(),
             self._protocol(),
         ]
 
+    def _on_users(self) -> Iterator[str]:
+        """Whether the published figures are of the users that ours are of."""
+        places = {
+            own: list(dict.fromkeys(self.lines["place"][(self.lines["split"] == AUTHORS) == own]))
+            for own in (True, False)
+        }
+        if places[True]:
+            yield (
+                f"On {', '.join(places[True])} the published are of the same test users, those of "
+                "the paper's authors: what these happen to be is in both, and the ±, which is over "
+                "the choice of users, says more than the difference has of it."
+            )
+        if places[False]:
+            which = (
+                f"On {', '.join(places[False])} the published" if places[True] else "The published"
+            )
+            yield (
+                f"{which} are of other users: if as many, as uncertain, so that differences up to "
+                "1.4 times the ± say little."
+            )
+
+    def _on_choice(self) -> Iterator[str]:
+        """Where a method has been trained in several ways."""
+        if not self.choices.empty:
+            yield (
+                "Of a method that was trained with several settings or losses the one with the "
+                f"best {SELECT_ON.upper()} on validation is shown; all are in {self.name}.csv."
+            )
+
     def _protocol(self) -> str:
-        split = self.protocol["split"]
         differing = [
             f"{name} {value} (paper: {PROTOCOL[name]})"
             for name, value in self.protocol.items()
-            if value != PROTOCOL[name] and name != "split"
+            if value != PROTOCOL[name]
         ]
         text = "The paper's protocol."
         if differing:
             text = f"NOT the paper's protocol: {', '.join(differing)}."
-        if split != PROTOCOL["split"]:  # others than its datasets have in the logs do not count
-            text += f" Split {split}, as in the paper's logs."
+        splits: dict[str, list[str]] = {}
+        for place, split in self.lines[["place", "split"]].drop_duplicates().to_numpy().tolist():
+            splits.setdefault(split, []).append(place)
+        said = {USER: "our draw of 70/20/10", AUTHORS: "the authors' own users"}
+        for split, places in splits.items():
+            if list(splits) != [USER]:
+                what = said.get(split, "as in the paper's logs")  # others there are none
+                text += f" {', '.join(places)}: split {split}, {what}."
         return text
 
     def _layout(self, printed: Print) -> Table:
         """Our numbers in the paper's arrangement, three rows for each of its own."""
         down, across = list(self.table.down), self.table.across
-        labels = [
-            f"{method} ({setting})" if setting else method
-            for method, setting in zip(self.lines["method"], self.lines["setting"], strict=True)
-        ]
-        lines = self.lines.assign(method=labels)
-        # Stable: the settings of a method stand beside each other, methods in the paper's order.
-        place = {name: i for i, name in enumerate(dict.fromkeys(self.lines[across]))}
-        pairs = dict.fromkeys(zip(self.lines[across], lines[across], strict=True))
+        lines = self.shown
+        # Stable: the variants of a method stand beside each other, methods in the paper's order.
+        whole = lines["own"] if across == "method" else lines[across]
+        place = {name: i for i, name in enumerate(dict.fromkeys(whole))}
+        pairs = dict.fromkeys(zip(whole, lines[across], strict=True))
         columns = [shown for _, shown in sorted(pairs, key=lambda pair: place[pair[0]])]
         rows: list[list[Value]] = []
         for key, group in lines.groupby(down, sort=False):
@@ -150,28 +201,67 @@ class FilledTable:
             return []
         rows: list[list[Value]] = []
         both = list(FIGURES[:2])
-        for (dataset, metric), lines in self.lines.groupby(["dataset", "metric"], sort=False):
-            of_full = lines["method"] == FULL
+        for (dataset, metric), lines in self.shown.groupby(["dataset", "metric"], sort=False):
+            of_full = lines["own"] == FULL
             # All methods must be there to have a best.
-            by_valid = lines[~of_full].sort_values("valid", na_position="first", kind="stable")
-            others = by_valid.groupby("method", sort=False).tail(1).set_index("method")[both]
-            others = others.loc[list(dict.fromkeys(lines["method"][~of_full]))]
-            for setting, full in lines[of_full].set_index("setting")[both].iterrows():
+            by_valid = lines[~of_full].sort_values(
+                f"valid_{SELECT_ON}", na_position="first", kind="stable"
+            )
+            others = by_valid.groupby("own", sort=False).tail(1).set_index("own")[both]
+            others = others.loc[list(dict.fromkeys(lines["own"][~of_full]))]
+            for name, full in lines[of_full].set_index("method")[both].iterrows():
                 if self.table.change == "improvement":
                     found = {f"{FULL} over the best other": full / others.max(skipna=False) - 1}
                 else:
                     found = {f"drop, {name}": 1 - others.loc[name] / full for name in others.index}
-                which = f", {FULL} {setting}" if setting else ""
+                which = "" if name == FULL else f", {name}"
                 rows += [
                     [str(dataset), str(metric), what + which, *map(_per_cent, change)]
                     for what, change in found.items()
                 ]
-        table = Table("Change", ["dataset", "metric", "change", *both], rows, n_text=3)
-        others = self.lines[self.lines["method"] != FULL]
-        if (others.groupby(["dataset", "method"])["setting"].nunique() > 1).any():
-            chosen = "Of another method's several settings the best on validation counts."
-            return [Paragraph(chosen), table]
-        return [table]
+        return [Table("Change", ["dataset", "metric", "change", *both], rows, n_text=3)]
+
+    def _validation(self) -> list[Part]:
+        """Whether a method is better than in print, or its test users are."""
+        shown = METRICS[HEADLINE]
+        lines = self.shown.dropna(subset="ours")
+        rows: list[list[Value]] = []
+        for line in lines[lines["metric"] == shown].to_dict("records"):
+            valid = line[f"valid_{HEADLINE}"]
+            rows.append(
+                [
+                    *(str(line[name]) for name in ("dataset", "backbone", "method", "setting")),
+                    Number(valid),
+                    Number(line["ours"], margin=line["margin"]),
+                    Number(line["ours"] / valid if valid else math.nan, "{:.2f}"),
+                    Number(line["published"]),
+                    logs_of(self.table, line),
+                ]
+            )
+        text = (
+            f"{shown} on the validation users and on the test users, of what stands in the table, "
+            f"in the setting that has the best {SELECT_ON.upper()} on validation where there are "
+            "several.  Where test lies above validation for all methods alike, the test users are "
+            "easy ones.  Of the authors' runs the figures on test are known, not those on "
+            "validation."
+        )
+        header = ["dataset", "backbone", "method", "setting"]
+        header += ["validation", "test", "test / validation", "printed", "in the authors' logs"]
+        table = Table(
+            "Validation beside test", header, rows, n_text=4, last_is_text=True, kept=(0, 2)
+        )
+        return [Paragraph(text), table] if rows else []
+
+    def _chosen_notes(self) -> Iterator[str]:
+        """What validation chose, for those who have the table alone."""
+        of_place: dict[str, list[str]] = {}
+        for (place, backbone, method), setting in zip(
+            self.choices.index.to_list(), self.choices["chosen"], strict=True
+        ):
+            on = f" on {backbone}" if "backbone" in self.table.down else ""
+            of_place.setdefault(place, []).append(f"{method}{on} {setting}")
+        for place, found in of_place.items():
+            yield f"{place}: chosen by validation: {'; '.join(found)}"
 
     def _data_notes(self) -> Iterator[str]:
         for name in dict.fromkeys(self.lines["dataset"]):
@@ -191,127 +281,25 @@ class FilledTable:
 
 def fill(records: Sequence[Record], margins_of: Margins) -> list[FilledTable]:
     """Every table of the paper that some of the records belong to, one for each protocol."""
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        protocol = asdict(record.cell.protocol)
+        del protocol["split"]
+        groups.setdefault(as_text(protocol), []).append(record)
     filled = []
     for table in TABLES.values():
-        groups: dict[str, list[Match]] = {}
-        for match in _matches(table, records):
-            groups.setdefault(as_text(asdict(match.cell.protocol)), []).append(match)
         name = f"table{table.number}"
-        for protocol in sorted(groups, key=lambda text: (text != as_text(PROTOCOL), text)):
-            matches = groups[protocol]
-            lines, settings = _lines(table, matches, margins_of), _settings(matches)
-            filled.append(FilledTable(table, name, json.loads(protocol), lines, settings))
+        for text in sorted(groups, key=lambda text: (text != as_text(PROTOCOL), text)):
+            found = paper_lines.matches(table, groups[text])
+            if not found:
+                continue
+            cells = paper_lines.cells_of(table, found)
+            chosen = paper_lines.chosen(cells)
+            lines = paper_lines.lines_of(table, cells, chosen, margins_of)
+            settings = paper_lines.settings(found)
+            filled.append(FilledTable(table, name, json.loads(text), lines, chosen, settings))
             name += "-other-protocol"
     return filled
-
-
-@dataclass(frozen=True)
-class Match:
-    """A cell of ours and the system of the paper that it is."""
-
-    entry: Entry
-    key: str
-    cell: Cell
-    metrics: Mapping[str, float]
-    valid: float
-
-    @property
-    def sampler(self) -> str:
-        return self.cell.sampler.name
-
-    def settings(self) -> dict[str, Any]:
-        """Every hyper-parameter of it."""
-        backbone = self.cell.backbone
-        own = {f"{backbone.name}.{k}": v for k, v in backbone.hyper.items()}
-        return {**settings_of(self.cell), **own}
-
-
-def _matches(table: PaperTable, records: Sequence[Record]) -> Iterator[Match]:
-    entries = {entry.system: entry for entry in table.entries()}
-    if table.change != "drop":  # what is left out there, is left out of the text's variant
-        entries |= {entry.released: entry for entry in table.entries() if entry.released}
-    for record in records:
-        cell = record.cell
-        peer = None if cell.peer is None else cell.peer.name
-        system = (cell.dataset, cell.backbone.name, cell.sampler.name, peer)
-        if system in entries and not record.synthetic and cell.objective.name == table.objective:
-            entry = entries[system]
-            if cell.protocol.split in (PROTOCOL["split"], SPLITS.get(entry.dataset)):
-                valid = record.valid.get(SELECT_ON, math.nan)
-                yield Match(entry, record.key, cell, record.test, valid)
-
-
-def _lines(table: PaperTable, matches: Sequence[Match], margins_of: Margins) -> pd.DataFrame:
-    """See `FilledTable.lines`."""
-    names = [f"{match.entry} {match.sampler}" for match in matches]
-    differing = what_differs(names, [{**m.settings(), **content_of(m.cell)} for m in matches])
-    settings = [
-        ", ".join(filter(None, ["as released" if match.sampler == RELEASED else "", text]))
-        for text, match in zip(differing, matches, strict=True)
-    ]
-    runs: dict[Entry, dict[str, list[Match]]] = {}
-    by_variant = sorted(
-        zip(settings, matches, strict=True),
-        key=lambda pair: (pair[1].sampler == RELEASED, pair[0]),
-    )
-    for setting, match in by_variant:
-        runs.setdefault(match.entry, {}).setdefault(setting, []).append(match)
-    margins = {
-        (entry, setting): margins_of([match.key for match in members])
-        for entry, by_setting in runs.items()
-        for setting, members in by_setting.items()
-    }
-    measured = {entry.dataset for entry in runs}
-    figures = table.published()
-    rows = []
-    for row in _in_order(figures[figures["dataset"].isin(measured)]).to_dict("records"):
-        entry = Entry(row["dataset"], row["backbone"], row["method"])
-        published = row["value"]
-        for setting, members in runs.get(entry, {"": []}).items():
-            metric = STORED[row["metric"]]
-            ours = pd.Series([match.metrics[metric] for match in members], dtype=float)
-            difference = ours.mean() - published
-            rows.append(
-                {
-                    **asdict(entry),
-                    "setting": setting,
-                    "peer": entry.peer or "",
-                    "metric": row["metric"],
-                    "published": published,
-                    "ours": ours.mean(),
-                    "valid": pd.Series([match.valid for match in members], dtype=float).mean(),
-                    "margin": margins[entry, setting][metric] if members else math.nan,
-                    "difference": difference,
-                    "difference_pct": 100 * difference / published,
-                    "sd": ours.std(),
-                    "seeds": len(members),
-                }
-            )
-    return pd.DataFrame(rows)
-
-
-def _in_order(published: pd.DataFrame) -> pd.DataFrame:
-    """Sorted by dataset, backbone, method and metric, each in the order of its first occurrence."""
-    return published.sort_values(
-        ["dataset", "backbone", "method", "metric"],
-        key=lambda column: column.map({name: i for i, name in enumerate(column.unique())}),
-    )
-
-
-def _settings(matches: Sequence[Match]) -> list[Text]:
-    """What was run as which method, a line each."""
-    found: dict[tuple[str, str, str], set[str]] = {}
-    for match in matches:
-        entry = match.entry
-        options = ", ".join(f"{option}={value}" for option, value in match.settings().items())
-        line = (f"{entry.method} on {entry.backbone} is ", match.sampler, options)
-        found.setdefault(line, set()).add(entry.dataset)
-    return [
-        (what, Code(sampler), f": {options} ({', '.join(sorted(names))})")
-        for (what, sampler, options), names in sorted(
-            found.items(), key=lambda line: "{}`{}`: {}".format(*line[0])
-        )
-    ]
 
 
 def _bullets(items: Sequence[Text]) -> list[Part]:

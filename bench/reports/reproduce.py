@@ -21,6 +21,19 @@ from bench.studies.planning import usual_hyper
 from bench.studies.records import Record
 from bench.studies.store import Store
 
+SEEDED = {
+    "a5f43a81a4ec1fb6058414bad6b2ef1b8a34d6c1306c757667652846649c3689": "0866959c704c832d",
+    "8052cb3f2d2faaa58ed522580dac9d866e20aa0762c812569fd815da5087e24e": "90b7b901bf17d1fc",
+    "3282661014aa0fc0fcaec95fb4454ccf82c5d1bbc9ad2092840a64cd7e47e142": "2f34b7e52859e924",
+    "80847939f69086a8d7882abbfd9ebe9d6868fd40ed50c3c5f359c1ff263c976b": "35d0eacf24f904e8",
+    "ccff2182076ce28da825acb2adb956b70fcafe9b62beef597b85e844b582cc10": "1a1fd6caddd1bf78",
+    "f1911438c6ba904e4b7284f8d40924c2b5a3a5ed0041a7a7a4527354674b3fee": "ee92a28f50421f89",
+}
+"""Fingerprints of the real datasets (Beauty, Toys, Sports, Health, LastFM, KuaiRand) to the digest
+of their split ``user`` of seed 0: a report is written without the data."""
+
+UNNAMED = "trained on users assigned by a file that this study does not name"
+
 Parts = list[tuple[Registry[Any], str, dict[str, Any]]]
 """The components of a cell: where each is registered, its name, its hyper-parameters."""
 
@@ -60,7 +73,7 @@ def commands(store: Store) -> list[Command]:
             if f"{name}.{option}" not in chosen
         }
         budget = None if system is None else system.budget
-        kind = as_text([asdict(record.cell.protocol), budget])
+        kind = as_text([asdict(record.cell.protocol), budget, _assigned(record)])
         _put(groups, kind, settings, record)
     result = []
     for group in groups:
@@ -69,6 +82,20 @@ def commands(store: Store) -> list[Command]:
             budget = None if system is None else system.budget
             result.append(_command(store, records, group.settings, budget))
     return result
+
+
+def _assigned(record: Record) -> list[str] | None:
+    """What tells its users from others where a file assigned them, the file's name last, which is
+    empty where it is not known; None where none did, as far as is known.
+
+    One file assigns the users of one dataset.
+    """
+    cell = record.cell
+    seeded = SEEDED.get(cell.fingerprint) if cell.protocol.split_seed == 0 else None
+    by_file = record.split_file or (
+        cell.protocol.split == "user" and seeded not in (None, cell.split_digest)
+    )
+    return [cell.fingerprint, cell.split_digest, record.split_file] if by_file else None
 
 
 def report_line(store: Store) -> str:
@@ -121,6 +148,8 @@ def _command(
     words += ["--objectives", *losses] if losses and losses != ["bce"] else []
     words += ["--seeds", str(seeds)]
     words += ["--split", split] if split else []
+    assigned = _assigned(records[0])
+    words += ["--split-file", assigned[-1] or "FILE"] if assigned else []
     words += ["--tune", str(budget)] if budget else []
     pairs = [f"{option}={_value(value)}" for option, value in {**changed, **different}.items()]
     words += ["--set", *pairs] if pairs else []
@@ -134,9 +163,18 @@ def _command(
         len(_names(free, "sampler")) * len(losses)
         + len(set(names["sampler"]) - set(_names(free, "sampler")))
     )
-    return Command(
-        shlex.join(words), _notes(unknown, known, systems * len(known) * seeds - len(records))
-    )
+    more = systems * len(known) * seeds - len(records)
+    return Command(shlex.join(words), [*_on_users(assigned), *_notes(unknown, known, more)])
+
+
+def _on_users(assigned: Sequence[str] | None) -> list[str]:
+    """What has to be known of a file that assigned users."""
+    if assigned is None:
+        return []
+    _, digest, file = assigned
+    if not file:
+        return [f"It was {UNNAMED}; with theirs in place of FILE the split's digest is {digest}."]
+    return [f"In place of {file} give the path of that file, which assigned the users."]
 
 
 def _notes(unknown: Sequence[str], known: Sequence[str], more: int) -> list[str]:

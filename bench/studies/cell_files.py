@@ -50,6 +50,7 @@ RECORD = {
     "data": {
         "synthetic": json_shape.boolean,
         "notes": [json_shape.text],
+        "split_file": (..., json_shape.name),
         "references": (..., {str: json_shape.having([HEADLINE], json_shape.number)}),
         str: json_shape.number,
     },

@@ -6,6 +6,7 @@ prints a number for.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any, Literal
 import pandas as pd
 
 import samplers
+from bench.datasets.splits import AUTHORS, has_authors_split
 from bench.errors import UserError
 
 FOLDER = Path(__file__).resolve().parent / "published"
@@ -46,6 +48,14 @@ PEERS = {
 
 SPLITS = {"LastFM": "user-prefixes"}
 """Dataset to the split that the paper's logs show, where its text has another."""
+
+
+def splits_of(data_dir: Path | None) -> dict[str, str]:
+    """Our name of a dataset to the split by which a table of the paper takes its users, where that
+    is not the text's: the one of the logs, or the authors' own, where the data directory has it."""
+    datasets = {entry.dataset for table in TABLES.values() for entry in table.entries()}
+    own = {name: AUTHORS for name in datasets if has_authors_split(name.lower(), data_dir)}
+    return {name.lower(): split for name, split in {**SPLITS, **own}.items()}
 
 
 RELEASED = "mdcns-released"
@@ -223,3 +233,15 @@ TABLES = {
         ),
     )
 }
+
+LOSSES = tuple(dict.fromkeys(table.objective for table in TABLES.values()))
+"""That the paper trains its methods with; which of them is a method's best, its tables do not say.
+"""
+
+
+@functools.cache
+def printed(objective: str) -> frozenset[tuple[str, str, str, str | None]]:
+    """The systems, by our names, that some table has figures for under a loss."""
+    entries = [e for t in TABLES.values() if t.objective == objective for e in t.entries()]
+    systems = {system for entry in entries for system in (entry.system, entry.released)}
+    return frozenset(system for system in systems if system is not None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from bench.datasets.splits import Split, make_split
 from bench.errors import UserError
 from bench.pools import History
 from bench.registry import Registry, load_plugin, suggest
-from bench.studies.paper_grids import TABLES
+from bench.studies.paper_grids import TABLES, splits_of
+from bench.studies.setting_grid import grid_of
 from bench.studies.settings import Settings
 
 Names = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None
@@ -38,8 +39,10 @@ class Request:
         seeds: how many; they are 0, 1, 2, ...
         settings: ``("mdcns.gamma", "1.5")`` and the like, in order of precedence; typed values
             do as well as text.
+        splits: a dataset's split, where it is not the protocol's.
         split_file: assignment of users, for split ``user``.
         pairs: the (backbone, sampler) pairs to keep of the product; None keeps all.
+        grid: train every setting of each sampler's search space (see `bench.studies.setting_grid`).
         lenient: leave out what a dataset cannot serve, and say so, in place of an error.
         fixed: the names of settings that the user gave, which tuning does not vary.
         plugins: files or modules with components, for the processes that will train the cells.
@@ -53,8 +56,10 @@ class Request:
     protocol: Protocol
     settings: Sequence[tuple[str, Any]]
     data_dir: Path | None = None
+    splits: Mapping[str, str] = field(default_factory=dict)
     split_file: Path | None = None
     pairs: frozenset[tuple[str, str]] | None = None
+    grid: bool = False
     lenient: bool = False
     fixed: frozenset[str] = frozenset()
     plugins: tuple[str, ...] = ()
@@ -116,6 +121,9 @@ def make_plan(request: Request) -> Plan:
     sampler_components = settings.components(
         samplers.registry, request.samplers, defaults={"N": protocol.N}
     )
+    skipped: list[str] = []
+    if request.grid:
+        sampler_components, skipped = grid_of(sampler_components, request.fixed)
     for component in self_components:
         backbones.registry.build(component.name, component.hyper, 1, protocol.dim, protocol.window)
     systems = [
@@ -129,17 +137,15 @@ def make_plan(request: Request) -> Plan:
     cells: list[Cell] = []
     loaded: dict[str, Dataset] = {}
     splits: dict[str, Split] = {}
-    skipped: list[str] = []
     for name in request.datasets:
         dataset = datasets.resolve_dataset(name, request.data_dir)
-        split = make_split(
-            dataset, protocol.split, protocol.split_seed, request.split_file, request.data_dir
-        )
+        its = replace(protocol, split=request.splits.get(name, protocol.split))
+        split = make_split(dataset, its.split, its.split_seed, request.split_file, request.data_dir)
         _check_pool(dataset, split, sampler_components)
         left_out = {
-            component.name
-            for component in sampler_components
-            if not _servable(dataset, component, request.lenient, skipped)
+            sampler
+            for sampler in dict.fromkeys(request.samplers)
+            if not _servable(dataset, sampler, request.lenient, skipped)
         }
         loaded[dataset.fingerprint], splits[dataset.fingerprint] = dataset, split
         cells += [
@@ -147,7 +153,7 @@ def make_plan(request: Request) -> Plan:
                 dataset=dataset.name,
                 fingerprint=dataset.fingerprint,
                 split_digest=split.digest,
-                protocol=protocol,
+                protocol=its,
                 seed=seed,
                 **system,
             )
@@ -182,16 +188,16 @@ def _systems(
     ]
 
 
-def _servable(dataset: Dataset, sampler: Component, lenient: bool, skipped: list[str]) -> bool:
+def _servable(dataset: Dataset, sampler: str, lenient: bool, skipped: list[str]) -> bool:
     """Whether the dataset has what the sampler needs; if not: an error, or a line in ``skipped``.
 
     Raises:
         UserError: it has not, and the request is not lenient.
     """
-    if samplers.registry.get(sampler.name).needs_exposures and dataset.exposures is None:
+    if samplers.registry.get(sampler).needs_exposures and dataset.exposures is None:
         reason = (
             f"dataset {dataset.name!r} records no exposures (items shown and not taken), which "
-            f"sampler {sampler.name!r} draws from"
+            f"sampler {sampler!r} draws from"
         )
         if not lenient:
             raise UserError(
@@ -226,22 +232,21 @@ def with_values(plan: Plan, cell: Cell, values: Mapping[str, Any]) -> Cell:
 
 
 def _check_pool(dataset: Dataset, split: Split, sampler_components: Sequence[Component]) -> None:
-    sizes = {
-        component.name: samplers.registry.build(component.name, component.hyper).pool_size
-        for component in sampler_components
-    }
-    name = max(sizes, key=lambda name: sizes[name])
-    if not sizes[name]:
+    size, name = max(
+        (samplers.registry.build(each.name, each.hyper).pool_size, each.name)
+        for each in sampler_components
+    )
+    if not size:
         return
     train = split.train
     items, offsets = torch.as_tensor(train.items), torch.as_tensor(train.offsets)
     longest = History(items, offsets, dataset.n_items).longest
-    if sizes[name] > dataset.n_items - longest:
+    if size > dataset.n_items - longest:
         known = samplers.registry.hyper_parameters(name)
         option = next((option for option in ("N", "K", "C") if option in known), "N")
         raise UserError(
             f"dataset {dataset.name!r}: {dataset.n_items} items less the longest history "
-            f"({longest} of them) are fewer than the {sizes[name]} candidates of {name!r}; lower "
+            f"({longest} of them) are fewer than the {size} candidates of {name!r}; lower "
             f"it with --set '*.{option}=...', or leave out the users with the longest histories"
         )
 
@@ -299,6 +304,7 @@ def request_of(
     split: str | None = None,
     split_file: str | os.PathLike[str] | None = None,
     data_dir: str | os.PathLike[str] | None = None,
+    grid: bool = False,
     plugins: Sequence[str] = (),
 ) -> Request:
     """The request for a preset or a table of the paper, with what is given in place of its parts.
@@ -327,15 +333,19 @@ def request_of(
     chosen: dict[str, Any] = {
         part: _names(part, names) for part, names in {**parts, "objectives": objectives}.items()
     }
+    found = data_directory(None if data_dir is None else os.fspath(data_dir))
     if table is not None:
         chosen = TABLES[table].grid(chosen)
+        if split_file is None and "split" not in dict(given):
+            chosen["splits"] = splits_of(found)
         given = chosen.pop("settings") + given  # in order of precedence: the user's last
     return preset_request(
         PRESETS[name],
         **chosen,
         seeds=seeds,
         settings=given,
-        data_dir=data_directory(None if data_dir is None else os.fspath(data_dir)),
+        data_dir=found,
+        grid=grid,
         split_file=None if split_file is None else Path(split_file),
         fixed=fixed,
         plugins=tuple(plugins),

@@ -22,7 +22,8 @@ class CellResult:
     Attributes:
         cell: what was trained.
         code: digest of the source of its sampler, backbones and objective.
-        data: the dataset's sizes, whether it is synthetic, its footnotes.
+        data: the dataset's sizes, whether it is synthetic, its footnotes; the name of the split
+            file, if there was one.
         metrics: ``{"valid": {...}, "test": {...}}`` at the best epoch; no test in a tuning trial.
         buckets: NDCG@10 on test by item popularity and input length; empty in a tuning trial.
         best_epoch: from 1.
@@ -112,6 +113,11 @@ class Record:
     def notes(self) -> list[str]:
         """What a reader of its numbers must know about the dataset."""
         return list(self.data["notes"])
+
+    @property
+    def split_file(self) -> str:
+        """Name of the file that assigned its users; empty where none did, or none is known of."""
+        return str(self.data.get("split_file", ""))
 
     @property
     def references(self) -> Mapping[str, Mapping[str, float]]:

@@ -86,6 +86,7 @@ class Material:
             "interactions": dataset.n_interactions,
             "synthetic": dataset.synthetic,
             "notes": list(dataset.notes),
+            **({"split_file": split.file} if split.file else {}),
         }
         return cls(
             f"{dataset.fingerprint} {split.digest} {'with' if test else 'without'} test",

@@ -147,7 +147,15 @@ def expected(
 def _runner(
     plan: Plan, resources: Resources, options: Options, listeners: Sequence[Listener]
 ) -> Runner:
-    """Says what of the plan was left out."""
+    """Says what of the plan was left out.
+
+    Raises:
+        UserError: two ways to search at once, or resources that cannot be.
+    """
+    if options.tune is not None and plan.request is not None and plan.request.grid:
+        raise UserError(
+            "--grid trains every setting, --tune looks for a good one: give one of them"
+        )
     runner = Runner(plan, resources, force_stale=options.force_stale, listeners=listeners)
     for reason in plan.skipped:
         runner.say(f"skipped: {reason}")

@@ -1,4 +1,4 @@
-"""The paper's tables: as grids, and filled in beside the published figures."""
+"""The paper's tables filled in beside the published figures."""
 
 from __future__ import annotations
 
@@ -7,151 +7,17 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from support import cell_of
-from support.grid import in_process
+from support.paper import filled, margins, real_cell, record_of, rows_of
 from support.results import result_of
 
-import backbones
-import samplers
-from bench import datasets, grid
-from bench.cell import PRESETS
-from bench.errors import UserError
 from bench.reports import paper_tables
 from bench.reports.render_latex import latex
 from bench.reports.render_markdown import markdown
 from bench.reports.writing import document_files, write
 from bench.studies import paper_grids
-from bench.studies.planning import make_plan
-from bench.studies.records import Record
 from bench.studies.store import Store
 
-CELLS = {3: 6 * 9, 4: 3 * 3 * 3, 5: 3 * 3 * 3, 6: 3 * 4, 7: 4 * 4}
-"""Systems that each table has figures for."""
-
 MDCNS = "mdcns-peer-mamba4rec"
-
-
-def real_cell(dataset="beauty", sampler="uniform", backbone="sasrec", paper_protocol=False, **more):
-    cell = replace(cell_of(sampler, backbone, **more), dataset=dataset)
-    cell = replace(cell, fingerprint=(dataset + "f" * 64)[:64])
-    if paper_protocol:
-        protocol = replace(PRESETS["paper"].protocol, split=cell.protocol.split)
-        cell = replace(cell, protocol=protocol)
-    return cell
-
-
-def record_of(cell, value=0.05, synthetic=False):
-    result = result_of(cell, value, synthetic)
-    return Record(
-        cell.key, result.code, cell, result.data, result.metrics, {}, 1, result.timings, {}
-    )
-
-
-def margins(keys):
-    metrics = [f"{name}@{K}" for name in ("recall", "ndcg") for K in (5, 10, 20)]
-    return pd.Series(0.001 * len(keys), index=metrics)
-
-
-def filled(records, number=3):
-    tables = paper_tables.fill(records, margins)
-    return [table for table in tables if table.table.number == number]
-
-
-def rows_of(markdown):
-    return [
-        [text.strip() for text in line.strip("|").split("|")]
-        for line in markdown.splitlines()
-        if line.startswith("| ")
-    ]
-
-
-@pytest.mark.parametrize("number", paper_grids.TABLES)
-def test_every_published_row_is_a_cell_of_its_grid(number):
-    table = paper_grids.TABLES[number]
-    parts = table.grid({})
-    published = table.published()
-    assert len(table.entries()) == CELLS[number]
-    assert len(published) == CELLS[number] * published["metric"].nunique()
-    for entry in table.entries():
-        dataset, backbone, sampler, peer = entry.system
-        assert dataset in parts["datasets"]
-        assert (backbone, sampler) in parts["pairs"]
-        assert not datasets.registry.get(dataset).synthetic
-        assert backbone in backbones.registry.names()
-        given = dict(table.settings())
-        hyper = samplers.registry.hyper_parameters(sampler)
-        assert given.get(f"{sampler}.peer", hyper["peer"].default if peer else None) == peer
-    # A full product, less the pairs that are left out: no cell beyond the published.
-    assert len(parts["datasets"]) * len(parts["pairs"]) == CELLS[number]
-
-
-@pytest.mark.parametrize("number", paper_grids.TABLES)
-def test_a_dry_run_on_real_data_plans_its_cells_and_no_others(number, data_dir):
-    options = grid.parser().parse_args(["--table", str(number), "--data-dir", str(data_dir)])
-    options.preset = "paper"
-    cells = make_plan(grid.request(options)).cells
-    assert len(cells) == CELLS[number] * 3
-    assert {cell.objective.name for cell in cells} == {paper_grids.TABLES[number].objective}
-    assert {cell.protocol for cell in cells} == {PRESETS["paper"].protocol}
-    systems = {entry.system for entry in paper_grids.TABLES[number].entries()}
-    assert systems == {
-        (
-            cell.dataset,
-            cell.backbone.name,
-            cell.sampler.name,
-            cell.peer.name if cell.peer else None,
-        )
-        for cell in cells
-    }
-
-
-def test_the_command_line_overrides_a_table(tmp_path, capsys):
-    arguments = [
-        "--table", "6", "--preset", "smoke", "--datasets", "beauty-twin", "--set", "epochs=1",
-        "--results", f"{tmp_path}/results", "--dry-run",
-    ]  # fmt: skip
-    assert grid.main(arguments) == 0
-    shown = capsys.readouterr().out
-    assert f"4 cells in study {tmp_path}/results/smoke" in shown
-    assert "beauty-twin/sasrec/mdcns-no-cd-dr-ms/bce/seed0" in shown
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_what_a_table_lacks_is_crossed_with_everything_and_its_own_pairs_stay():
-    parts = paper_grids.TABLES[5].grid({"samplers": [MDCNS, "mdcns-peer-sasrec", "ahns"]})
-    assert parts["pairs"] == {
-        ("sasrec", MDCNS), ("gru4rec", MDCNS), ("mamba4rec", "mdcns-peer-sasrec"),
-        ("sasrec", "ahns"), ("gru4rec", "ahns"), ("mamba4rec", "ahns"),
-    }  # fmt: skip
-    with pytest.raises(UserError, match="none of its pairs"):
-        paper_grids.TABLES[5].grid({"samplers": [MDCNS], "backbones": ["mamba4rec"]})
-
-
-def test_the_ablations_have_the_papers_peer_unless_told_otherwise():
-    assert paper_grids.TABLES[6].grid({})["settings"] == [
-        ("mdcns-no-cd.peer", "mamba4rec"), ("mdcns-no-cd-dr.peer", "mamba4rec"),
-    ]  # fmt: skip
-    assert paper_grids.TABLES[6].grid({"samplers": [MDCNS]})["settings"] == []
-    options = grid.parser().parse_args(
-        ["--table", "6", "--datasets", "beauty-twin", "--set", "mdcns-no-cd.peer=gru4rec"]
-    )
-    options.preset = "smoke"
-    peers = {c.sampler.name: c.peer.name for c in make_plan(grid.request(options)).cells if c.peer}
-    assert peers == {MDCNS: "mamba4rec", "mdcns-no-cd": "gru4rec", "mdcns-no-cd-dr": "mamba4rec"}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--table", "2"], "invalid choice: 2"),
-        (["--table", "3", "--all"], "not allowed with"),
-    ],
-)
-def test_bad_input_is_one_clear_error(tmp_path, arguments, message):
-    status, errors = in_process(tmp_path, *arguments)
-    assert status == 2
-    assert message in errors
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_published_figures_are_shown_as_they_are_in_the_file():
@@ -201,7 +67,7 @@ def test_ours_is_the_mean_over_seeds_and_the_difference_is_to_the_published():
     assert len(document_files(table.document())["table3.csv"].splitlines()) == 1 + 18 * 6
 
 
-def test_settings_and_contents_of_one_system_stand_apart():
+def test_settings_without_a_choice_and_contents_of_one_system_stand_apart():
     one, other = (real_cell(sampler=MDCNS, hyper={"gamma": g}) for g in (1.0, 3.0))
     (table,) = filled([record_of(one, 0.02), record_of(other, 0.04)], 7)
     ours = [
@@ -219,7 +85,9 @@ def test_settings_and_contents_of_one_system_stand_apart():
 
     copy = replace(real_cell(), fingerprint="e" * 64)
     (table,) = filled([record_of(real_cell(), 0.02), record_of(copy, 0.04)])
-    assert "| RNS (content=beautyff) | RNS (content=eeeeeeee) |" in markdown(table.document())
+    for content, value in (("beautyff", "0.0200"), ("eeeeeeee", "0.0400")):
+        row = f"| Beauty (content={content}) | NG@10 | ours | {value} ± 0.0010 | missing |"
+        assert row in markdown(table.document())
 
 
 def test_mdcns_as_released_stands_beside_the_text_s():
@@ -237,7 +105,7 @@ def test_mdcns_as_released_stands_beside_the_text_s():
     assert "| MDCNS | MDCNS (as released) |" in markdown(table.document())
     change = "| Beauty | NG@10 | MDCNS over the best other"
     assert f"{change} | 37.83 % | 0.00 % |" in markdown(table.document())
-    assert f"{change}, MDCNS as released | 37.83 % | 25.00 % |" in markdown(table.document())
+    assert f"{change}, MDCNS (as released) | 37.83 % | 25.00 % |" in markdown(table.document())
     assert "MDCNS on SASRec is `mdcns-released`:" in markdown(table.document())
     gru = replace(released, peer=replace(released.backbone, name="gru4rec"))
     (table,) = filled([record_of(gru, 0.05)], 7)
@@ -257,7 +125,7 @@ def test_protocols_get_files_of_their_own_and_the_papers_comes_first():
 
 def test_lastfm_may_be_split_as_the_papers_logs_show_it():
     (table,) = filled([record_of(real_cell("lastfm", split="user-prefixes", paper_protocol=True))])
-    as_logged = " Split user-prefixes, as in the paper's logs.\n"
+    as_logged = " LastFM: split user-prefixes, as in the paper's logs.\n"
     assert f"The paper's protocol.{as_logged}" in markdown(table.document())
     (table,) = filled([record_of(real_cell("lastfm", split="user-prefixes"))])
     assert "NOT the paper's protocol: N 5 (paper: 100), " in markdown(table.document())
@@ -271,7 +139,6 @@ def test_what_is_not_the_papers_system_does_not_count():
         real_cell("my_shop"),
         real_cell(sampler="ahns"),
         real_cell(sampler="dns", backbone="linrec"),
-        real_cell(sampler="dns", objective="bpr"),
         real_cell(split="temporal"),
         real_cell(sampler="mdcns-no-cd"),  # its peer is not the paper's
     ]
@@ -311,25 +178,6 @@ def test_drops_and_improvements_are_those_of_the_paper():
     )
     (table,) = filled(records[1:], 3)  # one method missing: there is no best of all
     assert "| Toys | RC@20 | MDCNS over the best other | 7.66 % | missing |" in markdown(
-        table.document()
-    )
-
-
-def test_of_several_settings_of_a_baseline_validation_chooses():
-    names = [entry.sampler for entry in paper_grids.TABLES[3].entries() if entry.dataset == "Toys"]
-    records = [record_of(real_cell("toys", name), 0.04) for name in names]
-    (table,) = filled(records)
-    assert "several settings" not in markdown(table.document())
-    for M, value, valid in ((1, 0.05, 0.30), (2, 0.06, 0.20)):
-        more = record_of(real_cell("toys", "dns+", hyper={"M": M}), value)
-        more.metrics["valid"]["ndcg@20"] = valid
-        records.append(more)
-    (table,) = filled(records)
-    assert "| DNS+ (M=1) | DNS+ (M=2) | DNS+ (M=3) |" in markdown(table.document())
-    assert "Of another method's several settings the best on validation counts." in markdown(
-        table.document()
-    )
-    assert "| Toys | NG@10 | MDCNS over the best other | 30.55 % | -20.00 % |" in markdown(
         table.document()
     )
 
