@@ -20,7 +20,7 @@ from bench.cell import Cell
 from bench.datasets.splits import AUTHORS
 from bench.metrics import HEADLINE, METRICS, SELECT_ON
 from bench.reports.document import Code, Text
-from bench.studies.paper_grids import LOSSES, RELEASED, SPLITS, Entry, PaperTable, printed
+from bench.studies.paper_grids import LOSSES, RELEASED, SPLITS, TEXT, Entry, PaperTable, printed
 from bench.studies.records import Record
 
 Margins = Callable[[list[str]], "pd.Series[float]"]
@@ -30,7 +30,7 @@ STORED = {shown: stored for stored, shown in METRICS.items()}
 USER = "user"
 """The split of the paper's text."""
 
-AS_RELEASED = "as released"
+AS_RELEASED, BY_TEXT = "as released", "by the text"
 SYSTEM = ["place", "backbone", "method"]
 SETTING = ["variant", "setting"]
 
@@ -57,6 +57,13 @@ class Match:
         peer = None if cell.peer is None else cell.peer.name
         return cell.dataset, cell.backbone.name, cell.sampler.name, peer
 
+    @property
+    def variant(self) -> str:
+        """Which reading of MDCNS it is, where that is not the method's own; else nothing."""
+        if self.record.sampler.startswith(TEXT):
+            return BY_TEXT
+        return AS_RELEASED if self.cell.sampler.name == RELEASED else ""
+
     def settings(self) -> dict[str, Any]:
         """Every hyper-parameter of it."""
         backbone = self.cell.backbone
@@ -71,7 +78,7 @@ def matches(table: PaperTable, records: Sequence[Record]) -> list[Match]:
     figures for under the loss it was trained with: else they are another table's alone.
     """
     entries = {entry.system: entry for entry in table.entries()}
-    if table.change != "drop":  # what is left out there, is left out of the text's variant
+    if table.change != "drop":  # nothing is left out there of what is summed over a batch
         entries |= {entry.released: entry for entry in table.entries() if entry.released}
     found = []
     for record in records:
@@ -98,7 +105,7 @@ def cells_of(table: PaperTable, found: Sequence[Match]) -> pd.DataFrame:
             {
                 "place": place,
                 **asdict(match.entry),
-                "variant": AS_RELEASED if match.cell.sampler.name == RELEASED else "",
+                "variant": match.variant,
                 "setting": text if told in text else ", ".join(filter(None, [text, told])),
                 "split": match.cell.protocol.split,
                 "loss": match.loss,
@@ -232,7 +239,7 @@ def settings(found: Sequence[Match]) -> list[Text]:
         options = ", ".join(f"{option}={value}" for option, value in match.settings().items())
         line = (
             f"{entry.method} on {entry.backbone} is ",
-            match.cell.sampler.name,
+            match.record.sampler,
             f"{options}, {match.loss} loss",
         )
         lines.setdefault(line, set()).add(entry.dataset)

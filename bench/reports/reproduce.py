@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import backbones
 import samplers
 from bench import datasets, objectives
-from bench.cell import PRESETS, Cell, Preset, Protocol
+from bench.cell import PRESETS, Cell, Component, Preset, Protocol
 from bench.errors import UserError
 from bench.json_shape import as_text
 from bench.registry import Registry
@@ -63,7 +63,7 @@ def commands(store: Store) -> list[Command]:
     """
     tuned = {key: one for one in tuning.read(store.root) or [] for key in one.cells}
     groups: list[_Group] = []
-    for record in tuning.reported(store):
+    for record in map(_today, tuning.reported(store)):
         system = tuned.get(record.key)
         chosen = {} if system is None or system.chosen is None else system.chosen
         settings = {
@@ -101,6 +101,14 @@ def _assigned(record: Record) -> list[str] | None:
 def report_line(store: Store) -> str:
     """The command line that writes the study's report again."""
     return shlex.join(["python", "-m", "bench.report", store.root.name])
+
+
+def _today(record: Record) -> Record:
+    """The same with its sampler by the name that these settings have today, if one has it."""
+    sampler = record.cell.sampler
+    registered = samplers.registry.names() + samplers.registry.variants()
+    name = record.sampler if record.sampler in registered else sampler.name
+    return replace(record, cell=replace(record.cell, sampler=Component(name, sampler.hyper)))
 
 
 def _put(groups: list[_Group], kind: str, settings: dict[str, Any], record: Record) -> None:

@@ -58,8 +58,8 @@ def splits_of(data_dir: Path | None) -> dict[str, str]:
     return {name.lower(): split for name, split in {**SPLITS, **own}.items()}
 
 
-RELEASED = "mdcns-released"
-"""MDCNS as in its released code, which the published figures come from; with the same peers."""
+RELEASED, TEXT = "mdcns-released", "mdcns-text"
+"""MDCNS to the letter of its released code, whose form `mdcns` has, and by the paper's text."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Entry:
 
     @property
     def released(self) -> tuple[str, str, str, str | None] | None:
-        """The system that its authors' code is, where that is not the text's."""
+        """The system that its authors' code is to the letter."""
         dataset, backbone, _, peer = self.system
         return (dataset, backbone, RELEASED, peer) if self.method in ("MDCNS", "MDCNSwts") else None
 
