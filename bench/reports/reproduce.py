@@ -19,6 +19,7 @@ from bench.studies import tuning
 from bench.studies.own_loss import has_own_loss
 from bench.studies.planning import usual_hyper
 from bench.studies.records import Record
+from bench.studies.setting_grid import grid_of
 from bench.studies.store import Store
 
 SEEDED = {
@@ -48,9 +49,13 @@ class Command:
 
 @dataclass
 class _Group:
-    """Cells that one command line can train: none wants another value of a setting."""
+    """Cells that one command line can train: none wants another value of a setting.
+
+    ``grid`` says that their samplers were trained with every setting that ``--grid`` has.
+    """
 
     kind: str
+    grid: bool
     settings: dict[str, Any] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
 
@@ -62,25 +67,27 @@ def commands(store: Store) -> list[Command]:
     datasets that other samplers were trained on.
     """
     tuned = {key: one for one in tuning.read(store.root) or [] for key in one.cells}
-    groups: list[_Group] = []
-    for record in map(_today, tuning.reported(store)):
+    reported = [_today(record) for record in tuning.reported(store)]
+    groups, gridded = list[_Group](), _gridded(reported)
+    for record in reported:
         system = tuned.get(record.key)
         chosen = {} if system is None or system.chosen is None else system.chosen
+        varied = gridded.get(_trained_as(record), {})
         settings = {
             f"{name}.{option}": value
             for _, name, hyper in _parts(record.cell)
             for option, value in hyper.items()
-            if f"{name}.{option}" not in chosen
+            if f"{name}.{option}" not in {**chosen, **varied}
         }
         budget = None if system is None else system.budget
-        kind = as_text([asdict(record.cell.protocol), budget, _assigned(record)])
-        _put(groups, kind, settings, record)
+        kind = as_text([asdict(record.cell.protocol), budget, _assigned(record), bool(varied)])
+        _put(groups, _Group(kind, bool(varied)), settings, record)
     result = []
     for group in groups:
         for records in _same_samplers(group.records):
             system = tuned.get(records[0].key)
             budget = None if system is None else system.budget
-            result.append(_command(store, records, group.settings, budget))
+            result.append(_command(store, records, group, budget))
     return result
 
 
@@ -111,14 +118,39 @@ def _today(record: Record) -> Record:
     return replace(record, cell=replace(record.cell, sampler=Component(name, sampler.hyper)))
 
 
-def _put(groups: list[_Group], kind: str, settings: dict[str, Any], record: Record) -> None:
-    """Into the first group that it does not contradict, or one of its own."""
+def _trained_as(record: Record) -> tuple[str, ...]:
+    """A sampler on a dataset, under a protocol."""
+    cell = record.cell
+    return cell.sampler.name, cell.dataset, cell.split_digest, as_text(asdict(cell.protocol))
+
+
+def _gridded(records: Iterable[Record]) -> dict[tuple[str, ...], dict[str, list[Any]]]:
+    """What was trained with all the settings of its grid, and no other, to what they vary."""
+    settings: dict[tuple[str, ...], dict[str, Component]] = {}
+    for record in records:
+        sampler = record.cell.sampler
+        settings.setdefault(_trained_as(record), {})[as_text(sampler.hyper)] = sampler
+    found = {}
+    for where, its in settings.items():
+        name = where[0]
+        try:
+            grid, _ = grid_of([next(iter(its.values()))])
+        except UserError:  # nobody registered it, or with other options
+            continue
+        if len(its) > 1 and {as_text(one.hyper) for one in grid} == its.keys():
+            space = samplers.registry.search_space(name)
+            found[where] = {f"{name}.{option}": values for option, values in space.items()}
+    return found
+
+
+def _put(groups: list[_Group], new: _Group, settings: dict[str, Any], record: Record) -> None:
+    """Into the first group that it does not contradict, or a new one."""
     for group in groups:
         known = group.settings
-        if group.kind == kind and all(known.get(k, v) == v for k, v in settings.items()):
+        if group.kind == new.kind and all(known.get(k, v) == v for k, v in settings.items()):
             break
     else:
-        group = _Group(kind)
+        group = new
         groups.append(group)
     group.settings.update(settings)
     group.records.append(record)
@@ -135,15 +167,13 @@ def _same_samplers(records: Iterable[Record]) -> list[list[Record]]:
     return list(by_samplers.values())
 
 
-def _command(
-    store: Store, records: Sequence[Record], settings: Mapping[str, Any], budget: int | None
-) -> Command:
+def _command(store: Store, records: Sequence[Record], group: _Group, budget: int | None) -> Command:
     cells = [record.cell for record in records]
     protocol = cells[0].protocol
     name = min(PRESETS, key=lambda name: len(_changed(protocol, PRESETS[name].protocol)))
     changed = _changed(protocol, PRESETS[name].protocol)
     split = changed.pop("split", None)
-    different, unknown = _different(cells, settings, PRESETS[name])
+    different, unknown = _different(cells, group.settings, PRESETS[name])
     names = {kind: _names(records, kind) for kind in ("backbone", "sampler")}
     free = [r for r in records if not has_own_loss(r.cell.sampler.name)]
     losses = _names(free, "objective")
@@ -159,6 +189,7 @@ def _command(
     assigned = _assigned(records[0])
     words += ["--split-file", assigned[-1] or "FILE"] if assigned else []
     words += ["--tune", str(budget)] if budget else []
+    words += ["--grid"] if group.grid else []
     pairs = [f"{option}={_value(value)}" for option, value in {**changed, **different}.items()]
     words += ["--set", *pairs] if pairs else []
     if not all(record.synthetic for record in records):
@@ -167,11 +198,12 @@ def _command(
     words += _option("--threads", {env.get("threads") for env in ran_on}, usual=1)
     words += _option("--device", {env.get("device") for env in ran_on}, usual="cpu")
 
-    systems = len(names["backbone"]) * (
-        len(_names(free, "sampler")) * len(losses)
-        + len(set(names["sampler"]) - set(_names(free, "sampler")))
-    )
-    more = systems * len(known) * seeds - len(records)
+    per_seed = 0
+    for sampler in names["sampler"]:
+        its = [cell for cell in cells if cell.sampler.name == sampler]
+        n_settings = len({as_text(cell.sampler.hyper) for cell in its}) if group.grid else 1
+        per_seed += n_settings * (1 if has_own_loss(sampler) else len(losses))
+    more = per_seed * len(names["backbone"]) * len(known) * seeds - len(records)
     return Command(shlex.join(words), [*_on_users(assigned), *_notes(unknown, known, more)])
 
 

@@ -50,6 +50,25 @@ def test_settings_that_exclude_each_other_need_a_command_each(tmp_path):
     assert "In place of made-up give the path of the log." in found[0].notes
 
 
+def test_a_grid_of_settings_is_one_command_as_long_as_all_of_it_is_there(tmp_path):
+    given = ["--preset", "smoke", "--datasets", "beauty-twin", "--backbones", "sasrec", "gru4rec"]
+    given += ["--samplers", "dns+", "mixgcf", "--seeds", "2", "--grid"]
+    planned = plan_of(given)
+    store = Store(tmp_path / "study")
+    for cell in planned[:-1]:
+        store.save(result_of(cell))
+    (command,) = commands(store)
+    assert command.notes == ["It also trains what the study does not have: 1 more cells."]
+    assert {cell.key for cell in plan_of(shlex.split(command.line)[3:])} == {
+        cell.key for cell in planned
+    }
+    part = Store(tmp_path / "part")  # of two samplers one grid whole, and two settings of another
+    for cell in planned:
+        if cell.sampler.name == "dns+" or cell.sampler.hyper["mix"] == 0.5:
+            part.save(result_of(cell))
+    assert sorted("--grid" in command.line for command in commands(part))[-2:] == [False, True]
+
+
 def test_a_file_that_assigned_the_users_is_named(tmp_path):
     users = tmp_path / "users by hand.txt"
     data = datasets.resolve_dataset("beauty-twin", None)
