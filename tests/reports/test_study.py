@@ -43,7 +43,10 @@ STUDIES_OF = {
     "KuaiRand": ["paper-kuairand"],
 }
 """Dataset to the studies that the page's tables of it are from."""
-STUDIES = ["paper-sasrec", "paper-ablation", "paper-lastfm", "grid-lastfm", "paper-kuairand"]
+STUDIES = [
+    "paper-sasrec", "paper-ablation", "paper-lastfm", "grid-lastfm", "paper-kuairand",
+    "beauty-authors",
+]  # fmt: skip
 MDCNS = {
     "as released, peer gru4rec": [
         "mdcns-released (peer=gru4rec)",
