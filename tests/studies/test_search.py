@@ -44,6 +44,7 @@ class Sealed:
 
     def __init__(self, split):
         self.train, self.valid, self.digest = split.train, split.valid, split.digest
+        self.file = split.file
 
     @property
     def test(self):
