@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from bench.datasets.base import Dataset
 from bench.datasets.download import download
 from bench.datasets.official import Counts, OfficialSource
 from bench.errors import UserError
+from bench.files import replace
 
 
 @dataclass(frozen=True)
@@ -145,10 +145,8 @@ def _write_lines(path: Path, ids: np.ndarray, offsets: np.ndarray, values: np.nd
     text = "".join(
         f"{user} {' '.join(map(str, row))}\n" for user, row in zip(ids, rows, strict=True)
     )
-    temporary = path.with_name(f".{path.name}-{os.getpid()}")
     # mtime=0: the same content is the same file.
-    temporary.write_bytes(gzip.compress(text.encode(), mtime=0))
-    temporary.replace(path)
+    replace(path, gzip.compress(text.encode(), mtime=0))
 
 
 def _counts(dataset: Dataset) -> Counts:

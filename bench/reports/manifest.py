@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bench import json_shape
 from bench.errors import UserError
-from bench.studies.cell_files import read_limited
+from bench.files import read_json, replace
 
 NAME = "manifest.json"
 PAGE = "index.html"
@@ -49,7 +48,7 @@ def put(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
             _check_foreign(folder, files)
         _name(folder, {*(earlier or ()), *files})
         for name, content in files.items():
-            _replace(folder / name, content)
+            replace(folder / name, content)
         for name in set(earlier or ()).difference(files):
             path = folder / name
             if path.is_file() and not path.is_symlink():
@@ -71,8 +70,7 @@ def read(folder: Path) -> list[str] | None:
     if not path.is_file():
         return None
     try:
-        stored = json.loads(read_limited(path, MAX_FILE))
-        json_shape.check(stored, SHAPE, NAME)
+        stored = read_json(path, SHAPE, MAX_FILE)
     except (ValueError, RecursionError) as error:
         raise UserError(
             f"--reports: {path} is not what a report writes ({error}); give another folder, or "
@@ -96,11 +94,4 @@ def _check_foreign(folder: Path, files: Mapping[str, bytes]) -> None:
 
 def _name(folder: Path, names: Iterable[str]) -> None:
     content = json.dumps({"version": VERSION, "files": sorted(names)}, indent=1) + "\n"
-    _replace(folder / NAME, content.encode())
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file, so that no reader meets half of it; a link gives way to it."""
-    temporary = path.with_name(f".{path.name}-{os.getpid()}")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    replace(folder / NAME, content)

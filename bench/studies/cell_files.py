@@ -25,6 +25,7 @@ import pandas as pd
 
 from bench import json_shape
 from bench.cell import SCHEMA_VERSION, Protocol
+from bench.files import read_json, read_limited
 from bench.metrics import HEADLINE, METRICS
 from bench.studies.records import Arrays, CellResult, Record
 
@@ -124,33 +125,6 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def read_limited(path: Path, limit: int) -> str:
-    """A text of at most so many bytes.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: it is longer, or not UTF-8.
-    """
-    with path.open("rb") as file:
-        content = file.read(limit + 1)
-    if len(content) > limit:
-        raise ValueError(f"{path.name} is longer than {limit} bytes")
-    return content.decode()
-
-
-def read_json(path: Path, shape: json_shape.Shape) -> Any:
-    """JSON of this shape.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: it is no JSON, too long, or of another shape.
-        RecursionError: it is nested too deeply.
-    """
-    stored = json.loads(read_limited(path, MAX_JSON))
-    json_shape.check(stored, shape, path.name)
-    return stored
-
-
 _sound: set[tuple[Any, ...]] = set()
 """Cells that could be read, with times and sizes: reports ask for a cell's record many times."""
 
@@ -196,7 +170,7 @@ def is_newer(folder: Path) -> bool:
 
 def read_record(path: Path, key: str) -> Record:
     """What ``cell.json`` holds; see `check` for what is raised."""
-    record = Record.from_json(read_json(path, RECORD))
+    record = Record.from_json(read_json(path, RECORD, MAX_JSON))
     if record.key != key:
         raise ValueError("it has another key")
     if record.tested and "test_users" not in record.data:

@@ -20,6 +20,7 @@ from bench.cell import Cell
 from bench.datasets.base import Dataset
 from bench.datasets.splits import Examples, Split
 from bench.datasets.training_data import TrainingData
+from bench.files import replace
 from bench.metrics import TOP, accuracy, beyond_accuracy, by_bucket
 from bench.registry import load_plugin
 from bench.studies import environment
@@ -276,9 +277,7 @@ def _progress_writer(task: Task) -> Callable[[Epoch], None]:
         if task.progress is not None:
             state = {"cell": task.cell.label, "epoch": row["epoch"], "ndcg": row["valid_ndcg@10"]}
             state["epochs"] = task.cell.protocol.epochs
-            temporary = task.progress.with_suffix(".new")
             with contextlib.suppress(OSError):  # a full disk is no reason to stop training
-                temporary.write_text(json.dumps(state), encoding="utf-8")
-                temporary.replace(task.progress)
+                replace(task.progress, json.dumps(state))
 
     return write

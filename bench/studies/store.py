@@ -15,7 +15,6 @@ of one.  A cell that a newer version of this program has written is left alone.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import uuid
@@ -29,6 +28,7 @@ import pandas as pd
 from bench import json_shape
 from bench.cell import KEY_LENGTH, Cell
 from bench.errors import UserError
+from bench.files import read_json, replace
 from bench.studies import cell_files
 from bench.studies.records import Arrays, CellResult, Record
 
@@ -94,7 +94,8 @@ class Store:
             ) from error
 
     def _sweep(self) -> None:
-        for path in [*self._cells.glob(".*"), *(self.root / ".checkpoints").glob(".*")]:
+        folders = (self._cells, self.root / ".checkpoints", self.root / ".progress")
+        for path in [path for folder in folders for path in folder.glob(".*")]:
             key = path.name[1 : 1 + KEY_LENGTH]
             if not re.fullmatch(r"[0-9a-f]+", key) or len(key) < KEY_LENGTH:
                 continue  # not ours
@@ -214,17 +215,11 @@ class Store:
 
     def write_index(self) -> None:
         """Rebuild ``index.csv`` from the cells."""
-        self._replace("index.csv", self.frame().to_csv(index=False))
+        replace(self.root / "index.csv", self.frame().to_csv(index=False))
 
     def save_costs(self, record: Mapping[str, Any]) -> None:
         """Keep what ``bench.speed`` measured, in place of what an earlier run of it did."""
-        self._replace("costs.json", json.dumps(record, indent=1) + "\n")
-
-    def _replace(self, name: str, text: str) -> None:
-        """Write a file of the study, so that no reader meets half of it."""
-        temporary = self.root / f".{name}-{os.getpid()}"
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(self.root / name)
+        replace(self.root / "costs.json", json.dumps(record, indent=1) + "\n")
 
     def epoch_cpu_seconds(self) -> dict[str, float]:
         """CPU seconds of an epoch's training by `Cell.system`; empty where nobody measured them.
@@ -236,7 +231,7 @@ class Store:
         if not path.exists():
             return {}
         try:
-            record = cell_files.read_json(path, COSTS)
+            record = read_json(path, COSTS, cell_files.MAX_JSON)
         except (OSError, ValueError, RecursionError) as error:
             raise UserError(
                 f"{path}: {error}; delete it, or measure again with python -m bench.speed --study"
@@ -258,7 +253,7 @@ class Store:
             if not self.taken(path.stem):
                 continue  # left by a run that was killed
             try:
-                state = cell_files.read_json(path, PROGRESS)
+                state = read_json(path, PROGRESS, cell_files.MAX_JSON)
             except (OSError, ValueError, RecursionError):
                 continue  # it has just finished
             yield state | {"key": path.stem}

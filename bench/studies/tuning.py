@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,9 +15,10 @@ from typing import Any, Literal
 from bench import json_shape
 from bench.cell import Cell
 from bench.errors import UserError
+from bench.files import read_json, replace
 from bench.json_shape import as_text
 from bench.metrics import SELECT_ON
-from bench.studies.cell_files import PROTOCOL, read_limited
+from bench.studies.cell_files import PROTOCOL
 from bench.studies.planning import Plan
 from bench.studies.records import Record
 from bench.studies.store import Store
@@ -183,9 +183,7 @@ def save(root: Path, tuned: Sequence[Tuned]) -> None:
     """Put systems into a study's ``tuning.json``, in place of what it said of them."""
     kept = {one.system: one for one in [*(read(root) or []), *tuned]}
     content = {"select_on": SELECT_ON, "systems": [asdict(one) for one in kept.values()]}
-    temporary = root / f".tuning-{os.getpid()}.json"
-    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(root / FILE)
+    replace(root / FILE, json.dumps(content, indent=1) + "\n")
 
 
 def read(root: Path) -> list[Tuned] | None:
@@ -198,8 +196,7 @@ def read(root: Path) -> list[Tuned] | None:
     if not path.exists():
         return None
     try:
-        content = json.loads(read_limited(path, MAX_FILE))
-        json_shape.check(content, CONTENT, FILE)
+        content = read_json(path, CONTENT, MAX_FILE)
         return [
             Tuned(**{**one, "trials": [Trial(**trial) for trial in one["trials"]]})
             for one in content["systems"]

@@ -11,12 +11,13 @@ import contextlib
 import hashlib
 import io
 import time
-import uuid
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from bench.files import replace
 
 EVERY_S = 60.0
 """Seconds of training between two checkpoints: about what a kill may cost."""
@@ -54,16 +55,11 @@ class Checkpoint:
 
         Where it cannot be written (a full disk), training goes on without.
         """
-        temporary = self.path.with_name(f".{self.path.name}-{uuid.uuid4().hex}")
         now = zip(self.before, self._started, _clocks(), strict=True)
         content = packed(state, self._made_by, [old + end - start for old, start, end in now])
-        try:
+        with contextlib.suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(content)
-            temporary.replace(self.path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
+            replace(self.path, content)
         self._saved = time.monotonic()
 
     def load(self) -> dict[str, Any] | None:

@@ -89,18 +89,18 @@ def test_links_and_folders_are_left_alone(tmp_path):
 
 def test_what_a_report_that_was_stopped_has_written_is_removed_by_the_next(tmp_path, monkeypatch):
     manifest.put(tmp_path, {"a.md": b"a"})
-    replace = manifest._replace
+    replace = manifest.replace
 
     def stop(path, content):
         if path.name == "c.md":
             raise KeyboardInterrupt
         replace(path, content)
 
-    monkeypatch.setattr(manifest, "_replace", stop)
+    monkeypatch.setattr(manifest, "replace", stop)
     with pytest.raises(KeyboardInterrupt):
         manifest.put(tmp_path, {"b.md": b"b", "c.md": b"c"})
     assert named(tmp_path) == {"a.md", "b.md", "c.md"}
-    monkeypatch.setattr(manifest, "_replace", replace)
+    monkeypatch.setattr(manifest, "replace", replace)
     manifest.put(tmp_path, {"d.md": b"d"})
     assert names(tmp_path) == {"d.md", "manifest.json"}
 
