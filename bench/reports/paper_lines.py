@@ -20,7 +20,16 @@ from bench.cell import Cell
 from bench.datasets.splits import AUTHORS
 from bench.metrics import HEADLINE, METRICS, SELECT_ON
 from bench.reports.document import Code, Text
-from bench.studies.paper_grids import LOSSES, RELEASED, SPLITS, TEXT, Entry, PaperTable, printed
+from bench.studies.paper_grids import (
+    LOSSES,
+    RELEASED,
+    SPLITS,
+    TEXT,
+    Entry,
+    PaperTable,
+    System,
+    printed,
+)
 from bench.studies.records import Record
 
 Margins = Callable[[list[str]], "pd.Series[float]"]
@@ -51,11 +60,9 @@ class Match:
         return self.cell.objective.name
 
     @property
-    def system(self) -> tuple[str, str, str, str | None]:
+    def system(self) -> System:
         """As `Entry.system` has it."""
-        cell = self.cell
-        peer = None if cell.peer is None else cell.peer.name
-        return cell.dataset, cell.backbone.name, cell.sampler.name, peer
+        return _system(self.cell)
 
     @property
     def variant(self) -> str:
@@ -71,18 +78,24 @@ class Match:
         return {**settings_of(self.cell), **own}
 
 
+def _system(cell: Cell) -> System:
+    peer = None if cell.peer is None else cell.peer.name
+    return cell.dataset, cell.backbone.name, cell.sampler.name, peer
+
+
 def matches(table: PaperTable, records: Sequence[Record]) -> list[Match]:
     """The cells that belong to a table, under whichever of the paper's losses.
 
     There are none unless one of them has the table's loss, or is of a system that no table has
     figures for under the loss it was trained with: else they are another table's alone.
     """
-    entries = {entry.system: entry for entry in table.entries()}
+    known = table.entries()
+    entries = {entry.system: entry for entry in known}
     if table.change != "drop":  # nothing is left out there of what is summed over a batch
-        entries |= {entry.released: entry for entry in table.entries() if entry.released}
+        entries |= {entry.released: entry for entry in known if entry.released}
     found = []
     for record in records:
-        entry = entries.get(Match(table.entries()[0], record).system)
+        entry = entries.get(_system(record.cell))
         if entry is None or record.synthetic or record.cell.objective.name not in LOSSES:
             continue
         if record.cell.protocol.split in (USER, AUTHORS, SPLITS.get(entry.dataset)):

@@ -98,17 +98,13 @@ class FilledTable:
         parts: list[Part] = [
             Paragraph(summary),
             self._layout(Print(f"{self.title}. {summary}", notes=notes)),
+            *_section("Change", self._changes()),
+            *_section("Validation beside test", self._validation()),
+            *choices(self.choices),
+            *_section("Settings of ours", _bullets(self.settings)),
+            *_section("Notes on the data", _bullets(data_notes)),
+            *_section("Notes on the published figures", _bullets(paper_notes)),
         ]
-        for heading, content in (
-            ("Change", self._changes()),
-            ("Validation beside test", self._validation()),
-            ("Settings of ours", _bullets(self.settings)),
-            ("Notes on the data", _bullets(data_notes)),
-            ("Notes on the published figures", _bullets(paper_notes)),
-        ):
-            parts += [Heading(heading), *content] if content else []
-            if heading == "Validation beside test":
-                parts += choices(self.choices)
         lines = self.lines.assign(table=self.table.number)
         return Document(self.name, self.title, parts, data=lines)
 
@@ -300,6 +296,10 @@ def fill(records: Sequence[Record], margins_of: Margins) -> list[FilledTable]:
             filled.append(FilledTable(table, name, json.loads(text), lines, chosen, settings))
             name += "-other-protocol"
     return filled
+
+
+def _section(heading: str, content: Sequence[Part]) -> list[Part]:
+    return [Heading(heading), *content] if content else []
 
 
 def _bullets(items: Sequence[Text]) -> list[Part]:

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-import backbones
 import samplers
-from bench import datasets, objectives
+from bench import datasets
 from bench.cell import PRESETS, Cell, Component, Preset, Protocol
 from bench.errors import UserError
 from bench.json_shape import as_text
 from bench.registry import Registry
 from bench.studies import tuning
+from bench.studies.components import components
 from bench.studies.own_loss import has_own_loss
 from bench.studies.planning import usual_hyper
 from bench.studies.records import Record
@@ -35,9 +35,6 @@ of their split ``user`` of seed 0: a report is written without the data."""
 
 UNNAMED = "trained on users assigned by a file that this study does not name"
 
-Parts = list[tuple[Registry[Any], str, dict[str, Any]]]
-"""The components of a cell: where each is registered, its name, its hyper-parameters."""
-
 
 @dataclass(frozen=True)
 class Command:
@@ -51,10 +48,16 @@ class Command:
 class _Group:
     """Cells that one command line can train: none wants another value of a setting.
 
-    ``grid`` says that their samplers were trained with every setting that ``--grid`` has.
+    Attributes:
+        kind: what must be the same in all of them.
+        budget: trials that each system was given; None where it was not tuned.
+        grid: whether their samplers were trained with every setting that ``--grid`` has.
+        settings: hyper-parameters of theirs that were neither tuned nor varied.
+        records: of them.
     """
 
     kind: str
+    budget: int | None
     grid: bool
     settings: dict[str, Any] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
@@ -74,21 +77,19 @@ def commands(store: Store) -> list[Command]:
         chosen = {} if system is None or system.chosen is None else system.chosen
         varied = gridded.get(_trained_as(record), {})
         settings = {
-            f"{name}.{option}": value
-            for _, name, hyper in _parts(record.cell)
-            for option, value in hyper.items()
-            if f"{name}.{option}" not in {**chosen, **varied}
+            f"{part.name}.{option}": value
+            for _, part in components(record.cell)
+            for option, value in part.hyper.items()
+            if f"{part.name}.{option}" not in {**chosen, **varied}
         }
         budget = None if system is None else system.budget
         kind = as_text([asdict(record.cell.protocol), budget, _assigned(record), bool(varied)])
-        _put(groups, _Group(kind, bool(varied)), settings, record)
-    result = []
-    for group in groups:
-        for records in _same_samplers(group.records):
-            system = tuned.get(records[0].key)
-            budget = None if system is None else system.budget
-            result.append(_command(store, records, group, budget))
-    return result
+        _put(groups, _Group(kind, budget, bool(varied)), settings, record)
+    return [
+        _command(store, records, group)
+        for group in groups
+        for records in _same_samplers(group.records)
+    ]
 
 
 def _assigned(record: Record) -> list[str] | None:
@@ -167,7 +168,7 @@ def _same_samplers(records: Iterable[Record]) -> list[list[Record]]:
     return list(by_samplers.values())
 
 
-def _command(store: Store, records: Sequence[Record], group: _Group, budget: int | None) -> Command:
+def _command(store: Store, records: Sequence[Record], group: _Group) -> Command:
     cells = [record.cell for record in records]
     protocol = cells[0].protocol
     name = min(PRESETS, key=lambda name: len(_changed(protocol, PRESETS[name].protocol)))
@@ -188,7 +189,7 @@ def _command(store: Store, records: Sequence[Record], group: _Group, budget: int
     words += ["--split", split] if split else []
     assigned = _assigned(records[0])
     words += ["--split-file", assigned[-1] or "FILE"] if assigned else []
-    words += ["--tune", str(budget)] if budget else []
+    words += ["--tune", str(group.budget)] if group.budget else []
     words += ["--grid"] if group.grid else []
     pairs = [f"{option}={_value(value)}" for option, value in {**changed, **different}.items()]
     words += ["--set", *pairs] if pairs else []
@@ -256,29 +257,15 @@ def _different(
             return {}
 
     for cell in cells:
-        for registry, name, hyper in _parts(cell):
-            usual = usual_of(registry, name, cell.protocol.N)
-            for option in hyper:
-                key = f"{name}.{option}"
+        for registry, part in components(cell):
+            usual = usual_of(registry, part.name, cell.protocol.N)
+            for option in part.hyper:
+                key = f"{part.name}.{option}"
                 if key not in settings:  # it was tuned
                     continue
                 if option not in usual or usual[option] != settings[key]:
                     different[key] = settings[key]
     return dict(sorted(different.items())), sorted(unknown)
-
-
-def _parts(cell: Cell) -> Parts:
-    registries: dict[str, Registry[Any]] = {
-        "backbone": backbones.registry,
-        "peer": backbones.registry,
-        "sampler": samplers.registry,
-        "objective": objectives.registry,
-    }
-    return [
-        (registries[kind], part.name, part.hyper)
-        for kind, part in cell.parts.items()
-        if part is not None
-    ]
 
 
 def _option(name: str, found: set[Any], usual: Any) -> list[str]:

@@ -18,16 +18,10 @@ from weakref import WeakKeyDictionary
 
 import cloudpickle
 
-import backbones
-import samplers
-from bench import objectives
 from bench.cell import Cell
-from bench.registry import Registry, Variant
+from bench.registry import Variant
 from bench.studies import bytecode, modules
-
-REGISTRIES: dict[str, Registry[Any]] = {
-    known.kind: known for known in (samplers.registry, backbones.registry, objectives.registry)
-}
+from bench.studies.components import REGISTRIES, components
 
 
 @dataclass(frozen=True)
@@ -72,18 +66,10 @@ _arrived: WeakKeyDictionary[type, Code] = WeakKeyDictionary()
 """What classes from elsewhere mean."""
 
 
-def components(cell: Cell) -> Iterator[tuple[Registry[Any], str]]:
-    """A cell's components: where each is registered, and its name."""
-    yield samplers.registry, cell.sampler.name
-    yield objectives.registry, cell.objective.name
-    for model in cell.models:
-        yield backbones.registry, model.name
-
-
 def carry(cell: Cell) -> tuple[Carried, ...]:
     """Those of a cell's components that a worker cannot import."""
     carried = []
-    for registry, name in dict.fromkeys(components(cell)):
+    for registry, name in dict.fromkeys((r, part.name) for r, part in components(cell)):
         variant, cls = registry.variant_of(name), registry.get(name)
         if variant is not None and not modules.importable(variant.module):
             carried.append(Carried(registry.kind, name, variant, None, _HOME))

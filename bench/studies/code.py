@@ -6,7 +6,8 @@ import hashlib
 
 from bench.cell import Cell
 from bench.studies import modules
-from bench.studies.by_value import code_of, components
+from bench.studies.by_value import code_of
+from bench.studies.components import components
 
 
 def code_digest(cell: Cell) -> str:
@@ -17,8 +18,8 @@ def code_digest(cell: Cell) -> str:
     `bench.cell.SCHEMA_VERSION`.
     """
     found = set[str]()
-    for registry, name in components(cell):
-        cls = registry.get(name)
+    for registry, part in components(cell):
+        cls = registry.get(part.name)
         if modules.importable(cls.__module__):
             found |= modules.digests([cls.__module__])
         else:

@@ -6,26 +6,20 @@ import inspect
 from collections.abc import Iterable
 from typing import Any
 
-import backbones
-import samplers
-from bench import datasets, objectives
+from bench import datasets
 from bench.cell import PRESETS, Protocol
 from bench.errors import UserError
 from bench.registry import HyperParameter, Registry, suggest
+from bench.studies.components import REGISTRIES
 
-REGISTRIES: dict[str, Registry[Any]] = {
-    "samplers": samplers.registry,
-    "backbones": backbones.registry,
-    "objectives": objectives.registry,
-    "datasets": datasets.registry,
-}
+LISTED = (*REGISTRIES.values(), datasets.registry)
 
 
 def listing() -> str:
     """Everything registered: name, one line, hyper-parameters with their defaults."""
     lines = []
-    for title, registry in REGISTRIES.items():
-        lines.append(f"{title}:")
+    for registry in LISTED:
+        lines.append(f"{registry.kind}s:")
         for name in registry.names():
             lines.append(f"  {name:<14} {registry.description(name)}")
             hyper = registry.hyper_parameters(name).values()
@@ -48,13 +42,9 @@ def described(name: str) -> str:
     Raises:
         UserError: nothing is.
     """
-    found = [
-        registry
-        for registry in REGISTRIES.values()
-        if name in registry.names() + registry.variants()
-    ]
+    found = [registry for registry in LISTED if name in registry.names() + registry.variants()]
     if not found:
-        known = [each for r in REGISTRIES.values() for each in r.names() + r.variants()]
+        known = [each for r in LISTED for each in r.names() + r.variants()]
         raise UserError(f"--list {name}: nobody registered it{suggest(name, known)}")
     return "\n\n".join(_described(registry, name) for registry in found)
 

@@ -62,6 +62,10 @@ RELEASED, TEXT = "mdcns-released", "mdcns-text"
 """MDCNS to the letter of its released code, whose form `mdcns` has, and by the paper's text."""
 
 
+System = tuple[str, str, str, str | None]
+"""Dataset, backbone, sampler and peer, as we name them."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One system that the paper gives figures for; dataset, backbone, method as it writes them."""
@@ -82,12 +86,12 @@ class Entry:
         return f"mdcns-peer-{self.peer}" if self.method == "MDCNS" else SAMPLERS[self.method]
 
     @property
-    def system(self) -> tuple[str, str, str, str | None]:
-        """Dataset, backbone, sampler and peer, as we name them."""
+    def system(self) -> System:
+        """What it is here."""
         return self.dataset.lower(), self.backbone.lower(), self.sampler, self.peer
 
     @property
-    def released(self) -> tuple[str, str, str, str | None] | None:
+    def released(self) -> System | None:
         """The system that its authors' code is to the letter."""
         dataset, backbone, _, peer = self.system
         return (dataset, backbone, RELEASED, peer) if self.method in ("MDCNS", "MDCNSwts") else None
@@ -240,7 +244,7 @@ LOSSES = tuple(dict.fromkeys(table.objective for table in TABLES.values()))
 
 
 @functools.cache
-def printed(objective: str) -> frozenset[tuple[str, str, str, str | None]]:
+def printed(objective: str) -> frozenset[System]:
     """The systems, by our names, that some table has figures for under a loss."""
     entries = [e for t in TABLES.values() if t.objective == objective for e in t.entries()]
     systems = {system for entry in entries for system in (entry.system, entry.released)}

@@ -19,19 +19,15 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import backbones
-import samplers
-from bench import objectives
 from bench.cell import Cell
 from bench.errors import UserError
 from bench.json_shape import as_text
 from bench.metrics import SELECT_ON
-from bench.registry import Registry
 from bench.seeding import seed_for
+from bench.studies.components import components, free_options
 from bench.studies.planning import Plan, with_values
-from bench.studies.settings import ANY
 from bench.studies.store import Store
 from bench.studies.tuning import (
     TRIALS,
@@ -157,16 +153,10 @@ def space_of(cell: Cell, fixed: Collection[str]) -> Space:
     Raises:
         UserError: a component's ``search_space`` names an option that it has not.
     """
-    parts: list[tuple[Registry[Any], str]] = [
-        (samplers.registry, cell.sampler.name),
-        (objectives.registry, cell.objective.name),
-        (backbones.registry, cell.backbone.name),
-    ]
     return {
-        f"{name}.{option}": [v for i, v in enumerate(values) if v not in values[:i]]
-        for registry, name in parts
-        for option, values in registry.search_space(name).items()
-        if f"{name}.{option}" not in fixed and f"{ANY}.{option}" not in fixed
+        f"{part.name}.{option}": values
+        for registry, part in components(replace(cell, peer=None))
+        for option, values in free_options(registry, part.name, fixed).items()
     }
 
 

@@ -18,7 +18,7 @@ from bench.cell import Component
 from bench.errors import UserError
 from bench.json_shape import as_text
 from bench.seeding import seed_for
-from bench.studies.settings import ANY
+from bench.studies.components import free_options
 
 LIMIT = 40
 """Settings of a sampler: as many as the MDCNS paper's authors gave their method."""
@@ -63,11 +63,7 @@ def possible(component: Component, fixed: Collection[str] = ()) -> list[Componen
         UserError: there is none, or an option is unknown.
     """
     name = component.name
-    space = {
-        option: values
-        for option, values in samplers.registry.search_space(name).items()
-        if f"{name}.{option}" not in fixed and f"{ANY}.{option}" not in fixed
-    }
+    space = free_options(samplers.registry, name, fixed)
     found: dict[str, Component] = {}
     refused = UserError(f"sampler {name!r}: its search_space offers nothing")
     for values in itertools.product(*space.values()):

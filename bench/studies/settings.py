@@ -6,15 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import backbones
-import samplers
-from bench import objectives
 from bench.cell import Component, Protocol
 from bench.errors import UserError
 from bench.registry import Registry, suggest
-
-ANY = "*"
-"""As the target of a setting: every component of the grid that has such a hyper-parameter."""
+from bench.studies.components import ANY, REGISTRIES
 
 
 class Settings:
@@ -69,7 +64,7 @@ class Settings:
                 target = setting.rpartition(".")[0]
                 every = [
                     name
-                    for registry in _CONFIGURABLE
+                    for registry in REGISTRIES.values()
                     for name in registry.names() + registry.variants()
                 ]
                 hint = "is not part of this grid" if target in every else "is unknown"
@@ -79,17 +74,10 @@ class Settings:
                 )
 
 
-_CONFIGURABLE: tuple[Registry[Any], ...] = (
-    samplers.registry,
-    backbones.registry,
-    objectives.registry,
-)
-
-
 def _elsewhere(registry: Registry[Any], name: str, option: str) -> bool:
     """Whether another registry has a component of that name with such a hyper-parameter."""
     return any(
         name in other.names() + other.variants() and option in other.hyper_parameters(name)
-        for other in _CONFIGURABLE
+        for other in REGISTRIES.values()
         if other is not registry
     )
