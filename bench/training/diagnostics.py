@@ -142,9 +142,12 @@ class Diagnostics:
             most = math.log(max(2, min(self._n_items, draws)))
             row["entropy"] = float(-(p * p.log()).sum()) / most
             row["coverage"] = float((counts > 0).double().mean())
-        # On a GPU only the batches looked at were timed.
+        # On a GPU only the batches looked at were timed; the others have no diagnostics.
         scale = self._batch / max(1, self._looked) if self._device.type == "cuda" else 1.0
-        return row | {f"{phase}_s": scale * s for phase, s in self._seconds.items()}
+        return row | {
+            f"{phase}_s": s if phase == "diagnostics" else scale * s
+            for phase, s in self._seconds.items()
+        }
 
     def _add(self, name: str, total: Tensor | float, targets: int) -> None:
         self._sums[name] = self._sums.get(name, 0.0) + total

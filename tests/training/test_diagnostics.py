@@ -227,3 +227,19 @@ def test_no_ranking_beats_the_oracle_in_expectation():
         drawn = rng.choice(len(p), size=200, p=p)
         gains.append(np.where(rank[drawn] <= 10, 1 / np.log2(rank[drawn] + 1), 0).mean())
     assert np.mean(gains) == pytest.approx(promised, rel=0.03)
+
+
+def test_on_a_gpu_phases_are_scaled_up_from_the_batches_that_are_looked_at(monkeypatch):
+    """Batches that are not looked at are not timed there, and have no diagnostics."""
+    watch = Diagnostics(DATA.train, 60, 5, CPU, None)
+    clock = iter(range(100))
+    monkeypatch.setattr(watch, "_now", lambda: float(next(clock)))
+    watch.start_epoch(4 * diagnostics.LOOKS)
+    monkeypatch.setattr(watch, "_device", torch.device("cuda"))
+    for _ in range(8):  # of which two are looked at
+        for phase in ("backbone", "diagnostics"):
+            with watch(phase):
+                pass
+        watch.next_batch()
+    row = watch.row()
+    assert (row["backbone_s"], row["diagnostics_s"]) == (8.0, 2.0)
