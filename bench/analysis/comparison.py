@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -36,6 +37,8 @@ COSTS = (
     "cpu_s",
     "peak_mb",
 )
+DEVICE_COSTS = ["targets_per_s", "train_s_to_best", "cpu_s_to_best", "wall_s", "cpu_s", "peak_mb"]
+"""Those that depend on the kind of device."""
 
 CHOICE = ("dataset", "backbone", "method")
 CHOICES = (
@@ -147,10 +150,10 @@ class Comparison:
     def seconds(self) -> str:
         """The column of cells that says how long training to the best epoch took.
 
-        CPU seconds, which another program on the machine hardly changes, where all cells were
-        trained on CPUs; else those of the clock.
+        CPU seconds, which another program on the machine hardly changes, where cells were trained
+        on CPUs (those of a GPU beside them have no costs); else those of the clock.
         """
-        known = self.cells["cpu_s_to_best"].notna().all()
+        known = self.cells["cpu_s_to_best"].notna().any()
         return "cpu_s_to_best" if known else "train_s_to_best"
 
     def user_gains(self, metric: str = HEADLINE) -> dict[tuple[str, str], pd.DataFrame]:
@@ -256,9 +259,13 @@ def comparisons(store: Store) -> list[Comparison]:
             f"at most {protocol.epochs} epochs"
         )
         cells = cells_of(members)
-        on_cpus = cells["cpu_s_to_best"].notna().all()
-        measured = _seconds_to_best(members, epoch_cpu_seconds) if on_cpus else None
-        if measured is not None:
+        on_cpu = cells["cpu_s_to_best"].notna()
+        if on_cpu.any():
+            cells.loc[~on_cpu, DEVICE_COSTS] = math.nan  # of a GPU: not to be compared with a CPU's
+        measured = _seconds_to_best(
+            [r for r in members if r.key in set(cells["key"][on_cpu])], epoch_cpu_seconds
+        )
+        if measured:
             cells = cells.assign(cpu_s_to_best=cells["key"].map(measured))
         notes = {r.cell.dataset: r.notes for r in members}
         own = {
@@ -266,7 +273,7 @@ def comparisons(store: Store) -> list[Comparison]:
             for r in members
             if has_own_loss(r.cell.sampler.name)
         }
-        found, in_turns = _references(members), measured is not None
+        found, in_turns = _references(members), bool(measured)
         result.append(Comparison(store, name, title, cells, notes, found, own, in_turns))
     return result
 

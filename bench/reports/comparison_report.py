@@ -42,9 +42,9 @@ COSTS = {
 
 COSTS_OF_CELLS = (
     "Means over seeds. CPU seconds are the whole cell's, validation and test included; those to "
-    f"the best epoch are in proportion to its epochs. {METRICS[HEADLINE]} per minute is of them "
-    "where all cells ran on CPUs, else of the seconds of training by the clock. Memory is the "
-    "whole process's."
+    f"the best epoch are in proportion to its epochs. {METRICS[HEADLINE]} per minute is of them, "
+    "or, of a study on GPUs, of the seconds of training by the clock. Memory is the whole "
+    "process's."
 )
 COSTS_IN_TURNS = (
     "Means over seeds. CPU seconds in all are the whole cell's, validation and test included. "
@@ -200,7 +200,12 @@ def _costs(comparison: Comparison) -> Iterator[Part]:
     """What each system costs."""
     yield Heading("Cost")
     yield Paragraph(COSTS_IN_TURNS if comparison.in_turns else COSTS_OF_CELLS)
-    yield _of_systems("Cost", comparison.costs()[[*COSTS]], dict(COSTS.values()))
+    costs = comparison.costs()
+    if elsewhere := sorted(set(costs.index[costs[comparison.seconds].isna()].get_level_values(2))):
+        yield Paragraph(
+            f"Trained on a GPU, whose seconds are not those of a CPU: {', '.join(elsewhere)}."
+        )
+    yield _of_systems("Cost", costs[[*COSTS]], dict(COSTS.values()))
 
 
 def _of_systems(caption: str, means: pd.DataFrame, patterns: dict[str, str]) -> Table:

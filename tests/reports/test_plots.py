@@ -200,10 +200,14 @@ def test_bars_are_t_intervals_over_seeds():
 
 
 @pytest.mark.parametrize(
-    ("devices", "label"),
-    [(["cpu", "cpu"], "CPU s to best epoch"), (["cpu", "cuda"], "seconds to best epoch")],
+    ("devices", "label", "shown"),
+    [
+        (["cpu", "cpu"], "CPU s to best epoch", 2),
+        (["cpu", "cuda"], "CPU s to best epoch", 1),
+        (["cuda", "cuda"], "seconds to best epoch", 2),
+    ],
 )
-def test_costs_are_cpu_seconds_where_all_cells_ran_on_cpus(tmp_path, devices, label):
+def test_seconds_of_cpus_and_of_gpus_are_never_compared(tmp_path, devices, label, shown):
     store = Store(tmp_path)
     for device, sampler in zip(devices, ["uniform", "dns"], strict=True):
         result = result_of(cell_of(sampler), 0.1)
@@ -212,8 +216,15 @@ def test_costs_are_cpu_seconds_where_all_cells_ran_on_cpus(tmp_path, devices, la
     (comparison,) = comparisons(store)
     ((_, figure),) = costs.figures(comparison, draw.looks_of(["uniform", "dns"]))
     assert figure.axes[0].get_xlabel() == label
-    (seconds, _) = figure.axes[0].lines[1].get_data()
-    assert list(seconds) == [1.5 if label.startswith("CPU") else 1.0]
+    points = [line for line in figure.axes[0].lines if line.get_marker() not in ("None", "")]
+    assert len(points) == shown
+    expected = 1.5 if label.startswith("CPU") else 1.0
+    assert all(list(point.get_xdata()) == [expected] for point in points)
+    costs_of = comparison.costs().droplevel([0, 1])
+    assert costs_of["peak_mb"].isna().to_dict() == {
+        name: device == "cuda" and "cpu" in devices
+        for name, device in zip(["uniform", "dns"], devices, strict=True)
+    }
 
 
 def test_the_front_is_what_nothing_beats():
