@@ -21,8 +21,9 @@ from bench.studies.own_loss import has_own_loss
 from bench.studies.records import Record
 from bench.studies.store import Store
 
-REFERENCES = {"popularity": "popularity ranking", "oracle": "best reachable"}
-"""What accuracy is measured against, trained by nobody: stored name to its name in tables."""
+FIRST, LAST = {"popularity": "popularity ranking"}, {"oracle": "best reachable"}
+"""What accuracy is measured against, trained by nobody: stored name to its name in tables.  Others
+stand between these, under their own names."""
 
 SYSTEM = ("dataset", "backbone", "sampler")
 COSTS = (
@@ -294,14 +295,16 @@ def _groups(records: Sequence[Record]) -> Iterator[tuple[bool, str, list[Record]
 
 
 def _references(records: Sequence[Record]) -> dict[str, dict[str, dict[str, float]]]:
-    """Name in tables to dataset to metrics; those that no dataset has are left out."""
+    """Name in tables to dataset to metrics, of all that any of the cells has."""
     names = dataset_names([record.cell for record in records])
-    found = {
-        shown: {
-            name: dict(record.references[stored])
-            for name, record in zip(names, records, strict=True)
-            if stored in record.references
-        }
-        for stored, shown in REFERENCES.items()
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for name, record in zip(names, records, strict=True):
+        for stored, metrics in record.references.items():
+            found.setdefault(stored, {})[name] = dict(metrics)
+    others = {stored: stored for stored in sorted(found.keys() - FIRST.keys() - LAST.keys())}
+    samplers = {record.cell.sampler.name for record in records}
+    return {
+        f"{shown} ranking" if shown in samplers else shown: found[stored]
+        for stored, shown in (FIRST | others | LAST).items()
+        if stored in found
     }
-    return {shown: known for shown, known in found.items() if known}

@@ -20,13 +20,14 @@ import cloudpickle
 
 import backbones
 import samplers
-from bench import objectives
+from bench import objectives, references
 from bench.cell import Cell
 from bench.registry import Registry, Variant
 from bench.studies import bytecode, modules
 
 REGISTRIES: dict[str, Registry[Any]] = {
-    known.kind: known for known in (samplers.registry, backbones.registry, objectives.registry)
+    known.kind: known
+    for known in (samplers.registry, backbones.registry, objectives.registry, references.registry)
 }
 
 
@@ -81,9 +82,10 @@ def components(cell: Cell) -> Iterator[tuple[Registry[Any], str]]:
 
 
 def carry(cell: Cell) -> tuple[Carried, ...]:
-    """Those of a cell's components that a worker cannot import."""
+    """Those of a cell's components, and of all references, that a worker cannot import."""
     carried = []
-    for registry, name in dict.fromkeys(components(cell)):
+    compared_with = [(references.registry, name) for name in references.registry.names()]
+    for registry, name in dict.fromkeys([*components(cell), *compared_with]):
         variant, cls = registry.variant_of(name), registry.get(name)
         if variant is not None and not modules.importable(variant.module):
             carried.append(Carried(registry.kind, name, variant, None, _HOME))

@@ -25,7 +25,7 @@ import pandas as pd
 
 from bench import json_shape
 from bench.cell import SCHEMA_VERSION, Protocol
-from bench.metrics import HEADLINE, METRICS
+from bench.metrics import HEADLINE, METRICS, SELECT_ON
 from bench.studies.records import Arrays, CellResult, Record
 
 MAX_JSON, MAX_EPOCHS, MAX_ARRAYS = 2**20, 2**24, 2**28
@@ -42,6 +42,12 @@ _KINDS = {"int": json_shape.whole, "float": json_shape.number, "str": json_shape
 PROTOCOL = {field.name: _KINDS[str(field.type)] for field in fields(Protocol)} | {
     str: json_shape.scalar
 }
+CHOICE = {
+    "hyper": json_shape.hyper,
+    f"valid_{SELECT_ON}": (None, json_shape.number),
+    "cpu_s": json_shape.number,
+}
+"""The setting of a reference, its validation (null where there was no choice) and its seconds."""
 RECORD = {
     "schema": json_shape.one_of(SCHEMA_VERSION),
     "key": json_shape.name,
@@ -50,6 +56,7 @@ RECORD = {
         "synthetic": json_shape.boolean,
         "notes": [json_shape.text],
         "references": (..., {str: json_shape.having([HEADLINE], json_shape.number)}),
+        "reference_choices": (..., {str: CHOICE}),
         str: json_shape.number,
     },
     "metrics": {

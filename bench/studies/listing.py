@@ -7,7 +7,7 @@ from typing import Any
 
 import backbones
 import samplers
-from bench import datasets, objectives
+from bench import datasets, objectives, references
 from bench.cell import PRESETS, Protocol
 from bench.registry import HyperParameter, Registry
 
@@ -15,6 +15,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "samplers": samplers.registry,
     "backbones": backbones.registry,
     "objectives": objectives.registry,
+    "references": references.registry,
     "datasets": datasets.registry,
 }
 

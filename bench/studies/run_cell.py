@@ -20,7 +20,8 @@ from bench.cell import Cell
 from bench.datasets.base import Dataset
 from bench.datasets.splits import Examples, Split
 from bench.datasets.training_data import TrainingData
-from bench.metrics import TOP, accuracy, beyond_accuracy, by_bucket
+from bench.metrics import SELECT_ON, TOP, accuracy, beyond_accuracy, by_bucket
+from bench.references import Reference, registry
 from bench.registry import load_plugin
 from bench.studies import environment
 from bench.studies.by_value import Carried, arrive
@@ -30,7 +31,7 @@ from bench.studies.records import Arrays, CellResult
 from bench.training.checkpoint import Checkpoint
 from bench.training.evaluation import rank_predictions
 from bench.training.loop import Epoch, Fitted, fit
-from bench.training.references import references
+from bench.training.references import Measured, measured
 
 SMALLER = 8
 """How many times smaller the pieces of an evaluation are after a GPU was out of memory."""
@@ -141,6 +142,8 @@ def run_cell(task: Task, material: Material, cut: int = 1) -> CellResult:
         material: what to run it on.
         cut: into how many the pieces of an evaluation are cut (see `rank_predictions`).
     """
+    # Before training, so that a plug-in's mistake costs no trained cell, and no cell their seconds.
+    compared_with = _references(material)
     started, cpu_started = time.perf_counter(), time.process_time()
     torch.set_num_threads(task.threads)
     cell, data, valid, test = task.cell, material.data, material.valid, material.test
@@ -163,6 +166,7 @@ def run_cell(task: Task, material: Material, cut: int = 1) -> CellResult:
             "valid_users": len(np.unique(valid.users)),
             "valid_targets": len(valid.targets),
             **found.data,
+            **compared_with,
         },
         metrics={"valid": selected_on(fitted), **found.metrics},
         buckets=found.buckets,
@@ -219,6 +223,31 @@ EXTRA_RANKINGS = (
 )
 
 
+_measured: dict[tuple[str, type[Reference]], Measured | None] = {}
+"""References by material, once a process: a study has many cells of one dataset and split."""
+
+
+def _references(material: Material) -> dict[str, Any]:
+    """Parts of a result's data; none of a trial of tuning."""
+    if material.test is None:
+        return {}
+    found: dict[str, Measured] = {}
+    for name in registry.names():
+        key = material.key, registry.get(name)
+        if key not in _measured:
+            _measured[key] = measured(name, material.data, material.valid, material.test)
+        one = _measured[key]
+        if one is not None:
+            found[name] = one
+    return {
+        "references": {name: one.test for name, one in found.items()},
+        "reference_choices": {
+            name: {"hyper": one.hyper, f"valid_{SELECT_ON}": one.valid, "cpu_s": one.cpu_s}
+            for name, one in found.items()
+        },
+    }
+
+
 def _tested(
     data: TrainingData, test: Examples, fitted: Fitted, device: torch.device, cut: int
 ) -> _Found:
@@ -236,7 +265,6 @@ def _tested(
         data={
             "test_users": len(np.unique(test.users)),
             "test_targets": len(test.targets),
-            "references": references(data, test),
         },
         metrics={
             "test": accuracy(ranking.ranks) | beyond_accuracy(ranking.top, counts),
