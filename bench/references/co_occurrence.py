@@ -23,6 +23,10 @@ class CoOccurrence(Reference):
     sequence, and that times ``backward`` over those that it came before; c_j is how often j
     occurs.  Sequential rules (Ludewig and Jannach, User Modeling and User-Adapted Interaction 2018)
     applied to all of the input.
+
+    NDCG@10 on the test users of split ``user``, seed 0, with the setting that validation chooses:
+    .0597 Beauty, .0734 Toys, .0398 Sports, .0532 Health; split ``user-prefixes``: .1040 LastFM.
+    Three to eight CPU seconds each, all eight settings and the test included.
     """
 
     search_space = {"recency": [1.0, 1.5], "backward": [0.0, 0.25], "discount": [0.0, 0.2]}

