@@ -195,8 +195,8 @@ def test_references_of_some_cells_are_columns_with_dashes_for_the_others(tmp_pat
     named = "popularity ranking, dns ranking, markov"
     assert f"For reference, not trained and not marked: {named}." in text
     assert f"| dataset | metric | dns | {named.replace(', ', ' | ')} |" in text
-    assert "| new | NG@10 | 0.3000 | 0.0500 | 0.0700 | 0.0600 |" in text
-    assert "| old | NG@10 | 0.3000 | 0.0500 |  |  |" in text
+    assert "| new | NG@10 | 0.3000 ± 0.0000 | 0.0500 | 0.0700 | 0.0600 |" in text
+    assert "| old | NG@10 | 0.3000 | 0.0500 | – | – |" in text
 
 
 def test_self_peer_and_ensemble_stand_side_by_side(tmp_path):
