@@ -1,7 +1,8 @@
 """python -m bench.report STUDY: tables and plots from stored results; trains nothing.
 
-``python -m bench.report compare A B`` sets two studies side by side, and ``python -m bench.report
-export STUDY`` hands results on; each has a ``--help`` of its own.
+``python -m bench.report compare A B`` sets two studies side by side, ``python -m bench.report
+export STUDY`` hands results on, and ``python -m bench.report references STUDY`` measures what needs
+no training again; each has a ``--help`` of its own.
 
 Cells are compared only within one protocol, and synthetic twins never share a table or a plot
 with real data.
@@ -15,6 +16,7 @@ import typing
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench import datasets
 from bench.analysis.compare_studies import METRIC_NAMES, compare
 from bench.analysis.over_blocks import PostHoc
 from bench.errors import UserError
@@ -30,13 +32,20 @@ Systems found in both studies are compared user by user.  The exit status is 1 w
 one falls from A to B by more than a given share, significantly so; 2 is bad input.
 """
 EXPORT = "python -m bench.report export STUDY: results in one tidy table, or into MLflow."
+REFERENCES = """python -m bench.report references STUDY: measure every reference (popularity,
+co-occurrence, ...) on the data and splits of a stored study, whose cells may be older than it.
+
+They are kept in results/STUDY/references.json; the study's report shows them from then on.
+"""
 HEADER = ("system", "A", "B", "change %", "Holm p", "users", "common seeds", "")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status (2 for bad input)."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    command = {"compare": _compare, "export": _export}.get(given[0] if given else "")
+    command = {"compare": _compare, "export": _export, "references": _references}.get(
+        given[0] if given else ""
+    )
     try:
         return _report(given) if command is None else command(given[1:])
     except UserError as error:
@@ -103,6 +112,21 @@ def _export(arguments: Sequence[str]) -> int:
     frame = export.tidy(store)
     export.save(frame, options.to)
     print(f"{options.to}: {len(frame):,} rows")
+    return 0
+
+
+def _references(arguments: Sequence[str]) -> int:
+    parser = _parser(" references", REFERENCES)
+    parser.add_argument("study")
+    parser.add_argument(
+        "--data-dir", metavar="DIR", help="where real datasets lie (default: $BENCH_DATA)"
+    )
+    options = parser.parse_args(arguments)
+    from bench.studies.compared_with import measure_again  # loads torch
+
+    store = Store(options.results / options.study)
+    count = measure_again(store, datasets.data_directory(options.data_dir))
+    print(f"{store.root / 'references.json'}: references on {count} datasets and splits")
     return 0
 
 

@@ -5,13 +5,14 @@
     class TestSoftDNS(SamplerContract):
         sampler = "softdns"
 
-Every built-in sampler and backbone passes them too.
+Every built-in sampler, backbone and reference passes them too.
 """
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -19,14 +20,20 @@ from torch import Tensor
 import backbones
 import samplers
 from backbones.base import Backbone, last_states
+from bench import references
+from bench.datasets.splits import Examples, Sequences
+from bench.datasets.training_data import TrainingData
 from bench.errors import UserError
 from bench.pools import History, Targets
+from bench.references.base import Floats, Ints, Items
+from bench.references.ranking import ranks
 from samplers import Catalogue, Negatives, Sampler, Scored, View
 from samplers.base import Exposed
 
 N_ITEMS = 60
 LENGTHS = (9, 7, 5, 3, 2)
 """Of the sequences that samplers are tried on; every position but the first is a target."""
+CHANCES = np.arange(N_ITEMS + 1.0) / np.arange(N_ITEMS + 1).sum()
 
 
 class BackboneContract:
@@ -304,3 +311,88 @@ class SamplerContract:
             views = self.views(sampler, again)
             drawn.append(Scored(views[0], sampler.sample(views)[0]).negative)
         assert torch.equal(*drawn)
+
+
+class ReferenceContract:
+    """What the harness relies on in a reference.
+
+    Attributes:
+        reference: registered name.
+        hyper: hyper-parameters that differ from the defaults.
+    """
+
+    reference: ClassVar[str]
+    hyper: ClassVar[dict[str, Any]] = {}
+
+    def data(self) -> TrainingData:
+        """Short training sequences, of which the last ten items of the catalogue are absent."""
+        rng, lengths = np.random.default_rng(1), [9, 7, 5, 3, 2] * 20
+        items = np.concatenate([1 + rng.permutation(N_ITEMS - 10)[:n] for n in lengths])
+        offsets = np.cumsum([0, *lengths])
+        train = Sequences(items.astype(np.int32), offsets, np.arange(len(lengths)))
+        return TrainingData(train, N_ITEMS, truth=lambda user, _: np.roll(CHANCES, user))
+
+    def inputs(self) -> Examples:
+        """Inputs of several lengths, of any items, and targets that some of them hold."""
+        rng = np.random.default_rng(2)
+        items = [rng.integers(1, N_ITEMS + 1, n).astype(np.int32) for n in (1, 4, 12, 2, 7)]
+        offsets, users = np.cumsum([0, *map(len, items)]), np.arange(len(items))
+        targets = np.array([5, items[1][0], 50, N_ITEMS, items[4][-1]], dtype=np.int32)
+        return Examples(np.concatenate(items), offsets, targets, users)
+
+    def build(self, data: TrainingData | None = None) -> references.Reference:
+        """The reference, fitted."""
+        hyper = references.registry.resolve(self.reference, self.hyper)
+        made = references.registry.build(self.reference, hyper)
+        made.fit(data or self.data())
+        return made
+
+    def scores(self, made: references.Reference) -> Floats:
+        """Of all the inputs."""
+        given = self.inputs()
+        return made.scores(given.items, given.offsets, given.users)
+
+    def test_scores_are_finite_and_of_the_stated_shape(self) -> None:
+        found = self.scores(self.build())
+        assert found.shape == (len(self.inputs().users), N_ITEMS + 1)
+        assert np.isfinite(found).all()
+
+    def test_scores_do_not_depend_on_company(self) -> None:
+        made, given = self.build(), self.inputs()
+        together = self.scores(made)
+        for row, user in enumerate(given.users):
+            items = given.items[given.offsets[row] : given.offsets[row + 1]]
+            alone = made.scores(items, np.array([0, len(items)]), np.array([user]))
+            np.testing.assert_allclose(alone[0], together[row], rtol=1e-12)
+
+    def test_the_same_data_give_the_same_scores_again(self) -> None:
+        made = self.build()
+        first = np.array(self.scores(made))
+        assert np.array_equal(first, self.scores(made))
+        assert np.array_equal(first, self.scores(self.build()))
+
+    def test_what_the_input_holds_and_padding_do_not_matter(self) -> None:
+        made, given = self.build(), self.inputs()
+        before, scores = ranks(made, given, N_ITEMS), made.scores
+
+        def louder(items: Items, offsets: Ints, users: Ints) -> Floats:
+            found = np.array(scores(items, offsets, users))
+            found[np.repeat(np.arange(len(users)), np.diff(offsets)), items] = 1e9
+            found[:, 0] = 1e9
+            return found
+
+        made.scores = louder  # type: ignore[method-assign]
+        assert np.array_equal(before, ranks(made, given, N_ITEMS))
+
+    def test_data_and_inputs_are_left_as_they_were(self) -> None:
+        data, given = self.data(), self.inputs()
+        self.build(data).scores(given.items, given.offsets, given.users)
+        for used, fresh in ((data.train, self.data().train), (given, self.inputs())):
+            for name, array in vars(fresh).items():
+                assert np.array_equal(getattr(used, name), array), name
+
+    def test_uses_no_random_stream(self) -> None:
+        before = torch.get_rng_state(), np.random.get_state(legacy=False)["state"]["key"].copy()
+        self.scores(self.build())
+        assert torch.equal(before[0], torch.get_rng_state())
+        assert np.array_equal(before[1], np.random.get_state(legacy=False)["state"]["key"])

@@ -20,10 +20,11 @@ from bench.metrics import HEADLINE, METRICS, SELECT_ON
 from bench.studies import tuning
 from bench.studies.own_loss import has_own_loss
 from bench.studies.records import Record
-from bench.studies.store import Store
+from bench.studies.store import Store, data_key
 
-REFERENCES = {"popularity": "popularity ranking", "oracle": "best reachable"}
-"""What accuracy is measured against, trained by nobody: stored name to its name in tables."""
+FIRST, LAST = {"popularity": "popularity ranking"}, {"oracle": "best reachable"}
+"""What accuracy is measured against, trained by nobody: stored name to its name in tables.  Others
+stand between these, under their own names."""
 
 SYSTEM = ("dataset", "backbone", "sampler")
 COSTS = (
@@ -245,6 +246,7 @@ def comparisons(store: Store) -> list[Comparison]:
         UserError: the study has no finished cell.
     """
     records, epoch_cpu_seconds = tuning.as_compared(store), store.epoch_cpu_seconds()
+    later = store.references()
     result: list[Comparison] = []
     names: set[str] = set()
     for synthetic, loss, members in _groups(records):
@@ -273,7 +275,7 @@ def comparisons(store: Store) -> list[Comparison]:
             for r in members
             if has_own_loss(r.cell.sampler.name)
         }
-        found, in_turns = _references(members), bool(measured)
+        found, in_turns = _references(members, later), bool(measured)
         result.append(Comparison(store, name, title, cells, notes, found, own, in_turns))
     return result
 
@@ -309,15 +311,23 @@ def _groups(records: Sequence[Record]) -> Iterator[tuple[bool, str, list[Record]
             yield synthetic, "own", with_own
 
 
-def _references(records: Sequence[Record]) -> dict[str, dict[str, dict[str, float]]]:
-    """Name in tables to dataset to metrics; those that no dataset has are left out."""
+def _references(
+    records: Sequence[Record], later: Mapping[str, Mapping[str, Mapping[str, float]]]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Name in tables to dataset to metrics, of all that any of the cells has or that was measured
+    later."""
     names = dataset_names([record.cell for record in records])
-    found = {
-        shown: {
-            name: dict(record.references[stored])
-            for name, record in zip(names, records, strict=True)
-            if stored in record.references
-        }
-        for stored, shown in REFERENCES.items()
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for name, record in zip(names, records, strict=True):
+        for stored, metrics in {
+            **record.references,
+            **later.get(data_key(record.cell), {}),
+        }.items():
+            found.setdefault(stored, {})[name] = dict(metrics)
+    others = {stored: stored for stored in sorted(found.keys() - FIRST.keys() - LAST.keys())}
+    samplers = {record.cell.sampler.name for record in records}
+    return {
+        f"{shown} ranking" if shown in samplers else shown: found[stored]
+        for stored, shown in (FIRST | others | LAST).items()
+        if stored in found
     }
-    return {shown: known for shown, known in found.items() if known}

@@ -18,15 +18,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench import datasets
 from bench.analysis.cells import settings_of, told_apart
 from bench.cell import Cell
 from bench.costs.loops import PHASES, Loop, PlainLoop, floor_trainer, wait
-from bench.datasets.splits import Examples, make_split
+from bench.datasets.splits import Examples
 from bench.datasets.training_data import TrainingData
 from bench.errors import UserError
 from bench.reports.tables import markdown_table
-from bench.studies.planning import Plan
+from bench.studies.planning import Plan, data_of
 from bench.studies.processes import in_own_processes, peak_memory_mb
 from bench.studies.store import Store
 from bench.training.evaluation import rank_predictions
@@ -88,17 +87,15 @@ def plan_of(studies: Sequence[Store], data_dir: Path | None) -> Plan:
         cells |= systems_of(store)
     plan = Plan([*cells.values()], {}, {}, {}, [])
     for cell in plan.cells:
-        if cell.fingerprint not in plan.datasets:
-            dataset = datasets.resolve_dataset(cell.dataset, data_dir)
-            protocol = cell.protocol
-            split = make_split(dataset, protocol.split, protocol.split_seed, data_dir=data_dir)
+        split = plan.splits.get(cell.fingerprint)
+        if split is None:
+            dataset, split = data_of(cell, data_dir)
             plan.datasets[dataset.fingerprint] = dataset
             plan.splits[dataset.fingerprint] = split
-        here = plan.splits.get(cell.fingerprint)
-        if here is None or here.digest != cell.split_digest:
+        if split.digest != cell.split_digest:
             raise UserError(
-                f"--study: {cell.label} was trained on other data, or with another split, than "
-                f"{cell.dataset!r} here; use the study's data, and studies of one split a dataset"
+                f"--study: {cell.label} was trained with another split than other cells of "
+                f"{cell.dataset!r}; use studies of one split a dataset"
             )
     return plan
 

@@ -18,10 +18,14 @@ from weakref import WeakKeyDictionary
 
 import cloudpickle
 
+from bench import references
 from bench.cell import Cell
-from bench.registry import Variant
+from bench.registry import Registry, Variant
 from bench.studies import bytecode, modules
 from bench.studies.components import REGISTRIES, components
+
+CARRIED: dict[str, Registry[Any]] = REGISTRIES | {references.registry.kind: references.registry}
+"""What a worker may have to be sent, by kind: a cell's components, and references."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +71,11 @@ _arrived: WeakKeyDictionary[type, Code] = WeakKeyDictionary()
 
 
 def carry(cell: Cell) -> tuple[Carried, ...]:
-    """Those of a cell's components that a worker cannot import."""
+    """Those of a cell's components, and of all references, that a worker cannot import."""
     carried = []
-    for registry, name in dict.fromkeys((r, part.name) for r, part in components(cell)):
+    compared_with = [(references.registry, name) for name in references.registry.names()]
+    its = [(registry, part.name) for registry, part in components(cell)]
+    for registry, name in dict.fromkeys([*its, *compared_with]):
         variant, cls = registry.variant_of(name), registry.get(name)
         if variant is not None and not modules.importable(variant.module):
             carried.append(Carried(registry.kind, name, variant, None, _HOME))
@@ -84,7 +90,7 @@ def arrive(carried: Iterable[Carried]) -> None:
     for one in carried:
         if one.home == _HOME:
             continue  # a worker's thread in the process that it comes from
-        registry = REGISTRIES[one.kind]
+        registry = CARRIED[one.kind]
         if isinstance(one.made, Variant):
             registry.adopt(one.name, one.made)
         else:

@@ -26,7 +26,7 @@ import pandas as pd
 from bench import json_shape
 from bench.cell import SCHEMA_VERSION, Protocol
 from bench.files import read_json, read_limited
-from bench.metrics import HEADLINE, METRICS
+from bench.metrics import HEADLINE, METRICS, SELECT_ON
 from bench.studies.records import Arrays, CellResult, Record
 
 MAX_JSON, MAX_EPOCHS, MAX_ARRAYS = 2**20, 2**24, 2**28
@@ -44,6 +44,16 @@ PROTOCOL = {field.name: _KINDS[str(field.type)] for field in fields(Protocol)} |
     "batches": (..., json_shape.component),
     str: json_shape.scalar,
 }
+CHOICE = {
+    "hyper": json_shape.hyper,
+    f"valid_{SELECT_ON}": (None, json_shape.number),
+    "cpu_s": json_shape.number,
+}
+"""The setting of a reference, its validation (null where there was no choice) and its seconds."""
+REFERENCES: dict[Any, Any] = {
+    "references": (..., {str: json_shape.having([HEADLINE], json_shape.number)}),
+    "reference_choices": (..., {str: CHOICE}),
+}
 RECORD = {
     "schema": json_shape.one_of(SCHEMA_VERSION),
     "key": json_shape.name,
@@ -52,7 +62,7 @@ RECORD = {
         "synthetic": json_shape.boolean,
         "notes": [json_shape.text],
         "split_file": (..., json_shape.name),
-        "references": (..., {str: json_shape.having([HEADLINE], json_shape.number)}),
+        **REFERENCES,
         str: json_shape.number,
     },
     "metrics": {

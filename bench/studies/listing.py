@@ -6,13 +6,13 @@ import inspect
 from collections.abc import Iterable
 from typing import Any
 
-from bench import datasets
+from bench import datasets, references
 from bench.cell import PRESETS, Protocol
 from bench.errors import UserError
 from bench.registry import HyperParameter, Registry, suggest
 from bench.studies.components import REGISTRIES
 
-LISTED = (*REGISTRIES.values(), datasets.registry)
+LISTED = (*REGISTRIES.values(), references.registry, datasets.registry)
 
 
 def listing() -> str:

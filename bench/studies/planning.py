@@ -267,6 +267,22 @@ def usual_hyper(
     return component.hyper
 
 
+def data_of(cell: Cell, data_dir: Path | None) -> tuple[Dataset, Split]:
+    """The data and split that a stored cell was trained on.
+
+    Raises:
+        UserError: the data is missing, or is not what the cell was trained on.
+    """
+    dataset, protocol = datasets.resolve_dataset(cell.dataset, data_dir), cell.protocol
+    split = make_split(dataset, protocol.split, protocol.split_seed, data_dir=data_dir)
+    if (dataset.fingerprint, split.digest) != (cell.fingerprint, cell.split_digest):
+        raise UserError(
+            f"{cell.label} was trained on other data, or with another split, than "
+            f"{cell.dataset!r} here; use the study's data"
+        )
+    return dataset, split
+
+
 def preset_request(preset: Preset, **chosen: Any) -> Request:
     """The request for a whole preset, with what the user ``chosen`` in place of its parts.
 

@@ -53,7 +53,8 @@ class Record:
         key: of the cell, as it is stored.
         code: digest of the code that trained it.
         cell: what was trained, with every setting.
-        data: the dataset's sizes, whether it is synthetic, its footnotes, references.
+        data: the dataset's sizes, whether it is synthetic, its footnotes, references and how their
+            settings were chosen.
         metrics: ``{"valid": {...}, "test": {...}}`` and other rankings, at the best epoch.
         buckets: the headline metric on test by item popularity and input length.
         best_epoch: from 1.

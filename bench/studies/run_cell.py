@@ -26,12 +26,12 @@ from bench.registry import load_plugin
 from bench.studies import environment
 from bench.studies.by_value import Carried, arrive
 from bench.studies.code import code_digest
+from bench.studies.compared_with import references_of
 from bench.studies.processes import peak_memory_mb
 from bench.studies.records import Arrays, CellResult
 from bench.training.checkpoint import Checkpoint
 from bench.training.evaluation import rank_predictions
 from bench.training.loop import Epoch, Fitted, fit
-from bench.training.references import references
 
 SMALLER = 8
 """How many times smaller the pieces of an evaluation are after a GPU was out of memory."""
@@ -143,6 +143,10 @@ def run_cell(task: Task, material: Material, cut: int = 1) -> CellResult:
         material: what to run it on.
         cut: into how many the pieces of an evaluation are cut (see `rank_predictions`).
     """
+    # Before training, so that a plug-in's mistake costs no trained cell, and no cell their seconds.
+    compared_with = {}
+    if material.test is not None:  # not in a trial of tuning
+        compared_with = references_of(material.key, material.data, material.valid, material.test)
     started, cpu_started = time.perf_counter(), time.process_time()
     torch.set_num_threads(task.threads)
     cell, data, valid, test = task.cell, material.data, material.valid, material.test
@@ -165,6 +169,7 @@ def run_cell(task: Task, material: Material, cut: int = 1) -> CellResult:
             "valid_users": len(np.unique(valid.users)),
             "valid_targets": len(valid.targets),
             **found.data,
+            **compared_with,
         },
         metrics={"valid": selected_on(fitted), **found.metrics},
         buckets=found.buckets,
@@ -238,7 +243,6 @@ def _tested(
         data={
             "test_users": len(np.unique(test.users)),
             "test_targets": len(test.targets),
-            "references": references(data, test),
         },
         metrics={
             "test": accuracy(ranking.ranks) | beyond_accuracy(ranking.top, counts),

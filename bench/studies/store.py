@@ -6,6 +6,8 @@
         index.csv                one row a finished cell; rebuilt from the cells at any time
         costs.json               what an epoch of each system costs, measured in turns, in one run
                                  (``python -m bench.speed --study``)
+        references.json          what needs no training, measured later than cells
+                                 (``python -m bench.report references``)
         trials/, trials-test/    the same again for the trials of tuning (`studies.tuning`)
 
 A cell is written under a temporary name and renamed when complete, so a reader never meets half
@@ -52,6 +54,9 @@ COSTS = {
 }
 """The shape of ``costs.json``."""
 
+REFERENCES = {str: cell_files.REFERENCES}
+"""The shape of ``references.json``, by `data_key`."""
+
 PROGRESS = {
     "cell": json_shape.text,
     "epoch": json_shape.number,
@@ -61,6 +66,11 @@ PROGRESS = {
 
 
 NEWER = "written by a newer version; kept (update this program to read it)"
+
+
+def data_key(cell: Cell) -> str:
+    """Tells the cell's data and split from others."""
+    return f"{cell.fingerprint} {cell.split_digest}"
 
 
 class Store:
@@ -237,6 +247,29 @@ class Store:
                 f"{path}: {error}; delete it, or measure again with python -m bench.speed --study"
             ) from error
         return {each["key"]: each["epoch_cpu_s"] for each in record["costs"]}
+
+    def save_references(self, record: Mapping[str, Any]) -> None:
+        """Keep references of all data and splits of the study, in place of earlier ones."""
+        replace(self.root / "references.json", json.dumps(record, indent=1) + "\n")
+
+    def references(self) -> dict[str, dict[str, dict[str, float]]]:
+        """References that were measured later than cells: by `data_key`, name to metrics; empty
+        where nobody did.
+
+        Raises:
+            UserError: ``references.json`` is not what ``bench.report references`` writes.
+        """
+        path = self.root / "references.json"
+        if not path.exists():
+            return {}
+        try:
+            record = read_json(path, REFERENCES, cell_files.MAX_JSON)
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(
+                f"{path}: {error}; delete it, or measure again with python -m bench.report "
+                "references"
+            ) from error
+        return {key: dict(found.get("references", {})) for key, found in record.items()}
 
     def checkpoint(self, key: str) -> Path:
         """Where an unfinished cell keeps the state of its training."""

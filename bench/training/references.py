@@ -1,43 +1,76 @@
-"""Rankings that need no training: by popularity, and by the truth where it is known."""
+"""What needs no training, on the test predictions: its settings chosen by validation."""
 
 from __future__ import annotations
 
-import numpy as np
+import itertools
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
 
 from bench.datasets.splits import Examples
 from bench.datasets.training_data import TrainingData
-from bench.metrics import accuracy, gains
+from bench.errors import UserError
+from bench.metrics import SELECT_ON
+from bench.references import Reference, registry
+from bench.references.base import MOST_SETTINGS
+from bench.references.ranking import measure
 
 
-def references(data: TrainingData, test: Examples) -> dict[str, dict[str, float]]:
-    """What accuracy is to be measured against on the test predictions.
+@dataclass(frozen=True)
+class Measured:
+    """A reference on one dataset and split.
+
+    Attributes:
+        test: metrics on the test predictions.
+        hyper: the setting that validation chose.
+        valid: its `SELECT_ON` on validation; None where there was nothing to choose.
+        cpu_s: CPU seconds of all of it: each setting fitted and validated, the best tested.
+    """
+
+    test: dict[str, float]
+    hyper: dict[str, Any]
+    valid: float | None
+    cpu_s: float
+
+
+def measured(name: str, data: TrainingData, valid: Examples, test: Examples) -> Measured | None:
+    """Choose the setting of a registered reference by validation, then test that one.
 
     Returns:
-        ``popularity``: everybody is recommended the most popular training items that they have
-        not had.  ``oracle`` (synthetic data only): the ranking by the true distribution of the
-        next item, and as its metrics their expectation: the best that any model can reach.
+        None where it does not apply to the data.
+
+    Raises:
+        UserError: its settings are too many or impossible, or its scores are none.
     """
-    counts = np.bincount(data.train.items, minlength=data.n_items + 1)
-    ordered = np.sort(counts[1:])
-    ranks = np.empty(len(test.targets))
-    expected: list[dict[str, float]] = []
-    for i, (target, user) in enumerate(zip(test.targets, test.users, strict=True)):
-        history = test.items[test.offsets[i] : test.offsets[i + 1]]
-        seen, count = np.unique(history), counts[target]
-        if target in seen:  # masked, and level with all else that is
-            above, tied = data.n_items - len(seen), len(seen) - 1
-        else:
-            below, upto = np.searchsorted(ordered, [count, count + 1])
-            above = data.n_items - upto - (counts[seen] > count).sum()
-            tied = upto - below - 1 - (counts[seen] == count).sum()
-        ranks[i] = 1 + above + tied / 2
-        if data.truth is not None:
-            p = np.sort(data.truth(int(user), history))[::-1]
-            each = np.arange(1, len(p) + 1, dtype=np.float64)
-            expected.append({name: float(p @ gain) for name, gain in gains(each).items()})
-    found = {"popularity": accuracy(ranks)}
-    if expected:
-        found["oracle"] = {
-            name: float(np.mean([one[name] for one in expected])) for name in expected[0]
-        }
-    return found
+    started = time.process_time()
+    best: Reference | None = None
+    chosen, chosen_by = {}, None
+    settings = _settings(name)
+    for hyper in settings:
+        reference = registry.build(name, hyper)
+        if not reference.applies(data):
+            continue
+        reference.fit(data)
+        value = measure(reference, valid, data.n_items)[SELECT_ON] if len(settings) > 1 else None
+        if best is None or (value or 0) > (chosen_by or 0):
+            best, chosen, chosen_by = reference, hyper, value
+    if best is None:
+        return None
+    found = measure(best, test, data.n_items)
+    return Measured(found, chosen, chosen_by, time.process_time() - started)
+
+
+def _settings(name: str) -> list[dict[str, Any]]:
+    """All combinations of a reference's search space, the first value of each option first."""
+    space = registry.search_space(name)
+    count = math.prod(map(len, space.values()))
+    if count > MOST_SETTINGS:
+        raise UserError(
+            f"reference {name!r}: its search_space has {count} combinations; leave it at most "
+            f"{MOST_SETTINGS}, as all of them are tried"
+        )
+    return [
+        registry.resolve(name, dict(zip(space, values, strict=True)))
+        for values in itertools.product(*space.values())
+    ]

@@ -187,10 +187,52 @@ def test_dry_run_plans_and_writes_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+LATEST = """
+import numpy as np
+from bench import references
+
+@references.register("latest")
+class Latest(references.Reference):
+    '''What came last in training.'''
+    def fit(self, data):
+        self.score = np.zeros(data.n_items + 1)
+        np.maximum.at(self.score, data.train.items, np.arange(len(data.train.items)))
+    def scores(self, items, offsets, users):
+        return np.tile(self.score, (len(users), 1))
+"""
+
+
+def test_a_plug_in_s_reference_is_listed_and_stands_in_tables(tmp_path):
+    (tmp_path / "latest.py").write_text(LATEST)
+    plugin = ["--plugin", "latest.py"]
+    assert (
+        "\n  latest         What came last in training." in grid(tmp_path, *plugin, "--list").stdout
+    )
+    run = grid(tmp_path, *SMALL, "--samplers", "uniform", *plugin, "--workers", 2)
+    assert run.returncode == 0, run.stderr
+    ((data,),) = [[r["data"]] for r in records(tmp_path).values()]
+    ours = "popularity ranking | co-occurrence | item-knn | latest | markov | best reachable"
+    assert set(data["references"]) == {
+        "co-occurrence", "item-knn", "latest", "markov", "oracle", "popularity"
+    }  # fmt: skip
+    assert data["reference_choices"].keys() == data["references"].keys()
+    text = (tmp_path / "reports/smoke/comparison-bce-synthetic.md").read_text()
+    assert f"| dataset | metric | uniform | {ours} |" in text
+
+
 def test_list_shows_everything_registered_with_defaults(tmp_path):
     run = grid(tmp_path, "--list")
     assert run.returncode == 0
-    for name in ("mdcns", "popularity", "mamba4rec", "bpr", "beauty", "kuairand-twin", "paper"):
+    for name in (
+        "mdcns",
+        "popularity",
+        "mamba4rec",
+        "bpr",
+        "item-knn",
+        "beauty",
+        "kuairand-twin",
+        "paper",
+    ):
         assert f"\n  {name} " in run.stdout
     assert "power=0.75 K=1" in run.stdout
 

@@ -12,7 +12,7 @@ from support.grid import clean_environment, records
 
 import backbones
 import samplers
-from bench import datasets, objectives
+from bench import datasets, objectives, references
 from bench.grid_options import parser
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -64,6 +64,7 @@ def test_the_lists_are_those_of_the_registries():
     assert set(rows["samplers"].split(", ")) == set(samplers.registry.names())
     assert set(rows["backbones"].split(", ")) == set(backbones.registry.names())
     assert set(rows["objectives"].split(", ")) == set(objectives.registry.names())
+    assert set(rows["references"].split(", ")) == set(references.registry.names())
     real = {n for n in datasets.registry.names() if not datasets.registry.get(n).synthetic}
     assert set(rows["datasets"].split(";")[0].split(", ")) == real
 

@@ -12,7 +12,7 @@ from support.grid import SMALL, clean_environment, command, records
 
 import backbones
 import samplers
-from bench import objectives
+from bench import objectives, references
 from bench.errors import UserError
 from bench.registry import Registry, load_plugin
 
@@ -257,7 +257,9 @@ def test_every_sampler_of_the_registry_has_a_description_and_builds():
 
 
 @pytest.mark.parametrize(
-    "known", [samplers.registry, backbones.registry, objectives.registry], ids=lambda r: r.kind
+    "known",
+    [samplers.registry, backbones.registry, objectives.registry, references.registry],
+    ids=lambda r: r.kind,
 )
 def test_every_search_space_is_of_possible_values(known):
     for name in known.names() + known.variants():

@@ -180,6 +180,25 @@ def test_references_stand_last_and_are_not_marked(tmp_path):
     assert r" & NG@10 & 0.1000 & \textbf{0.3000} & 0.0500 & 0.8000 \\" in latex
 
 
+def test_references_of_some_cells_are_columns_with_dashes_for_the_others(tmp_path):
+    store = Store(tmp_path / "study")
+    known = {"popularity": {"ndcg@10": 0.05}, "markov": {"ndcg@10": 0.06}, "dns": {"ndcg@10": 0.07}}
+    for dataset, seed, data in (("old", 0, {"popularity": known["popularity"]}), ("new", 0, known),
+                                ("new", 1, {"popularity": known["popularity"]})):  # fmt: skip
+        cell = replace(cell_of("dns", seed=seed), dataset=dataset, fingerprint=dataset * 20)
+        result = result_of(cell, 0.3)
+        result.data["references"] = data
+        store.save(result)
+    write(store.root, tmp_path / "reports")
+    text = (tmp_path / "reports/comparison-bce-synthetic.md").read_text()
+    # A reference that is called like a sampler says that it is none.
+    named = "popularity ranking, dns ranking, markov"
+    assert f"For reference, not trained and not marked: {named}." in text
+    assert f"| dataset | metric | dns | {named.replace(', ', ' | ')} |" in text
+    assert "| new | NG@10 | 0.3000 ± 0.0000 | 0.0500 | 0.0700 | 0.0600 |" in text
+    assert "| old | NG@10 | 0.3000 | 0.0500 | – | – |" in text
+
+
 def test_self_peer_and_ensemble_stand_side_by_side(tmp_path):
     store = Store(tmp_path / "study")
     store.save(result_of(cell_of("uniform"), 0.1))

@@ -134,7 +134,8 @@ def quoted(text):
 
 @functools.cache
 def known():
-    """NDCG@10 on test of cells, means and spreads over seeds and settings, published figures."""
+    """NDCG@10 on test of cells, means and spreads over seeds and settings, references, published
+    figures."""
     values = []
     for study in STUDIES:
         for records in systems_of(study):
@@ -143,6 +144,8 @@ def known():
                 values += [record.metrics[part]["ndcg@10"] for record in records]
         for each in comparisons(Store(ROOT / "results" / study)):
             values += each.choices().select_dtypes("number").to_numpy().ravel().tolist()
+            for on_datasets in each.references.values():
+                values += [metrics["ndcg@10"] for metrics in on_datasets.values()]
     for path in FOLDER.glob("*.csv"):
         table = pd.read_csv(path)
         if "metric" in table:

@@ -13,6 +13,7 @@ from support.cells import ROOT, cell_of, numbers, work_of
 from support.grid import clean_environment
 
 import samplers
+from bench import references
 from bench.studies import executors
 from bench.studies.by_value import arrive, carry
 from bench.studies.code import code_digest
@@ -106,6 +107,31 @@ def test_a_notebook_trains_its_own_classes_and_what_became_of_them(notebook):
             assert there == here
             found.append(here[mine().key])
         assert found[0] != found[1]
+
+
+REFERENCE = """
+import numpy as np
+from bench import references
+
+@references.register("mine")
+class First(references.Reference):
+    "The first items of the catalogue."
+    def fit(self, data):
+        self.n_items = data.n_items
+    def scores(self, items, offsets, users):
+        return np.tile(-np.arange(self.n_items + 1.0), (len(users), 1))
+"""
+
+
+def test_a_notebook_s_reference_is_counted_by_workers_too(notebook, monkeypatch):
+    references.registry.names()
+    monkeypatch.setattr(references.registry, "_classes", dict(references.registry._classes))
+    notebook(REFERENCE)
+    work = work_of([cell_of("uniform")])
+    with contextlib.closing(executors.Processes(["cpu"], 1)) as engine:
+        (there,) = executors.run(work, engine)
+    (here,) = executors.run(work, executors.Here("cpu"))
+    assert there.result.data["references"]["mine"] == here.result.data["references"]["mine"]
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,11 @@ def parquet():
 def saved_store(folder):
     store = Store(Path(folder) / "study")
     result = costed(CELL, 0.25)
-    result.data["references"] = {"popularity": {"ndcg@10": 0.05}}
+    result.data["references"] = {"popularity": {"ndcg@10": 0.05}, "markov": {"ndcg@10": 0.06}}
+    result.data["reference_choices"] = {
+        "markov": {"hyper": {"smoothing": 1.0}, "valid_ndcg@20": 0.07, "cpu_s": 0.5},
+        "popularity": {"hyper": {}, "valid_ndcg@20": None, "cpu_s": 0.1},
+    }
     result.buckets["length:1-5"] = {"users": 2, "ndcg@10": 0.2}
     store.save(result)
     return store

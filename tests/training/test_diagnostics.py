@@ -10,13 +10,11 @@ import torch
 from support import CPU, cell_of, dataset_of, ignore, random_sequences, targets_of, views_of
 
 from bench import objectives
-from bench.datasets import resolve_dataset
 from bench.datasets.splits import make_split
 from bench.datasets.training_data import TrainingData
 from bench.training import diagnostics
 from bench.training.diagnostics import Diagnostics
 from bench.training.loop import Trainer, fit
-from bench.training.references import references
 from samplers import Negatives, Scored
 
 N_ITEMS = 30
@@ -186,47 +184,6 @@ def test_hard_samplers_draw_harder_items_than_uniform():
     # The hardest of the very pool of 5, scored by the very model: above four, level with itself.
     for name in ("dns", "mixgcf", "side-by-side"):
         assert hardness[name] == pytest.approx(0.9, abs=1e-3)
-
-
-def test_popularity_ranking_equals_a_count_by_hand():
-    dataset = dataset_of([[1, 2, 3], [1, 2, 4], [1, 5, 2, 6], [2, 1, 7], [3, 2, 1], [4, 5, 4]])
-    split = make_split(dataset, "leave-one-out", 0)
-    found = references(TrainingData.of(dataset, split), split.test)
-    counts = np.bincount(split.train.items, minlength=8)
-    ndcg = []
-    for target, start, end in zip(
-        split.test.targets, split.test.offsets, split.test.offsets[1:], strict=False
-    ):
-        seen = set(split.test.items[start:end].tolist())
-        # What is masked, a repeated target too, is level below all the rest.
-        score = [-1 if i in seen else counts[i] for i in range(8)]
-        rank = 1 + sum(
-            (score[i] > score[target]) + 0.5 * (score[i] == score[target])
-            for i in range(1, 8)
-            if i != target
-        )
-        ndcg.append(1 / math.log2(rank + 1) if rank <= 5 else 0.0)
-    assert found["popularity"]["ndcg@5"] == pytest.approx(np.mean(ndcg))
-    assert "oracle" not in found
-
-
-def test_no_ranking_beats_the_oracle_in_expectation():
-    """Targets drawn anew from the truth: the oracle's own mean is what was promised."""
-    twin = resolve_dataset("beauty-twin", None)
-    split = make_split(twin, "user", 0)
-    promised = references(TrainingData.of(twin, split), split.test)["oracle"]["ndcg@10"]
-    rng = np.random.default_rng(0)
-    gains = []
-    for user, start, end in zip(
-        split.test.users, split.test.offsets, split.test.offsets[1:], strict=False
-    ):
-        p = twin.truth(int(user), split.test.items[start:end])
-        order = np.argsort(-p, kind="stable")
-        rank = np.empty(len(p))
-        rank[order] = 1 + np.arange(len(p))
-        drawn = rng.choice(len(p), size=200, p=p)
-        gains.append(np.where(rank[drawn] <= 10, 1 / np.log2(rank[drawn] + 1), 0).mean())
-    assert np.mean(gains) == pytest.approx(promised, rel=0.03)
 
 
 def test_on_a_gpu_phases_are_scaled_up_from_the_batches_that_are_looked_at(monkeypatch):

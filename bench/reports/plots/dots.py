@@ -19,7 +19,7 @@ from bench.reports.plots import style
 MARKERS = "osD^vPX*<>"
 """Backbones differ by marker as well as by colour."""
 
-DASHES: tuple[Any, ...] = ("--", ":")
+DASHES: tuple[Any, ...] = ("--", ":", "-.", (0, (8, 2)), (0, (1, 4)), (0, (6, 2, 1, 2, 1, 2)))
 """Of the reference lines, in their order."""
 
 GREY = "0.35"

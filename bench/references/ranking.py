@@ -1,0 +1,88 @@
+"""Accuracy of a reference on held-out predictions, ranked as those of a trained model are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.datasets.splits import Examples
+from bench.errors import UserError
+from bench.metrics import accuracy, gains
+from bench.references.base import Floats, Ints, Items, Reference
+
+SCORES_AT_ONCE, FEWEST_AT_ONCE = 2**20, 8
+"""Predictions x items scored in one go, 8 MB; and predictions, whatever the catalogue."""
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Some of the examples, and their scores ``[P, n_items + 1]``."""
+
+    chosen: slice
+    items: Items
+    offsets: Ints
+    scores: Floats
+
+
+def measure(reference: Reference, examples: Examples, n_items: int) -> dict[str, float]:
+    """Accuracy of a fitted reference, or of the true distribution its expectation.
+
+    Raises:
+        UserError: what it gives are no scores of all items.
+    """
+    if not reference.expected:
+        return accuracy(ranks(reference, examples, n_items))
+    weights = gains(np.arange(1, n_items + 2, dtype=np.float64))
+    expected: dict[str, list[float]] = {name: [] for name in weights}
+    for piece in _pieces(reference, examples, n_items):
+        for probabilities in piece.scores:
+            p = np.sort(probabilities)[::-1]
+            for name, weight in weights.items():
+                expected[name].append(float(p @ weight))
+    return {name: float(np.mean(values)) for name, values in expected.items()}
+
+
+def ranks(reference: Reference, examples: Examples, n_items: int) -> Floats:
+    """``[P]`` rank of each held-out item among the whole catalogue, from 1, a tie counting half.
+
+    What the input holds is masked, a target that it holds too, as in
+    `bench.training.evaluation.rank_predictions`.
+
+    Raises:
+        UserError: what it gives are no scores of all items.
+    """
+    found = np.empty(len(examples.targets))
+    for piece in _pieces(reference, examples, n_items):
+        scores, rows = piece.scores, np.arange(len(piece.scores))
+        scores[np.repeat(rows, np.diff(piece.offsets)), piece.items] = -np.inf
+        scores[:, 0] = -np.inf
+        target = scores[rows, examples.targets[piece.chosen]][:, None]
+        above = np.count_nonzero(scores > target, axis=1)
+        # Without the target itself and, should it be masked, the padding row.
+        tied = np.count_nonzero(scores == target, axis=1) - 1 - np.isneginf(target[:, 0])
+        found[piece.chosen] = 1 + above + tied / 2
+    return found
+
+
+def _pieces(reference: Reference, examples: Examples, n_items: int) -> Iterator[_Piece]:
+    at_once = max(FEWEST_AT_ONCE, SCORES_AT_ONCE // (n_items + 1))
+    for start in range(0, len(examples.targets), at_once):
+        chosen = slice(start, start + at_once)
+        users = examples.users[chosen]
+        offsets = examples.offsets[start : start + len(users) + 1]
+        items = examples.items[offsets[0] : offsets[-1]]
+        scores = reference.scores(items, offsets - offsets[0], users)
+        shape = (len(users), n_items + 1)
+        if getattr(scores, "shape", None) != shape:
+            given = list(scores.shape) if hasattr(scores, "shape") else type(scores).__name__
+            raise UserError(
+                f"reference {reference.name!r}: scores() gave {given}; it must give an array "
+                f"[P, n_items + 1] = {list(shape)}"
+            )
+        if not np.isfinite(scores).all():
+            raise UserError(
+                f"reference {reference.name!r}: scores() gave what is not a finite number"
+            )
+        yield _Piece(chosen, items, offsets, np.array(scores))
