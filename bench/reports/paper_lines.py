@@ -66,10 +66,10 @@ class Match:
 
     @property
     def variant(self) -> str:
-        """Which reading of MDCNS it is, where that is not the method's own; else nothing."""
+        """Which reading of the method it is, where that is not its own; else nothing."""
         if self.record.sampler.startswith(TEXT):
             return BY_TEXT
-        return AS_RELEASED if self.cell.sampler.name == RELEASED else ""
+        return AS_RELEASED if self.cell.sampler.name in RELEASED.values() else ""
 
     def settings(self) -> dict[str, Any]:
         """Every hyper-parameter of it."""

@@ -58,8 +58,17 @@ def splits_of(data_dir: Path | None) -> dict[str, str]:
     return {name.lower(): split for name, split in {**SPLITS, **own}.items()}
 
 
-RELEASED, TEXT = "mdcns-released", "mdcns-text"
-"""MDCNS to the letter of its released code, whose form `mdcns` has, and by the paper's text."""
+RELEASED = {
+    "AdaSIR": "adasir-released",
+    "GNNO": "gnno-released",
+    "MDCNS": "mdcns-released",
+    "MDCNSwts": "mdcns-released",
+}
+"""The paper's name of a method to ours to the letter of the released code, which its figures are
+from, where that is not the method's own."""
+
+TEXT = "mdcns-text"
+"""MDCNS by the paper's text; `mdcns` has the form of the released code."""
 
 
 System = tuple[str, str, str, str | None]
@@ -92,9 +101,10 @@ class Entry:
 
     @property
     def released(self) -> System | None:
-        """The system that its authors' code is to the letter."""
+        """The system that the released code is to the letter, where that is another."""
         dataset, backbone, _, peer = self.system
-        return (dataset, backbone, RELEASED, peer) if self.method in ("MDCNS", "MDCNSwts") else None
+        sampler = RELEASED.get(self.method)
+        return None if sampler is None else (dataset, backbone, sampler, peer)
 
 
 @dataclass(frozen=True)
