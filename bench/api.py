@@ -21,9 +21,10 @@ from bench.errors import UserError
 from bench.metrics import HEADLINE
 from bench.studies import study, tuning
 from bench.studies.listeners import Lines, Listener, Question
-from bench.studies.planning import Names, Plan, make_plan, request_of
+from bench.studies.planning import Plan, make_plan
 from bench.studies.progress import Progress
 from bench.studies.records import Record
+from bench.studies.request import Names, request_of
 from bench.studies.resources import Executor, Resources
 from bench.studies.status import status
 from bench.studies.store import Store
@@ -41,6 +42,7 @@ def plan(
     samplers: Names = None,
     objectives: Names = None,
     seeds: int | None = None,
+    splits: int | None = None,
     settings: Mapping[str, Any] | None = None,
     split: str | None = None,
     split_file: Folder | None = None,
@@ -59,6 +61,8 @@ def plan(
         samplers: registered names.
         objectives: for samplers that go with any; ``bce`` unless said otherwise.
         seeds: how many; they are 0, 1, 2, ...
+        splits: in place of ``seeds``: so many, each of which draws its own users to train and to
+            test on.
         settings: hyper-parameters, ``{"dns.N": 10, "*.dropout": 0.2}``, and settings of the
             protocol, ``{"epochs": 20}``.
         split: ``user``, ``authors``, ``user-prefixes``, ``leave-one-out`` or ``temporal``; a table
@@ -81,6 +85,7 @@ def plan(
             samplers=samplers,
             objectives=objectives,
             seeds=seeds,
+            splits=splits,
             settings=settings or {},
             split=split,
             split_file=split_file,

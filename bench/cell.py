@@ -36,7 +36,7 @@ class Protocol:
         patience: epochs without a better validation NDCG@20 before training stops.
         split: ``user``, ``authors``, ``user-prefixes``, ``leave-one-out`` or ``temporal``.
         split_seed: of the user shuffle; not varied with the cell's seed, so that all seeds are
-            tested on the same users.
+            tested on the same users, but where each seed is to draw its own (``--splits``).
         batches: ``one-pass``: a causal backbone trains every position of a sequence in one go, and
             batches hold sequences of like length; ``prefix-shuffled``: as the MDCNS paper's
             released code, every prefix is a row of its own, and rows are shuffled whatever their
@@ -149,6 +149,11 @@ class Cell:
         config["schema"] = SCHEMA_VERSION
         text = json.dumps(config, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
+
+    @property
+    def data_key(self) -> str:
+        """Tells the data and the split that it is trained and tested on from others."""
+        return f"{self.fingerprint} {self.split_digest}"
 
     @property
     def system(self) -> str:

@@ -22,8 +22,9 @@ from bench.registry import load_plugin
 from bench.studies import study, tuning
 from bench.studies.listeners import Lines, Question
 from bench.studies.listing import described, listing
-from bench.studies.planning import Request, make_plan, parse_settings, preset_name, request_of
+from bench.studies.planning import make_plan
 from bench.studies.progress import Progress
+from bench.studies.request import Request, parse_settings, preset_name, request_of
 from bench.studies.resources import Resources, parse_gpus
 
 
@@ -83,7 +84,8 @@ def _status(arguments: Sequence[str]) -> int:
 
 
 def _study_name(options: argparse.Namespace) -> str:
-    """The study's folder: ``--study``, else the preset's name, with ``-tuned`` for a tuned one.
+    """The study's folder: ``--study``, else the preset's name, with ``-tuned`` for a tuned one and
+    ``-splits`` for one whose seeds draw their users.
 
     Preset ``paper`` goes to ``paper-protocol``; the tables of the paper share it, and with it the
     cells that they have in common.
@@ -91,6 +93,8 @@ def _study_name(options: argparse.Namespace) -> str:
     preset = preset_name(options.preset, options.table)
     if options.tune is not None:
         preset = f"{preset}-tuned"
+    if options.splits is not None:
+        preset = f"{preset}-splits"
     return str(options.study or ("paper-protocol" if preset == "paper" else preset))
 
 
@@ -131,6 +135,7 @@ def request(options: argparse.Namespace) -> Request:
         samplers=options.samplers,
         objectives=options.objectives,
         seeds=options.seeds,
+        splits=options.splits,
         settings=parse_settings(options.set),
         split=options.split,
         split_file=options.split_file,

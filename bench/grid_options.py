@@ -39,6 +39,13 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     add("--samplers", nargs="+", metavar="NAME")
     add("--objectives", nargs="+", metavar="NAME", help="default: bce")
     add("--seeds", type=_positive, metavar="COUNT", help="how many seeds, 0 .. COUNT-1")
+    add(
+        "--splits",
+        type=_positive,
+        metavar="COUNT",
+        help="so many seeds, each with users of its own to train and to test on: intervals and "
+        "means are then over draws of the users too",
+    )
     add("--preset", choices=PRESETS, help="default: quick; with --table: paper")
     add(
         "--set",
@@ -74,7 +81,7 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         "--study",
         metavar="NAME",
         help="folder under results and reports (default: the preset, paper-protocol for paper; "
-        "PRESET-tuned with --tune)",
+        "PRESET-tuned with --tune, PRESET-splits with --splits)",
     )
 
 

@@ -32,7 +32,8 @@ from bench.cell import PRESETS
 from bench.costs import growth, study_size, throughput
 from bench.errors import UserError
 from bench.studies import environment
-from bench.studies.planning import Plan, make_plan, parse_settings, preset_request
+from bench.studies.planning import Plan, make_plan
+from bench.studies.request import parse_settings, preset_request
 from bench.studies.store import Store
 
 
@@ -92,7 +93,7 @@ def _measure(plan: Plan, options: argparse.Namespace) -> None:
     print(throughput.table(costs))
     ratios = {}
     for cell in {(c.dataset, c.backbone.name): c for c in plan.cells}.values():
-        valid = plan.splits[cell.fingerprint].valid
+        valid = plan.splits[cell.data_key].valid
         data = throughput.training_data(plan, cell)
         ratio = throughput.measure_evaluation(cell, data, valid, options.rounds, device)
         ratios[f"{cell.dataset}/{cell.backbone.name}"] = ratio

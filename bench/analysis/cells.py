@@ -14,6 +14,9 @@ from bench.json_shape import as_text
 from bench.metrics import BASELINE
 from bench.studies.records import Record
 
+DRAWN = "each seed's own"
+"""In place of a split, or its seed, where every seed has drawn its users."""
+
 
 def cells_of(records: Sequence[Record]) -> pd.DataFrame:
     """A row a cell; namesakes run with several settings are told apart by what differs."""
@@ -75,12 +78,39 @@ def sampler_order(cells: pd.DataFrame) -> list[str]:
 
 def dataset_names(cells: Sequence[Cell]) -> list[str]:
     """The cells' datasets; several files or splits under one name are told apart."""
-    return told_apart([c.dataset for c in cells], [content_of(c) for c in cells])
+    return told_apart([c.dataset for c in cells], contents_of(cells))
 
 
-def content_of(cell: Cell) -> dict[str, Any]:
-    """What data the cell was trained and tested on."""
-    return {"content": cell.fingerprint[:8], "split": cell.split_digest[:8]}
+def contents_of(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """What data each cell was trained and tested on; draws of its users by seed are one."""
+    drawn = draw_users(cells)
+    return [
+        {
+            "content": cell.fingerprint[:8],
+            "split": DRAWN if of_seed else cell.split_digest[:8],
+        }
+        for cell, of_seed in zip(cells, drawn, strict=True)
+    ]
+
+
+def draw_users(cells: Sequence[Cell]) -> list[bool]:
+    """Of each cell whether its seed has drawn its users, as with ``--splits``; with seed 0 it has
+    where others of its kind have."""
+    kinds = [
+        as_text([cell.fingerprint, cell.protocol.config() | {"split_seed": DRAWN}])
+        for cell in cells
+    ]
+    own = [cell.seed == cell.protocol.split_seed for cell in cells]
+    known = {k for k, cell, its in zip(kinds, cells, own, strict=True) if its and cell.seed > 0}
+    return [its and kind in known for kind, its in zip(kinds, own, strict=True)]
+
+
+def protocols_of(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """The protocol of each cell, the same for all whose seeds have drawn their users."""
+    return [
+        cell.protocol.config() | ({"split_seed": DRAWN} if drawn else {})
+        for cell, drawn in zip(cells, draw_users(cells), strict=True)
+    ]
 
 
 def settings_of(cell: Cell) -> dict[str, Any]:

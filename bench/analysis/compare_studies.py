@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
-from bench.analysis.cells import content_of
+from bench.analysis.cells import contents_of, protocols_of
 from bench.analysis.contributions import PREDICTIONS, effective, gains_by_user
 from bench.analysis.over_users import differences_of, holm, p_of_t
 from bench.errors import UserError
@@ -105,7 +105,11 @@ System = tuple[str, ...]
 def _systems(store: Store) -> dict[System, list[Record]]:
     """Each system's cells, one a seed; settings are part of the name where there are several."""
     by_name: dict[System, dict[str, list[Record]]] = {}
-    for record in tuning.as_compared(store):
+    records = tuning.as_compared(store)
+    cells = [record.cell for record in records]
+    for record, content, protocol in zip(
+        records, contents_of(cells), protocols_of(cells), strict=True
+    ):
         cell = record.cell
         parts = [cell.backbone, cell.sampler, cell.objective]
         name: System = (
@@ -113,7 +117,7 @@ def _systems(store: Store) -> dict[System, list[Record]]:
             cell.backbone.name,
             record.sampler,
             cell.objective.name,
-            as_text([content_of(cell), cell.protocol.config()]),
+            as_text([content, protocol]),
         )
         settings = as_text([*(part.hyper for part in parts), cell.peer and asdict(cell.peer)])
         by_name.setdefault(name, {}).setdefault(settings, []).append(record)

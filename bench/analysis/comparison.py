@@ -11,7 +11,7 @@ from typing import Any, cast
 import pandas as pd
 from scipy.stats import t
 
-from bench.analysis.cells import cells_of, dataset_names, sampler_order
+from bench.analysis.cells import cells_of, dataset_names, draw_users, protocols_of, sampler_order
 from bench.analysis.contributions import PREDICTIONS, effective, gains_by_user
 from bench.analysis.names import file_stem
 from bench.analysis.over_users import differ_from_best
@@ -20,11 +20,16 @@ from bench.metrics import HEADLINE, METRICS, SELECT_ON
 from bench.studies import tuning
 from bench.studies.own_loss import has_own_loss
 from bench.studies.records import Record
-from bench.studies.store import Store, data_key
+from bench.studies.store import Store
 
 FIRST, LAST = {"popularity": "popularity ranking"}, {"oracle": "best reachable"}
 """What accuracy is measured against, trained by nobody: stored name to its name in tables.  Others
 stand between these, under their own names."""
+
+OTHER_USERS = "left out: seeds {}, on whose users not all systems were tested"
+"""Of cells whose seeds draw their users: a footnote on a dataset."""
+
+PARTS = ("backbone", "sampler", "peer", "objective")
 
 SYSTEM = ("dataset", "backbone", "sampler")
 COSTS = (
@@ -68,6 +73,7 @@ class Comparison:
         own_loss: the samplers trained with a loss of their own, to that loss.
         in_turns: whether ``cpu_s_to_best`` of the cells is training alone, with the seconds of an
             epoch that were measured in one run of all systems (`Store.epoch_cpu_seconds`).
+        draws: whether each seed has drawn its own users to train and to test on.
     """
 
     store: Store
@@ -78,6 +84,7 @@ class Comparison:
     references: dict[str, dict[str, dict[str, float]]]
     own_loss: dict[str, str]
     in_turns: bool
+    draws: bool
 
     def backbones(self) -> Iterator[tuple[str, pd.DataFrame]]:
         """Each backbone with its table, the layout of the paper's Table 3.
@@ -255,10 +262,13 @@ def comparisons(store: Store) -> list[Comparison]:
             name += "-other-protocol"
         names.add(name)
         protocol = members[0].cell.protocol
+        members, left_out = _of_common_draws(members)
+        draws = any(draw_users([record.cell for record in members]))
         title = (
             f"{'SYNTHETIC data' if synthetic else 'Real data'}, {loss} loss, "
             f"split {protocol.split}, d={protocol.dim}, window {protocol.window}, "
             f"at most {protocol.epochs} epochs"
+            + (", each seed with users of its own" if draws else "")
         )
         cells = cells_of(members)
         on_cpu = cells["cpu_s_to_best"].notna()
@@ -270,14 +280,40 @@ def comparisons(store: Store) -> list[Comparison]:
         if measured:
             cells = cells.assign(cpu_s_to_best=cells["key"].map(measured))
         notes = {r.cell.dataset: r.notes for r in members}
+        for dataset, seeds in left_out.items():
+            notes[dataset] = [*notes[dataset], OTHER_USERS.format(", ".join(map(str, seeds)))]
         own = {
             r.cell.sampler.name: r.cell.objective.name
             for r in members
             if has_own_loss(r.cell.sampler.name)
         }
         found, in_turns = _references(members, later), bool(measured)
-        result.append(Comparison(store, name, title, cells, notes, found, own, in_turns))
+        result.append(Comparison(store, name, title, cells, notes, found, own, in_turns, draws))
     return result
+
+
+def _of_common_draws(records: Sequence[Record]) -> tuple[list[Record], dict[str, list[int]]]:
+    """Of cells whose seeds draw their users those whose seed all systems of the dataset have, as
+    other users are not to be compared; all cells, where the users are the same.
+
+    Returns:
+        The cells to compare; dataset to seeds that were left out.
+    """
+    drawn = draw_users([record.cell for record in records])
+    seeds: dict[str, dict[str, set[int]]] = {}
+    for record, of_seed in zip(records, drawn, strict=True):
+        if of_seed:
+            cell = record.cell
+            system = as_text([cell.config()[part] for part in PARTS])
+            seeds.setdefault(cell.dataset, {}).setdefault(system, set()).add(cell.seed)
+    common = {dataset: set.intersection(*its.values()) for dataset, its in seeds.items()}
+    left_out = {
+        dataset: sorted(set.union(*its.values()) - common[dataset])
+        for dataset, its in seeds.items()
+        if common[dataset]
+    }
+    kept = [r for r in records if r.cell.seed not in left_out.get(r.cell.dataset, [])]
+    return kept, {dataset: others for dataset, others in left_out.items() if others}
 
 
 def _seconds_to_best(
@@ -297,8 +333,9 @@ def _seconds_to_best(
 def _groups(records: Sequence[Record]) -> Iterator[tuple[bool, str, list[Record]]]:
     """Synthetic or not, the loss, and the cells that may stand together."""
     kinds: dict[tuple[bool, str], tuple[dict[str, list[Record]], list[Record]]] = {}
-    for record in records:
-        kind = (record.synthetic, as_text(record.cell.protocol.config()))
+    protocols = protocols_of([record.cell for record in records])
+    for record, protocol in zip(records, protocols, strict=True):
+        kind = (record.synthetic, as_text(protocol))
         by_loss, with_own = kinds.setdefault(kind, ({}, []))
         if has_own_loss(record.cell.sampler.name):
             with_own.append(record)
@@ -311,19 +348,26 @@ def _groups(records: Sequence[Record]) -> Iterator[tuple[bool, str, list[Record]
             yield synthetic, "own", with_own
 
 
+def _mean(draws: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Of metrics on several draws of the users."""
+    return {name: sum(each[name] for each in draws) / len(draws) for name in draws[0]}
+
+
 def _references(
     records: Sequence[Record], later: Mapping[str, Mapping[str, Mapping[str, float]]]
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Name in tables to dataset to metrics, of all that any of the cells has or that was measured
     later."""
     names = dataset_names([record.cell for record in records])
-    found: dict[str, dict[str, dict[str, float]]] = {}
+    draws: dict[str, dict[str, dict[str, Mapping[str, float]]]] = {}
     for name, record in zip(names, records, strict=True):
-        for stored, metrics in {
-            **record.references,
-            **later.get(data_key(record.cell), {}),
-        }.items():
-            found.setdefault(stored, {})[name] = dict(metrics)
+        key = record.cell.data_key
+        for stored, metrics in {**record.references, **later.get(key, {})}.items():
+            draws.setdefault(stored, {}).setdefault(name, {})[key] = metrics
+    found = {
+        stored: {name: _mean(list(each.values())) for name, each in on_datasets.items()}
+        for stored, on_datasets in draws.items()
+    }
     others = {stored: stored for stored in sorted(found.keys() - FIRST.keys() - LAST.keys())}
     samplers = {record.cell.sampler.name for record in records}
     return {

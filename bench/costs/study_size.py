@@ -21,8 +21,9 @@ from bench.reports.tables import markdown_table
 from bench.reports.writing import write
 from bench.studies import study
 from bench.studies.listeners import Batch, Listener
-from bench.studies.planning import Plan, make_plan, request_of
+from bench.studies.planning import Plan, make_plan
 from bench.studies.processes import peak_memory_mb
+from bench.studies.request import request_of
 from bench.studies.resources import Resources
 from bench.studies.status import status
 from bench.studies.store import Store

@@ -87,16 +87,8 @@ def plan_of(studies: Sequence[Store], data_dir: Path | None) -> Plan:
         cells |= systems_of(store)
     plan = Plan([*cells.values()], {}, {}, {}, [])
     for cell in plan.cells:
-        split = plan.splits.get(cell.fingerprint)
-        if split is None:
-            dataset, split = data_of(cell, data_dir)
-            plan.datasets[dataset.fingerprint] = dataset
-            plan.splits[dataset.fingerprint] = split
-        if split.digest != cell.split_digest:
-            raise UserError(
-                f"--study: {cell.label} was trained with another split than other cells of "
-                f"{cell.dataset!r}; use studies of one split a dataset"
-            )
+        if cell.data_key not in plan.splits:
+            plan.datasets[cell.fingerprint], plan.splits[cell.data_key] = data_of(cell, data_dir)
     return plan
 
 
@@ -223,7 +215,7 @@ def table(costs: Sequence[Cost]) -> str:
 
 def training_data(plan: Plan, cell: Cell) -> TrainingData:
     """What a cell of the plan is trained on."""
-    return TrainingData.of(plan.datasets[cell.fingerprint], plan.splits[cell.fingerprint])
+    return TrainingData.of(plan.datasets[cell.fingerprint], plan.splits[cell.data_key])
 
 
 def _names(cells: Sequence[Cell]) -> dict[str, str]:

@@ -157,6 +157,8 @@ def _printable(name: str) -> str:
 
 AUTHORS = "authors"
 _SPLITS = ("user", AUTHORS, "user-prefixes", "leave-one-out", "temporal")
+SEEDED_SPLITS = ("user", "user-prefixes")
+"""Those that draw users."""
 
 
 def authors_split_file(dataset: str, data_dir: Path | None) -> Path:

@@ -46,6 +46,10 @@ COSTS_OF_CELLS = (
     "or, of a study on GPUs, of the seconds of training by the clock. Memory is the whole "
     "process's."
 )
+OWN_USERS = (
+    " Each seed has drawn its own users to train and to test on, the same for all systems, so that "
+    "intervals are over draws of the users too."
+)
 COSTS_IN_TURNS = (
     "Means over seeds. CPU seconds in all are the whole cell's, validation and test included. "
     f"Those to the best epoch, and {METRICS[HEADLINE]} per minute, are of training alone: the "
@@ -88,6 +92,7 @@ def _opening(comparison: Comparison) -> Iterator[Part]:
         "test users, Holm-corrected); RC is recall, NG is NDCG, on the test users, "
         f"ranking the whole catalogue. {seeds_line(counts)}"
         + (" ± is half the 95 % interval over seeds (Student's t)." if counts.max() > 1 else "")
+        + (OWN_USERS if comparison.draws else "")
     )
     if comparison.own_loss:
         by_loss: dict[str, list[str]] = {}

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from bench.analysis.cells import protocols_of
 from bench.analysis.comparison import Comparison
 from bench.json_shape import as_text
 from bench.reports.document import Number, Table, Value
@@ -35,7 +36,7 @@ def sizes(comparison: Comparison, records: Mapping[str, Record]) -> Table:
 
 def protocol(records: Iterable[Record]) -> Table:
     """The protocol that all of them share, a row a setting."""
-    shared = next(iter(records)).cell.protocol.config()
+    shared = protocols_of([record.cell for record in records])[0]
     rows = [[name, _shown(value)] for name, value in shared.items()]
     return Table("Protocol", ["setting", "value"], rows, n_text=2, kept=(0, 1))
 

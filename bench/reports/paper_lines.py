@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.cells import content_of, settings_of, what_differs
+from bench.analysis.cells import contents_of, settings_of, what_differs
 from bench.analysis.comparison import choices_of
 from bench.cell import Cell
 from bench.datasets.splits import AUTHORS
@@ -140,7 +140,7 @@ def _places(found: Sequence[Match]) -> list[tuple[Match, str]]:
     for match in found:
         splits.setdefault(match.entry.dataset, set()).add(match.cell.protocol.split)
     names = [f"{match.entry.dataset}, split {match.cell.protocol.split}" for match in found]
-    contents = what_differs(names, [content_of(match.cell) for match in found])
+    contents = what_differs(names, contents_of([match.cell for match in found]))
     places = []
     for match, content in zip(found, contents, strict=True):
         dataset, split = match.entry.dataset, match.cell.protocol.split

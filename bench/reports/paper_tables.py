@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from bench import datasets
+from bench.analysis.cells import protocols_of
 from bench.cell import PRESETS
 from bench.datasets.official import OfficialSource
 from bench.datasets.splits import AUTHORS
@@ -278,8 +279,9 @@ class FilledTable:
 def fill(records: Sequence[Record], margins_of: Margins) -> list[FilledTable]:
     """Every table of the paper that some of the records belong to, one for each protocol."""
     groups: dict[str, list[Record]] = {}
-    for record in records:
-        protocol = asdict(record.cell.protocol)
+    protocols = protocols_of([record.cell for record in records])
+    for record, known in zip(records, protocols, strict=True):
+        protocol = {**asdict(record.cell.protocol), **known}
         del protocol["split"]
         groups.setdefault(as_text(protocol), []).append(record)
     filled = []

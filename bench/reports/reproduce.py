@@ -10,6 +10,7 @@ from typing import Any
 
 import samplers
 from bench import datasets
+from bench.analysis.cells import draw_users, protocols_of
 from bench.cell import PRESETS, Cell, Component, Preset, Protocol
 from bench.errors import UserError
 from bench.json_shape import as_text
@@ -72,7 +73,8 @@ def commands(store: Store) -> list[Command]:
     tuned = {key: one for one in tuning.read(store.root) or [] for key in one.cells}
     reported = [_today(record) for record in tuning.reported(store)]
     groups, gridded = list[_Group](), _gridded(reported)
-    for record in reported:
+    protocols = protocols_of([record.cell for record in reported])
+    for record, protocol in zip(reported, protocols, strict=True):
         system = tuned.get(record.key)
         chosen = {} if system is None or system.chosen is None else system.chosen
         varied = gridded.get(_trained_as(record), {})
@@ -83,7 +85,7 @@ def commands(store: Store) -> list[Command]:
             if f"{part.name}.{option}" not in {**chosen, **varied}
         }
         budget = None if system is None else system.budget
-        kind = as_text([asdict(record.cell.protocol), budget, _assigned(record), bool(varied)])
+        kind = as_text([protocol, budget, _assigned(record), bool(varied)])
         _put(groups, _Group(kind, budget, bool(varied)), settings, record)
     return [
         _command(store, records, group)
@@ -174,6 +176,8 @@ def _command(store: Store, records: Sequence[Record], group: _Group) -> Command:
     name = min(PRESETS, key=lambda name: len(_changed(protocol, PRESETS[name].protocol)))
     changed = _changed(protocol, PRESETS[name].protocol)
     split = changed.pop("split", None)
+    if any(draw_users(cells)):
+        changed.pop("split_seed", None)
     different, unknown = _different(cells, group.settings, PRESETS[name])
     names = {kind: _names(records, kind) for kind in ("backbone", "sampler")}
     free = [r for r in records if not has_own_loss(r.cell.sampler.name)]
@@ -185,7 +189,7 @@ def _command(store: Store, records: Sequence[Record], group: _Group) -> Command:
     words += ["--datasets", *known, "--backbones", *names["backbone"]]
     words += ["--samplers", *names["sampler"]]
     words += ["--objectives", *losses] if losses and losses != ["bce"] else []
-    words += ["--seeds", str(seeds)]
+    words += ["--splits" if any(draw_users(cells)) else "--seeds", str(seeds)]
     words += ["--split", split] if split else []
     assigned = _assigned(records[0])
     words += ["--split-file", assigned[-1] or "FILE"] if assigned else []

@@ -15,7 +15,7 @@ from bench.errors import UserError
 from bench.metrics import SELECT_ON
 from bench.references import Reference, registry
 from bench.studies.planning import data_of
-from bench.studies.store import Store, data_key
+from bench.studies.store import Store
 from bench.training.references import Measured, measured
 
 _measured: dict[tuple[str, type[Reference]], Measured | None] = {}
@@ -71,7 +71,7 @@ def measure_again(store: Store, data_dir: Path | None) -> int:
         UserError: the study has no cells, its data is missing or is not what is found here, or a
             reference does not keep its contract.
     """
-    cells = {data_key(record.cell): record.cell for record in store.records()}
+    cells = {record.cell.data_key: record.cell for record in store.records()}
     if not cells:
         raise UserError(f"{store.root}: no cells there")
     found = {}

@@ -118,8 +118,7 @@ class Meter:
         self._plan, self._device, self._threads = plan, torch.device(device), threads
         self._measured: dict[tuple[str, ...], _Measured] = {}
         self._targets = {
-            fingerprint: int((np.diff(split.train.offsets) - 1).sum())
-            for fingerprint, split in plan.splits.items()
+            key: int((np.diff(split.train.offsets) - 1).sum()) for key, split in plan.splits.items()
         }
 
     def seconds(self, cells: Iterable[Cell]) -> dict[str, float]:
@@ -155,18 +154,18 @@ class Meter:
         )
 
     def _seconds(self, cell: Cell) -> float:
-        measured, valid = self._of(cell), self._plan.splits[cell.fingerprint].valid
-        targets, users = self._targets[cell.fingerprint], len(valid.targets)
+        measured, valid = self._of(cell), self._plan.splits[cell.data_key].valid
+        targets, users = self._targets[cell.data_key], len(valid.targets)
         epoch = targets * measured.target_s + users * measured.user_s
         return epoch * cell.protocol.epochs
 
     def _stored(self, cell: Cell, test: bool) -> float:
         if test:
             arrays = ARRAYS + MODEL_ARRAYS * (len(cell.models) - 1)
-            users = self._plan.test_users[cell.fingerprint]
+            users = self._plan.test_users[cell.data_key]
         else:
             arrays = TRIAL_ARRAYS
-            users = len(self._plan.splits[cell.fingerprint].valid.targets)
+            users = len(self._plan.splits[cell.data_key].valid.targets)
         epochs = cell.protocol.epochs * self._of(cell).columns * NUMBER
         return RECORD + epochs + 8 * arrays * users
 
@@ -185,7 +184,7 @@ class Meter:
             n_items = items[cell.fingerprint]
             if kind in self._measured and self._measured[kind].n_items >= n_items:
                 continue
-            split = self._plan.splits[cell.fingerprint]
+            split = self._plan.splits[cell.data_key]
             try:
                 data = TrainingData.of(self._plan.datasets[cell.fingerprint], split)
                 self._measured[kind] = _measure(cell, data, split.valid, self._device)

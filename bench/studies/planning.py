@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,63 +13,26 @@ import torch
 import backbones
 import samplers
 from bench import datasets, objectives
-from bench.cell import PRESETS, Cell, Component, Preset, Protocol
-from bench.datasets import data_directory
+from bench.cell import Cell, Component, Protocol
 from bench.datasets.base import Dataset
-from bench.datasets.splits import Split, make_split
+from bench.datasets.splits import SEEDED_SPLITS, Split, make_split
 from bench.errors import UserError
 from bench.pools import History
-from bench.registry import Registry, load_plugin, suggest
-from bench.studies.paper_grids import TABLES, splits_of
+from bench.registry import Registry
+from bench.studies.request import Request
 from bench.studies.setting_grid import grid_of
 from bench.studies.settings import Settings
-
-Names = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None
-"""One or several registered names, or paths of logs; None for those of the preset."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to cross with what.
-
-    Attributes:
-        datasets: registered names or paths.
-        objectives: for samplers that go with any; others are trained with their own.
-        seeds: how many; they are 0, 1, 2, ...
-        settings: ``("mdcns.gamma", "1.5")`` and the like, in order of precedence; typed values
-            do as well as text.
-        splits: a dataset's split, where it is not the protocol's.
-        split_file: assignment of users, for split ``user``.
-        pairs: the (backbone, sampler) pairs to keep of the product; None keeps all.
-        grid: train every setting of each sampler's search space (see `bench.studies.setting_grid`).
-        lenient: leave out what a dataset cannot serve, and say so, in place of an error.
-        fixed: the names of settings that the user gave, which tuning does not vary.
-        plugins: files or modules with components, for the processes that will train the cells.
-    """
-
-    datasets: Sequence[str]
-    backbones: Sequence[str]
-    samplers: Sequence[str]
-    objectives: Sequence[str]
-    seeds: int
-    protocol: Protocol
-    settings: Sequence[tuple[str, Any]]
-    data_dir: Path | None = None
-    splits: Mapping[str, str] = field(default_factory=dict)
-    split_file: Path | None = None
-    pairs: frozenset[tuple[str, str]] | None = None
-    grid: bool = False
-    lenient: bool = False
-    fixed: frozenset[str] = frozenset()
-    plugins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Cells to run and the data they need, by the dataset's fingerprint.
+    """Cells to run and the data they need.
 
     Attributes:
-        test_users: how many test predictions each split has, for those who must not look at them.
+        datasets: by fingerprint.
+        splits: by `Cell.data_key`.
+        test_users: how many test predictions each split has, likewise, for those who must not
+            look at them.
         skipped: what a lenient request left out, and why, a line each.
         request: what it was made from; tuning goes by it.
     """
@@ -91,21 +53,6 @@ class Plan:
     def fixed(self) -> frozenset[str]:
         """The names of settings that tuning does not vary."""
         return frozenset() if self.request is None else self.request.fixed
-
-
-def parse_settings(given: Iterable[str]) -> list[tuple[str, str]]:
-    """``["mdcns.gamma=1.5"]`` as pairs.
-
-    Raises:
-        UserError: no ``=`` in one of them.
-    """
-    pairs = []
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not (name and equals):
-            raise UserError(f"--set {text}: expected NAME.OPTION=VALUE, such as mdcns.gamma=1.5")
-        pairs.append((name, value))
-    return pairs
 
 
 def make_plan(request: Request) -> Plan:
@@ -140,28 +87,50 @@ def make_plan(request: Request) -> Plan:
     for name in request.datasets:
         dataset = datasets.resolve_dataset(name, request.data_dir)
         its = replace(protocol, split=request.splits.get(name, protocol.split))
-        split = make_split(dataset, its.split, its.split_seed, request.split_file, request.data_dir)
-        _check_pool(dataset, split, sampler_components)
         left_out = {
             sampler
             for sampler in dict.fromkeys(request.samplers)
             if not _servable(dataset, sampler, request.lenient, skipped)
         }
-        loaded[dataset.fingerprint], splits[dataset.fingerprint] = dataset, split
-        cells += [
-            Cell(
-                dataset=dataset.name,
-                fingerprint=dataset.fingerprint,
-                split_digest=split.digest,
-                protocol=its,
-                seed=seed,
-                **system,
-            )
-            for seed, system in itertools.product(range(request.seeds), systems)
-            if system["sampler"].name not in left_out
-        ]
-    test_users = {fingerprint: len(split.test.targets) for fingerprint, split in splits.items()}
+        loaded[dataset.fingerprint] = dataset
+        for seed, drawn, split in _drawn(dataset, its, request):
+            _check_pool(dataset, split, sampler_components)
+            on_users = [
+                Cell(
+                    dataset=dataset.name,
+                    fingerprint=dataset.fingerprint,
+                    split_digest=split.digest,
+                    protocol=drawn,
+                    seed=seed,
+                    **system,
+                )
+                for system in systems
+                if system["sampler"].name not in left_out
+            ]
+            cells += on_users
+            splits |= {cell.data_key: split for cell in on_users}
+    test_users = {key: len(split.test.targets) for key, split in splits.items()}
     return Plan(cells, loaded, splits, test_users, skipped, request)
+
+
+def _drawn(
+    dataset: Dataset, protocol: Protocol, request: Request
+) -> Iterator[tuple[int, Protocol, Split]]:
+    """Each seed with its protocol and its split, which is the same for all unless they draw."""
+    if request.draws and (protocol.split not in SEEDED_SPLITS or request.split_file is not None):
+        raise UserError(
+            f"--splits: dataset {dataset.name!r} has one split {protocol.split!r}, whatever the "
+            f"seed; use --seeds, or --split {' or '.join(SEEDED_SPLITS)} without --split-file"
+        )
+    split = None
+    for seed in range(request.seeds):
+        if request.draws:
+            protocol, split = replace(protocol, split_seed=seed), None
+        if split is None:
+            split = make_split(
+                dataset, protocol.split, protocol.split_seed, request.split_file, request.data_dir
+            )
+        yield seed, protocol, split
 
 
 def _systems(
@@ -220,13 +189,13 @@ def with_values(plan: Plan, cell: Cell, values: Mapping[str, Any]) -> Cell:
     """
     assert plan.request is not None
     settings = Settings([*plan.request.settings, *values.items()])
-    protocol, fingerprint = cell.protocol, cell.fingerprint
+    protocol = cell.protocol
     (backbone,) = settings.components(backbones.registry, [cell.backbone.name])
     backbones.registry.build(backbone.name, backbone.hyper, 1, protocol.dim, protocol.window)
     (sampler,) = settings.components(
         samplers.registry, [cell.sampler.name], defaults={"N": protocol.N}
     )
-    _check_pool(plan.datasets[fingerprint], plan.splits[fingerprint], [sampler])
+    _check_pool(plan.datasets[cell.fingerprint], plan.splits[cell.data_key], [sampler])
     (system,) = _systems(settings, backbone, sampler, [cell.objective.name])
     return replace(cell, **system)
 
@@ -281,102 +250,3 @@ def data_of(cell: Cell, data_dir: Path | None) -> tuple[Dataset, Split]:
             f"{cell.dataset!r} here; use the study's data"
         )
     return dataset, split
-
-
-def preset_request(preset: Preset, **chosen: Any) -> Request:
-    """The request for a whole preset, with what the user ``chosen`` in place of its parts.
-
-    Every registered sampler and backbone takes part; the objective is bce unless chosen.
-    """
-    settings = [*preset.settings.items(), *chosen.pop("settings", [])]
-    everything = {
-        "datasets": preset.datasets,
-        "backbones": backbones.registry.names(),
-        "samplers": samplers.registry.names(),
-        "objectives": ["bce"],
-        "seeds": preset.seeds,
-        "protocol": preset.protocol,
-        "lenient": chosen.get("samplers") is None,
-    }
-    given = {name: value for name, value in chosen.items() if value is not None}
-    return Request(**{**everything, **given, "settings": settings})
-
-
-def preset_name(preset: str | None, table: int | None) -> str:
-    """The preset, where it was given; ``paper`` for its tables, else ``quick``."""
-    return preset or ("quick" if table is None else "paper")
-
-
-def request_of(
-    *,
-    preset: str | None = None,
-    table: int | None = None,
-    datasets: Names = None,
-    backbones: Names = None,
-    samplers: Names = None,
-    objectives: Names = None,
-    seeds: int | None = None,
-    settings: Mapping[str, Any] | Sequence[tuple[str, Any]] = (),
-    split: str | None = None,
-    split_file: str | os.PathLike[str] | None = None,
-    data_dir: str | os.PathLike[str] | None = None,
-    grid: bool = False,
-    plugins: Sequence[str] = (),
-) -> Request:
-    """The request for a preset or a table of the paper, with what is given in place of its parts.
-
-    Loads the plug-ins.  The arguments are those of `bench.plan`.
-
-    Raises:
-        UserError: impossible values, no such preset, table, file or directory.
-    """
-    for plugin in plugins:
-        load_plugin(plugin)
-    name = preset_name(preset, table)
-    if name not in PRESETS:
-        raise UserError(f"unknown preset {name!r}{suggest(name, list(PRESETS))}")
-    if table is not None and table not in TABLES:
-        raise UserError(f"table {table}: the paper's are {', '.join(map(str, TABLES))}")
-    if seeds is not None and seeds < 1:
-        raise UserError(f"seeds={seeds}: must be at least 1")
-    if split_file is not None and not Path(split_file).is_file():
-        raise UserError(f"--split-file {split_file}: no such file")
-    given = [*(settings.items() if isinstance(settings, Mapping) else settings)]
-    fixed = frozenset(setting for setting, _ in given)
-    if split is not None:
-        given.append(("split", split))
-    parts = {"datasets": datasets, "backbones": backbones, "samplers": samplers}
-    chosen: dict[str, Any] = {
-        part: _names(part, names) for part, names in {**parts, "objectives": objectives}.items()
-    }
-    found = data_directory(None if data_dir is None else os.fspath(data_dir))
-    if table is not None:
-        chosen = TABLES[table].grid(chosen)
-        if split_file is None and "split" not in dict(given):
-            chosen["splits"] = splits_of(found)
-        given = chosen.pop("settings") + given  # in order of precedence: the user's last
-    return preset_request(
-        PRESETS[name],
-        **chosen,
-        seeds=seeds,
-        settings=given,
-        data_dir=found,
-        grid=grid,
-        split_file=None if split_file is None else Path(split_file),
-        fixed=fixed,
-        plugins=tuple(plugins),
-    )
-
-
-def _names(part: str, given: Names) -> list[str] | None:
-    """The names of some components or datasets; None where nothing was chosen.
-
-    Raises:
-        UserError: an empty list.
-    """
-    if given is None:
-        return None
-    names = [given] if isinstance(given, str | os.PathLike) else list(given)
-    if not names:
-        raise UserError(f"{part}: none is given; leave it out to have the preset's")
-    return [os.fspath(name) for name in names]

@@ -232,7 +232,7 @@ class _Training:
                 self._runner.plan.plugins,
                 *(files if self._runner.engine.sees_files else ()),
             )
-            yield task, self._material(job.cell.fingerprint)
+            yield task, self._material(job.cell)
 
     def _claim(self, job: Job) -> bool:
         """Whether nobody else is at the cell or, since this was planned, has finished it."""
@@ -254,13 +254,14 @@ class _Training:
         for listener in self._listeners:
             listener.skipped(job, reason)
 
-    def _material(self, fingerprint: str) -> Material:
-        if fingerprint not in self._materials:
+    def _material(self, cell: Cell) -> Material:
+        key = cell.data_key
+        if key not in self._materials:
             plan = self._runner.plan
-            self._materials[fingerprint] = Material.of(
-                plan.datasets[fingerprint], plan.splits[fingerprint], self._test
+            self._materials[key] = Material.of(
+                plan.datasets[cell.fingerprint], plan.splits[key], self._test
             )
-        return self._materials[fingerprint]
+        return self._materials[key]
 
     def _settle(self, outcome: Outcome) -> None:
         """Store what came back, tell whoever listens, and let go of the cell."""

@@ -55,7 +55,7 @@ COSTS = {
 """The shape of ``costs.json``."""
 
 REFERENCES = {str: cell_files.REFERENCES}
-"""The shape of ``references.json``, by `data_key`."""
+"""The shape of ``references.json``, by `Cell.data_key`."""
 
 PROGRESS = {
     "cell": json_shape.text,
@@ -66,11 +66,6 @@ PROGRESS = {
 
 
 NEWER = "written by a newer version; kept (update this program to read it)"
-
-
-def data_key(cell: Cell) -> str:
-    """Tells the cell's data and split from others."""
-    return f"{cell.fingerprint} {cell.split_digest}"
 
 
 class Store:
@@ -253,8 +248,8 @@ class Store:
         replace(self.root / "references.json", json.dumps(record, indent=1) + "\n")
 
     def references(self) -> dict[str, dict[str, dict[str, float]]]:
-        """References that were measured later than cells: by `data_key`, name to metrics; empty
-        where nobody did.
+        """References that were measured later than cells: by `Cell.data_key`, name to metrics;
+        empty where nobody did.
 
         Raises:
             UserError: ``references.json`` is not what ``bench.report references`` writes.

@@ -78,7 +78,7 @@ def run(
             listener's no; what was finished is kept.
     """
     with _runner(plan, resources, options, listeners) as runner:
-        tuning.check_study(store, options.tune is not None)
+        _check_tuning(plan, store, options)
         cells, failed = plan.cells, list[Failure]()
         if options.tune is not None and options.test_trials:
             cells, failed = _test_trials(runner, store, options.tune)
@@ -115,6 +115,15 @@ class Expected:
         return "\n".join(self.lines)
 
 
+def _check_tuning(plan: Plan, store: Store, options: Options) -> None:
+    tuning.check_study(store, options.tune is not None)
+    if options.tune is not None and plan.request is not None and plan.request.draws:
+        raise UserError(
+            "--splits: --tune chooses by validation users, whom another split may test on; tune "
+            "with --seeds"
+        )
+
+
 def expected(
     plan: Plan,
     store: Store,
@@ -128,7 +137,7 @@ def expected(
         UserError: bad input.
     """
     with _runner(plan, resources, options, listeners) as runner:
-        tuning.check_study(store, options.tune is not None)
+        _check_tuning(plan, store, options)
         if options.tune is None:
             cells, trials = runner.todo(plan.cells, store), list[Cell]()
             seconds = runner.meter.seconds(cells)

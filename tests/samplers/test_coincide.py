@@ -24,7 +24,8 @@ from bench.datasets.splits import make_split
 from bench.datasets.training_data import TrainingData
 from bench.errors import UserError
 from bench.studies import planning
-from bench.studies.planning import Request, make_plan
+from bench.studies.planning import make_plan
+from bench.studies.request import Request
 from bench.training.loop import fit
 
 DATASET = dataset_of(random_sequences(n_users=60, n_items=40, longest=14))
@@ -107,7 +108,7 @@ def test_hostile_histories_work_or_are_refused_before_training(sampler, tmp_path
         return
     made = plan(N=1, M=1, C=1, F=20, S1=5)  # the longest history leaves one legal item
     (cell,) = made.cells
-    split = made.splits[cell.fingerprint]
+    split = made.splits[cell.data_key]
     fitted = fit(cell, TrainingData.of(dataset, split), split.valid, CPU, ignore)
     assert len(fitted.epochs) == 2
 

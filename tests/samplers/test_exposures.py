@@ -14,7 +14,8 @@ from bench.datasets.readers import read_exposures
 from bench.datasets.splits import make_split
 from bench.datasets.training_data import TrainingData
 from bench.errors import UserError
-from bench.studies.planning import make_plan, preset_request
+from bench.studies.planning import make_plan
+from bench.studies.request import preset_request
 
 DATASET = dataset_of([[1, 2, 3], [4, 5]], n_items=9)
 

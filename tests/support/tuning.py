@@ -11,7 +11,8 @@ from pathlib import Path
 from bench import grid
 from bench.metrics import METRICS
 from bench.studies import search
-from bench.studies.planning import make_plan, request_of
+from bench.studies.planning import make_plan
+from bench.studies.request import request_of
 from bench.studies.store import Store
 from support.results import result_of
 

@@ -1,0 +1,179 @@
+"""What a study is asked to cross with what."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import backbones
+import samplers
+from bench.cell import PRESETS, Preset, Protocol
+from bench.datasets import data_directory
+from bench.errors import UserError
+from bench.registry import load_plugin, suggest
+from bench.studies.paper_grids import TABLES, splits_of
+
+Names = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None
+"""One or several registered names, or paths of logs; None for those of the preset."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to cross with what.
+
+    Attributes:
+        datasets: registered names or paths.
+        objectives: for samplers that go with any; others are trained with their own.
+        seeds: how many; they are 0, 1, 2, ...
+        draws: whether each seed draws its own users to train and to test on.
+        settings: ``("mdcns.gamma", "1.5")`` and the like, in order of precedence; typed values
+            do as well as text.
+        splits: a dataset's split, where it is not the protocol's.
+        split_file: assignment of users, for split ``user``.
+        pairs: the (backbone, sampler) pairs to keep of the product; None keeps all.
+        grid: train every setting of each sampler's search space (see `bench.studies.setting_grid`).
+        lenient: leave out what a dataset cannot serve, and say so, in place of an error.
+        fixed: the names of settings that the user gave, which tuning does not vary.
+        plugins: files or modules with components, for the processes that will train the cells.
+    """
+
+    datasets: Sequence[str]
+    backbones: Sequence[str]
+    samplers: Sequence[str]
+    objectives: Sequence[str]
+    seeds: int
+    protocol: Protocol
+    settings: Sequence[tuple[str, Any]]
+    data_dir: Path | None = None
+    splits: Mapping[str, str] = field(default_factory=dict)
+    split_file: Path | None = None
+    pairs: frozenset[tuple[str, str]] | None = None
+    grid: bool = False
+    lenient: bool = False
+    fixed: frozenset[str] = frozenset()
+    plugins: tuple[str, ...] = ()
+    draws: bool = False
+
+
+def parse_settings(given: Iterable[str]) -> list[tuple[str, str]]:
+    """``["mdcns.gamma=1.5"]`` as pairs.
+
+    Raises:
+        UserError: no ``=`` in one of them.
+    """
+    pairs = []
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise UserError(f"--set {text}: expected NAME.OPTION=VALUE, such as mdcns.gamma=1.5")
+        pairs.append((name, value))
+    return pairs
+
+
+def preset_request(preset: Preset, **chosen: Any) -> Request:
+    """The request for a whole preset, with what the user ``chosen`` in place of its parts.
+
+    Every registered sampler and backbone takes part; the objective is bce unless chosen.
+    """
+    settings = [*preset.settings.items(), *chosen.pop("settings", [])]
+    everything = {
+        "datasets": preset.datasets,
+        "backbones": backbones.registry.names(),
+        "samplers": samplers.registry.names(),
+        "objectives": ["bce"],
+        "seeds": preset.seeds,
+        "protocol": preset.protocol,
+        "lenient": chosen.get("samplers") is None,
+    }
+    given = {name: value for name, value in chosen.items() if value is not None}
+    return Request(**{**everything, **given, "settings": settings})
+
+
+def preset_name(preset: str | None, table: int | None) -> str:
+    """The preset, where it was given; ``paper`` for its tables, else ``quick``."""
+    return preset or ("quick" if table is None else "paper")
+
+
+def request_of(
+    *,
+    preset: str | None = None,
+    table: int | None = None,
+    datasets: Names = None,
+    backbones: Names = None,
+    samplers: Names = None,
+    objectives: Names = None,
+    seeds: int | None = None,
+    splits: int | None = None,
+    settings: Mapping[str, Any] | Sequence[tuple[str, Any]] = (),
+    split: str | None = None,
+    split_file: str | os.PathLike[str] | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    grid: bool = False,
+    plugins: Sequence[str] = (),
+) -> Request:
+    """The request for a preset or a table of the paper, with what is given in place of its parts.
+
+    Loads the plug-ins.  The arguments are those of `bench.plan`.
+
+    Raises:
+        UserError: impossible values, no such preset, table, file or directory.
+    """
+    for plugin in plugins:
+        load_plugin(plugin)
+    name = preset_name(preset, table)
+    if name not in PRESETS:
+        raise UserError(f"unknown preset {name!r}{suggest(name, list(PRESETS))}")
+    if table is not None and table not in TABLES:
+        raise UserError(f"table {table}: the paper's are {', '.join(map(str, TABLES))}")
+    for option, count in (("seeds", seeds), ("splits", splits)):
+        if count is not None and count < 1:
+            raise UserError(f"{option}={count}: must be at least 1")
+    if splits is not None and seeds is not None:
+        raise UserError("--splits: each split is trained with a seed of its own; leave out --seeds")
+    if split_file is not None and not Path(split_file).is_file():
+        raise UserError(f"--split-file {split_file}: no such file")
+    given = [*(settings.items() if isinstance(settings, Mapping) else settings)]
+    fixed = frozenset(setting for setting, _ in given)
+    if splits is not None and "split_seed" in fixed:
+        raise UserError("--splits draws users with split_seed 0, 1, 2, ...; leave that setting out")
+    if split is not None:
+        given.append(("split", split))
+    parts = {"datasets": datasets, "backbones": backbones, "samplers": samplers}
+    chosen: dict[str, Any] = {
+        part: _names(part, names) for part, names in {**parts, "objectives": objectives}.items()
+    }
+    found = data_directory(None if data_dir is None else os.fspath(data_dir))
+    if table is not None:
+        chosen = TABLES[table].grid(chosen)
+        if split_file is None and "split" not in dict(given):
+            chosen["splits"] = splits_of(found)
+        given = chosen.pop("settings") + given  # in order of precedence: the user's last
+    return preset_request(
+        PRESETS[name],
+        **chosen,
+        seeds=splits or seeds,
+        draws=splits is not None,
+        settings=given,
+        data_dir=found,
+        grid=grid,
+        split_file=None if split_file is None else Path(split_file),
+        fixed=fixed,
+        plugins=tuple(plugins),
+    )
+
+
+def _names(part: str, given: Names) -> list[str] | None:
+    """The names of some components or datasets; None where nothing was chosen.
+
+    Raises:
+        UserError: an empty list.
+    """
+    if given is None:
+        return None
+    names = [given] if isinstance(given, str | os.PathLike) else list(given)
+    if not names:
+        raise UserError(f"{part}: none is given; leave it out to have the preset's")
+    return [os.fspath(name) for name in names]
