@@ -61,8 +61,7 @@ def plan(
         samplers: registered names.
         objectives: for samplers that go with any; ``bce`` unless said otherwise.
         seeds: how many; they are 0, 1, 2, ...
-        splits: in place of ``seeds``: so many, each of which draws its own users to train and to
-            test on.
+        splits: in place of ``seeds``: so many, each with users of its own to train and test on.
         settings: hyper-parameters, ``{"dns.N": 10, "*.dropout": 0.2}``, and settings of the
             protocol, ``{"epochs": 20}``.
         split: ``user``, ``authors``, ``user-prefixes``, ``leave-one-out`` or ``temporal``; a table

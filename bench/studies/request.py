@@ -128,17 +128,11 @@ def request_of(
         raise UserError(f"unknown preset {name!r}{suggest(name, list(PRESETS))}")
     if table is not None and table not in TABLES:
         raise UserError(f"table {table}: the paper's are {', '.join(map(str, TABLES))}")
-    for option, count in (("seeds", seeds), ("splits", splits)):
-        if count is not None and count < 1:
-            raise UserError(f"{option}={count}: must be at least 1")
-    if splits is not None and seeds is not None:
-        raise UserError("--splits: each split is trained with a seed of its own; leave out --seeds")
     if split_file is not None and not Path(split_file).is_file():
         raise UserError(f"--split-file {split_file}: no such file")
     given = [*(settings.items() if isinstance(settings, Mapping) else settings)]
     fixed = frozenset(setting for setting, _ in given)
-    if splits is not None and "split_seed" in fixed:
-        raise UserError("--splits draws users with split_seed 0, 1, 2, ...; leave that setting out")
+    _check_counts(seeds, splits, fixed)
     if split is not None:
         given.append(("split", split))
     parts = {"datasets": datasets, "backbones": backbones, "samplers": samplers}
@@ -163,6 +157,16 @@ def request_of(
         fixed=fixed,
         plugins=tuple(plugins),
     )
+
+
+def _check_counts(seeds: int | None, splits: int | None, fixed: frozenset[str]) -> None:
+    for option, count in (("seeds", seeds), ("splits", splits)):
+        if count is not None and count < 1:
+            raise UserError(f"{option}={count}: must be at least 1")
+    if splits is not None and seeds is not None:
+        raise UserError("--splits: each split is trained with a seed of its own; leave out --seeds")
+    if splits is not None and "split_seed" in fixed:
+        raise UserError("--splits draws users with split_seed 0, 1, 2, ...; leave that setting out")
 
 
 def _names(part: str, given: Names) -> list[str] | None:

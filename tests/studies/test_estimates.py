@@ -24,12 +24,22 @@ from bench.studies.store import Store
 
 
 def plan_of(*sequences):
-    """Of random datasets; returns it and their fingerprints."""
+    """Of random datasets; returns it and what tells cells on them apart."""
     made = [replace(dataset_of(each), name=f"made-up{i}") for i, each in enumerate(sequences)]
-    splits = {dataset.fingerprint: make_split(dataset, "user", 0) for dataset in made}
-    users = {fingerprint: len(split.test.users) for fingerprint, split in splits.items()}
-    plan = Plan([], {dataset.fingerprint: dataset for dataset in made}, splits, users, [])
-    return plan, list(splits)
+    splits = [make_split(dataset, "user", 0) for dataset in made]
+    where = [
+        {"fingerprint": dataset.fingerprint, "split_digest": split.digest}
+        for dataset, split in zip(made, splits, strict=True)
+    ]
+    keys = [replace(cell_of(), **each).data_key for each in where]
+    plan = Plan(
+        [],
+        {dataset.fingerprint: dataset for dataset in made},
+        dict(zip(keys, splits, strict=True)),
+        {key: len(split.test.users) for key, split in zip(keys, splits, strict=True)},
+        [],
+    )
+    return plan, where
 
 
 SMALL, LARGE = random_sequences(120, 60), random_sequences(120, 300, seed=1)
@@ -37,11 +47,11 @@ SMALL, LARGE = random_sequences(120, 60), random_sequences(120, 300, seed=1)
 
 @pytest.mark.parametrize("test", [True, False])
 def test_a_cell_takes_no_more_disk_than_was_said(tmp_path, test):
-    plan, (fingerprint,) = plan_of(SMALL)
-    dataset, split = plan.datasets[fingerprint], next(iter(plan.splits.values()))
+    plan, (where,) = plan_of(SMALL)
+    (dataset,), (split,) = plan.datasets.values(), plan.splits.values()
     meter, store = Meter(plan, "cpu", 1), Store(tmp_path)
     for name in ("uniform", "mdcns", "srns"):
-        cell = replace(cell_of(name, epochs=12, patience=12), fingerprint=fingerprint)
+        cell = replace(cell_of(name, epochs=12, patience=12), **where)
         task = Task(cell, code_digest(cell), 1, checkpoint=store.checkpoint(cell.key))
         outcome = run_task(task, Material.of(dataset, split, test))
         assert outcome.result is not None, outcome.traceback
@@ -61,7 +71,8 @@ def meter_columns(meter, cell):
 
 def test_each_kind_is_measured_once_on_its_largest_catalogue(monkeypatch):
     plan, (small, large) = plan_of(SMALL, LARGE)
-    assert plan.datasets[small].n_items < plan.datasets[large].n_items
+    n_items = [plan.datasets[where["fingerprint"]].n_items for where in (small, large)]
+    assert n_items[0] < n_items[1]
     measured = []
 
     def measure(cell, *_):
@@ -70,15 +81,15 @@ def test_each_kind_is_measured_once_on_its_largest_catalogue(monkeypatch):
 
     monkeypatch.setattr(estimates, "_measure", measure)
     cells = [
-        replace(cell_of(name, seed=seed), fingerprint=fingerprint)
+        replace(cell_of(name, seed=seed), **where)
         for seed in range(100)
         for name in ("uniform", "dns")
-        for fingerprint in (small, large)
+        for where in (small, large)
     ]
     meter = Meter(plan, "cpu", 1)
     seconds = meter.seconds(cells)
-    assert measured == [("uniform", large), ("dns", large)]
-    split = plan.splits[small]
+    assert measured == [(name, large["fingerprint"]) for name in ("uniform", "dns")]
+    split = plan.splits[cells[0].data_key]
     targets = int(np.diff(split.train.offsets).sum()) - len(split.train.users)
     assert seconds[cells[0].key] == 2 * (targets + 2 * len(split.valid.targets))
     one, three = (meter.estimate(cells, cells[:5], workers) for workers in (1, 3))
@@ -90,9 +101,9 @@ def test_each_kind_is_measured_once_on_its_largest_catalogue(monkeypatch):
 
 
 def test_what_cannot_be_trained_counts_as_nothing():
-    plan, (fingerprint,) = plan_of(SMALL)
+    plan, (where,) = plan_of(SMALL)
     impossible = Component("uniform", {"K": -1})
-    cell = replace(cell_of(), sampler=impossible, fingerprint=fingerprint)
+    cell = replace(cell_of(), sampler=impossible, **where)
     assert list(Meter(plan, "cpu", 1).seconds([cell]).values()) == [0.0]
 
 
