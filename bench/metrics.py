@@ -33,6 +33,11 @@ SELECT_ON = "ndcg@20"
 CUTOFFS = (5, 10, 20)
 
 
+MISSED = float(2**31)
+"""Rank of a held-out item that cannot be recommended, as the user has had it: no metric counts it,
+however small the catalogue."""
+
+
 TOP = 10
 """Length of the list over which coverage and popularity of recommendations are measured."""
 
@@ -52,7 +57,7 @@ def gains(ranks: Floats) -> dict[str, Floats]:
         hit = ranks <= K
         found[f"recall@{K}"] = hit.astype(np.float64)
         found[f"ndcg@{K}"] = np.where(hit, 1 / np.log2(ranks + 1), 0.0)
-    found["mrr"] = 1 / ranks
+    found["mrr"] = np.where(ranks < MISSED, 1 / ranks, 0.0)
     return found
 
 

@@ -134,6 +134,13 @@ class Comparison:
         known = real.reindex(columns=[*SYSTEM, *columns]).dropna(subset=columns[1:])
         return known.groupby([*SYSTEM], sort=False)[columns].mean()
 
+    def new_targets(self) -> pd.DataFrame:
+        """The headline metric, and that on the targets that their users have not had before, means
+        over seeds, by dataset, backbone and sampler; where some have been had."""
+        columns = [HEADLINE, f"new_{HEADLINE}"]
+        known = self.cells.reindex(columns=[*SYSTEM, *columns]).dropna(subset=columns[1:])
+        return known.groupby([*SYSTEM], sort=False)[columns].mean()
+
     def choices(self) -> pd.DataFrame:
         """What validation would choose of methods that were run with several settings; see
         `choices_of`."""

@@ -74,6 +74,14 @@ class Examples:
     targets: npt.NDArray[np.int32]
     users: Ints
 
+    @property
+    def repeated(self) -> npt.NDArray[np.bool_]:
+        """``[n_examples]`` whether the input holds the target: what the user has had already."""
+        lengths = np.diff(self.offsets)
+        same = self.items == np.repeat(self.targets, lengths)
+        example = np.repeat(np.arange(len(lengths)), lengths)
+        return np.bincount(example[same], minlength=len(lengths)) > 0
+
 
 @dataclass(frozen=True)
 class Split:
@@ -87,6 +95,11 @@ class Split:
     valid: Examples
     test: Examples
     file: str = ""
+
+    @property
+    def repeated(self) -> float:
+        """Share of the held-out targets that their users have had already."""
+        return float(np.concatenate([self.valid.repeated, self.test.repeated]).mean())
 
     @property
     def digest(self) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.datasets.splits import Examples
 from bench.errors import UserError
-from bench.metrics import accuracy, gains
+from bench.metrics import MISSED, accuracy, gains
 from bench.references.base import Floats, Ints, Items, Reference
 
 SCORES_AT_ONCE, FEWEST_AT_ONCE = 2**20, 8
@@ -47,7 +47,7 @@ def measure(reference: Reference, examples: Examples, n_items: int) -> dict[str,
 def ranks(reference: Reference, examples: Examples, n_items: int) -> Floats:
     """``[P]`` rank of each held-out item among the whole catalogue, from 1, a tie counting half.
 
-    What the input holds is masked, a target that it holds too, as in
+    What the input holds is masked; a target that it holds has the rank `MISSED`, as in
     `bench.training.evaluation.rank_predictions`.
 
     Raises:
@@ -60,9 +60,9 @@ def ranks(reference: Reference, examples: Examples, n_items: int) -> Floats:
         scores[:, 0] = -np.inf
         target = scores[rows, examples.targets[piece.chosen]][:, None]
         above = np.count_nonzero(scores > target, axis=1)
-        # Without the target itself and, should it be masked, the padding row.
-        tied = np.count_nonzero(scores == target, axis=1) - 1 - np.isneginf(target[:, 0])
+        tied = np.count_nonzero(scores == target, axis=1) - 1  # without the target itself
         found[piece.chosen] = 1 + above + tied / 2
+    found[examples.repeated] = MISSED
     return found
 
 

@@ -74,6 +74,7 @@ def document(comparison: Comparison, picture: Picture) -> Document:
             *_accuracy(comparison),
             *_peers(comparison),
             *choices(comparison.choices()),
+            *_new_targets(comparison),
             *_masks(comparison),
             *_costs(comparison),
             *_data(comparison),
@@ -182,6 +183,20 @@ def choices(found: pd.DataFrame) -> Iterator[Part]:
         for key, row in zip(found.index, found.itertuples(index=False), strict=True)
     ]
     yield Table("Several settings", [*CHOICE, *CHOICES], rows, n_text=5, kept=(2,))
+
+
+def _new_targets(comparison: Comparison) -> Iterator[Part]:
+    """On targets that users have had before, which cannot be hit."""
+    means = comparison.new_targets()
+    if means.empty:
+        return
+    yield Heading("New targets")
+    yield Paragraph(
+        f"{METRICS[HEADLINE]} on all test targets, of which those that the user has had before "
+        "count as misses, and on the others alone."
+    )
+    patterns = dict.fromkeys(["all targets", "new targets"], "{:.4f}")
+    yield _of_systems("New targets", means, patterns)
 
 
 def _masks(comparison: Comparison) -> Iterator[Part]:

@@ -236,6 +236,19 @@ def usual_hyper(
     return component.hyper
 
 
+def repeats_of(split: Split) -> list[str]:
+    """What has to be said of held-out targets that their users have had already; nothing where
+    there are none."""
+    share = split.repeated
+    if not share:
+        return []
+    text = (
+        f"{100 * share:.3g} % of the held-out targets are items that the user has had already: "
+        "these are masked, and count as misses"
+    )
+    return [f"WARNING: {text}, so that metrics say little" if share > 0.5 else text]
+
+
 def data_of(cell: Cell, data_dir: Path | None) -> tuple[Dataset, Split]:
     """The data and split that a stored cell was trained on.
 

@@ -27,6 +27,7 @@ from bench.studies import environment
 from bench.studies.by_value import Carried, arrive
 from bench.studies.code import code_digest
 from bench.studies.compared_with import references_of
+from bench.studies.planning import repeats_of
 from bench.studies.processes import peak_memory_mb
 from bench.studies.records import Arrays, CellResult
 from bench.training.checkpoint import Checkpoint
@@ -86,7 +87,7 @@ class Material:
             "items": dataset.n_items,
             "interactions": dataset.n_interactions,
             "synthetic": dataset.synthetic,
-            "notes": list(dataset.notes),
+            "notes": [*dataset.notes, *repeats_of(split)],
             **({"split_file": split.file} if split.file else {}),
         }
         return cls(
@@ -238,15 +239,18 @@ def _tested(
         if max(each.models) < len(fitted.models)
     }
     counts = np.bincount(data.train.items, minlength=data.n_items + 1)
-    lengths = np.diff(test.offsets)
+    lengths, new = np.diff(test.offsets), ~test.repeated
+    apart = {"test_new": accuracy(ranking.ranks[new])} if 0 < new.sum() < len(new) else {}
     return _Found(
         data={
             "test_users": len(np.unique(test.users)),
             "test_targets": len(test.targets),
+            "test_repeated": int(test.repeated.sum()),
         },
         metrics={
             "test": accuracy(ranking.ranks) | beyond_accuracy(ranking.top, counts),
             **{f"test_{each.name}": accuracy(ranks) for each, ranks in extra.items()},
+            **apart,
         },
         buckets=by_bucket(ranking.ranks, test.targets, lengths, counts),
         arrays={

@@ -14,7 +14,7 @@ from bench.errors import UserError
 from bench.studies import search, tuning
 from bench.studies.estimates import Estimate
 from bench.studies.listeners import Listener
-from bench.studies.planning import Plan
+from bench.studies.planning import Plan, repeats_of
 from bench.studies.resources import Resources
 from bench.studies.running import Failure, Runner
 from bench.studies.store import Store
@@ -168,6 +168,12 @@ def _runner(
     runner = Runner(plan, resources, force_stale=options.force_stale, listeners=listeners)
     for reason in plan.skipped:
         runner.say(f"skipped: {reason}")
+    for text in dict.fromkeys(
+        f"{cell.dataset}: {text}"
+        for cell in {cell.data_key: cell for cell in plan.cells}.values()
+        for text in repeats_of(plan.splits[cell.data_key])
+    ):
+        runner.say(text)
     return runner
 
 

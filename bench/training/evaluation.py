@@ -13,6 +13,7 @@ from torch import Tensor
 
 from backbones.base import Backbone
 from bench.datasets.splits import Examples
+from bench.metrics import MISSED
 
 ENCODED_AT_ONCE = 256
 SCORES_AT_ONCE = {"cpu": 2**20, "cuda": 2**26}
@@ -30,7 +31,8 @@ class Ranking:
     """Where the held-out items came.
 
     Attributes:
-        ranks: ``[P]`` rank of each held-out item from 1, a tie counting half.
+        ranks: ``[P]`` rank of each held-out item from 1, a tie counting half; `MISSED` of what
+            the user has had.
         top: ``[P, top]`` int64 item ids recommended first (fewer columns in a tiny catalogue).
     """
 
@@ -50,8 +52,8 @@ def rank_predictions(
     """Rank every held-out item among the whole catalogue.
 
     Items already in the user's input are masked with -inf, as is the padding row.  A target that
-    the input holds already is masked too, so it ranks among the last: recommending what the user
-    has had is not counted as a success.
+    the input holds already has the rank `MISSED`: what the user has had is not recommended, so
+    it is a miss, however small the catalogue.
 
     Args:
         models: one, or several whose scores are added up (an ensemble); each is put into
@@ -93,7 +95,10 @@ def rank_predictions(
         ranks[piece] = _ranks(scores, target, counts)
         if top:
             lists[piece] = scores.topk(lists.shape[1], dim=1).indices
-    return Ranking(ranks.cpu().numpy(), lists.cpu().numpy())
+    found = ranks.cpu().numpy()
+    if seen_as == -torch.inf:
+        found[examples.repeated] = MISSED
+    return Ranking(found, lists.cpu().numpy())
 
 
 def _ranks(scores: Tensor, target: Tensor, counts: Tensor) -> Tensor:
@@ -106,9 +111,7 @@ def _ranks(scores: Tensor, target: Tensor, counts: Tensor) -> Tensor:
     """
     # Ones in float32, exact to 2^24: comparing to bool takes several times as long.
     above = torch.gt(scores, target, out=counts).sum(1)
-    # Without the target itself and, should it be masked, the padding row.
-    tied = torch.eq(scores, target, out=counts).sum(1) - 1
-    tied -= torch.isneginf(target).squeeze(1).float()
+    tied = torch.eq(scores, target, out=counts).sum(1) - 1  # without the target itself
     return 1 + above.double() + tied.double() / 2
 
 
