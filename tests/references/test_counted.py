@@ -15,7 +15,7 @@ from bench.datasets import resolve_dataset
 from bench.datasets.splits import make_split
 from bench.datasets.training_data import TrainingData
 from bench.errors import UserError
-from bench.metrics import HEADLINE
+from bench.metrics import HEADLINE, MISSED
 from bench.references import co_occurrence
 from bench.references.ranking import measure, ranks
 from bench.training.references import measured
@@ -110,13 +110,10 @@ def test_popularity_ranking_equals_a_count_by_hand(at_once, monkeypatch):
         split.test.targets, split.test.offsets, split.test.offsets[1:], strict=False
     ):
         seen = set(split.test.items[start:end].tolist())
-        # What is masked, a repeated target too, is level below all the rest.
-        score = [-1 if i in seen else counts[i] for i in range(8)]
-        expected.append(1 + sum(
-            (score[i] > score[target]) + 0.5 * (score[i] == score[target])
-            for i in range(1, 8)
-            if i != target
-        ))  # fmt: skip
+        others = [counts[i] for i in range(1, 8) if i not in seen and i != target]
+        rank = 1 + sum((n > counts[target]) + 0.5 * (n == counts[target]) for n in others)
+        expected.append(MISSED if target in seen else rank)
+    assert MISSED in expected
     assert ranks(made, split.test, 7).tolist() == expected
 
 

@@ -12,7 +12,7 @@ from torchmetrics.retrieval import RetrievalHitRate, RetrievalMRR, RetrievalNorm
 
 from backbones.base import Backbone
 from bench.datasets.splits import Examples
-from bench.metrics import accuracy, beyond_accuracy, by_bucket
+from bench.metrics import MISSED, accuracy, beyond_accuracy, by_bucket
 from bench.training.evaluation import rank_predictions
 
 N_ITEMS = 30
@@ -94,12 +94,13 @@ def test_lists_hold_the_best_unseen_items(made):
         assert [scores[item] for item in recommended] == best
 
 
-def test_a_constant_scorer_ranks_in_the_middle_and_a_repeat_last():
+def test_a_constant_scorer_ranks_in_the_middle_and_what_was_had_is_missed():
     model = LastItem(10, low=1, high=2)
     examples = examples_of([[1, 2, 3], [1, 2, 3]], [4, 2])
-    # Seven items are left, all alike: the middle is 4.  The repeated target ties with the other
-    # two that were had, below the seven.
-    assert rank_predictions([model], examples, CPU).ranks.tolist() == [4.0, 9.0]
+    # Seven items are left, all alike: the middle is 4.
+    ranks = rank_predictions([model], examples, CPU).ranks
+    assert ranks.tolist() == [4.0, MISSED]
+    assert set(accuracy(ranks[1:]).values()) == {0.0}
 
 
 def test_items_outside_the_window_are_masked_all_the_same():
