@@ -17,7 +17,7 @@ import pandas as pd
 from bench.analysis.cells import cells_of
 from bench.analysis.compare_studies import Change, compare
 from bench.analysis.comparison import Comparison, comparisons
-from bench.errors import UserError
+from bench.files import check_name
 from bench.metrics import HEADLINE
 from bench.studies import study, tuning
 from bench.studies.listeners import Lines, Listener, Question
@@ -109,8 +109,7 @@ class Study:
             name: a study that is there, or that the first `run` will make.
             results: directory of all studies.
         """
-        if not name:
-            raise UserError(f"--study: expected the name of a directory under {results}")
+        check_name("--study", name)
         self.store = Store(Path(results) / name)
         self.name = self.store.root.name
 

@@ -9,6 +9,47 @@ from pathlib import Path
 from typing import Any
 
 from bench import json_shape
+from bench.errors import UserError
+
+MAX_NAME = 100
+"""Characters of a folder's name: with what is added to it file systems take it."""
+
+
+def check_name(option: str, name: str) -> None:
+    """That a folder's name is one plain name, which cannot lead elsewhere.
+
+    Raises:
+        UserError: it is not.
+    """
+    plain = name.isprintable() and not {"/", "\\"} & set(name) and name.strip() == name
+    if not plain or not 1 <= len(name) <= MAX_NAME or name.startswith("."):
+        raise UserError(
+            f"{option} {name[:MAX_NAME]!r}: expected the name of a folder: 1 to {MAX_NAME} "
+            "characters without / and \\, no dot in front"
+        )
+
+
+def why(error: OSError) -> str:
+    """The reason of an error, in a few words."""
+    return error.strerror or str(error) or type(error).__name__
+
+
+def check_writable(folder: Path, option: str) -> None:
+    """Make a directory, and see that files can be written there.
+
+    Raises:
+        UserError: they cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe-{uuid.uuid4().hex}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(
+            f"{option}: {folder} cannot be written ({why(error)}); choose another directory with "
+            f"{option}"
+        ) from error
 
 
 def replace(path: Path, content: str | bytes) -> None:

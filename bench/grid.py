@@ -2,7 +2,7 @@
 
 Exit status: 0 all cells are finished; 1 some are not (they are named at the end, with the reason:
 they failed, or another run is at them); 2 bad input, a directory that cannot be written, a cluster
-that is gone; 130 stopped by Ctrl-C.  What was finished is kept.
+that is gone; 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.  What was finished is kept.
 
 ``python -m bench.grid status STUDY`` says how a study stands; see `bench.studies.status`.
 """
@@ -10,17 +10,21 @@ that is gone; 130 stopped by Ctrl-C.  What was finished is kept.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.api import Study
 from bench.errors import UserError
+from bench.files import check_writable
 from bench.grid_options import parser
 from bench.registry import load_plugin
 from bench.studies import study, tuning
-from bench.studies.listeners import Lines, Question
+from bench.studies.listeners import Lines, Question, tell
 from bench.studies.listing import described, listing
 from bench.studies.planning import make_plan
 from bench.studies.progress import Progress
@@ -32,18 +36,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _status(given[1:]) if given[:1] == ["status"] else _run(parser().parse_args(given))
+        with _stopped_by(signal.SIGTERM, signal.SIGHUP):
+            return (
+                _status(given[1:]) if given[:1] == ["status"] else _run(parser().parse_args(given))
+            )
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        tell(f"error: {error}", error=True)
         return 2
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
             raise
-        print(f"error: {error}; make room and run the same command again", file=sys.stderr)
+        tell(f"error: {error}; make room and run the same command again", error=True)
         return 2
-    except KeyboardInterrupt:
-        print("stopped; run the same command again to continue", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        number = stop.args[0] if stop.args else signal.SIGINT
+        tell("stopped; run the same command again to continue", error=True)
+        return 128 + number
+
+
+@contextlib.contextmanager
+def _stopped_by(*numbers: signal.Signals) -> Iterator[None]:
+    """These signals, which schedulers and lost terminals send, stop like Ctrl-C.
+
+    What is ignored (by ``nohup``) stays ignored.
+    """
+
+    def stop(number: int, _: object) -> None:
+        raise KeyboardInterrupt(number)
+
+    before = {number: signal.getsignal(number) for number in numbers}
+    if threading.current_thread() is not threading.main_thread():
+        before.clear()  # signals are not for other threads
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:
+            signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -51,22 +82,23 @@ def _run(options: argparse.Namespace) -> int:
     if options.list is not None:
         for plugin in options.plugin:
             load_plugin(plugin)
-        print("\n\n".join(map(described, options.list)) or listing())
+        tell("\n\n".join(map(described, options.list)) or listing())
         return 0
     resources = _resources(options)
     how = study.Options(options.force_stale, options.tune, options.test_trials)
     plan = make_plan(request(options))
     kept = Study(_study_name(options), results=options.results)
     if options.dry_run:
-        print(study.expected(plan, kept.store, resources, how, [Lines()]))
+        tell(str(study.expected(plan, kept.store, resources, how, [Lines()])))
         return 0
+    check_writable(options.reports / kept.name, "--reports")
     listeners = [Lines(), Question(options.yes), Progress()]
     result = study.run(plan, kept.store, resources, how, listeners)
     if result.ok or tuning.reported(kept.store):
         for path in kept.report(options.reports / kept.name):
-            print(path)
+            tell(str(path))
     for failure in result.failed:
-        print(f"failed: {failure}", file=sys.stderr)
+        tell(f"failed: {failure}", error=True)
     return 0 if result.ok else 1
 
 
@@ -79,7 +111,7 @@ def _status(arguments: Sequence[str]) -> int:
     status.add_argument("study", nargs="?", default="quick", help="default: quick")
     status.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
     options = status.parse_args(arguments)
-    print("\n".join(Study(options.study, results=options.results).status()))
+    tell("\n".join(Study(options.study, results=options.results).status()))
     return 0
 
 

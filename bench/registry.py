@@ -29,6 +29,9 @@ from bench.hyper_parameters import HyperParameter, check_context, of_class
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
 
+MAX_REASON = 200
+"""Characters of another's error that are shown."""
+
 ENTRY_POINT_PREFIX = "negative_sampling_bench"
 
 
@@ -247,12 +250,18 @@ class Registry(Generic[T]):
         """An instance of ``name`` from resolved hyper-parameters and positional context.
 
         Raises:
-            UserError: the constructor refused a value (it raised ``ValueError``).
+            UserError: the constructor refused a value (it raised ``ValueError``), or failed.
         """
         try:
             return self.get(name)(*context, **hyper)
         except ValueError as error:
             raise UserError(f"{self.kind} {name!r}: {error}") from error
+        except Exception as error:
+            given = ", ".join(f"{option}={value}" for option, value in hyper.items())
+            raise UserError(
+                f"{self.kind} {name!r}: it cannot be made with {given or 'its defaults'} "
+                f"({type(error).__name__}: {str(error).strip()[:MAX_REASON]})"
+            ) from error
 
     def _load(self) -> None:
         self._load_built_ins()

@@ -20,6 +20,7 @@ from bench import datasets
 from bench.analysis.compare_studies import METRIC_NAMES, compare
 from bench.analysis.over_blocks import PostHoc
 from bench.errors import UserError
+from bench.files import check_name
 from bench.metrics import HEADLINE
 from bench.reports import export
 from bench.reports.tables import markdown_table
@@ -64,6 +65,7 @@ def _report(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--reports", type=Path, default=Path("reports"), metavar="DIR")
     options = parser.parse_args(arguments)
+    check_name("bench.report", options.study)
     from bench.reports.writing import write  # what draws takes seconds to load
 
     study, folder = options.results / options.study, options.reports / options.study

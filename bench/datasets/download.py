@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bench.errors import UserError
+from bench.files import why
 
 MAX_BYTES = 2**31
 CHUNK = 2**18
@@ -62,7 +63,7 @@ def download(url: str, target: Path, md5: str | None = None) -> Path:
     except ValueError as error:  # of an address or a header
         raise UserError(f"{url}: not an address, or redirected to none ({error})") from error
     except OSError as error:
-        raise UserError(f"{target}: cannot be written ({error.strerror or error})") from error
+        raise UserError(f"{target}: cannot be written ({why(error)})") from error
     return target
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from bench.errors import UserError
+from bench.files import why
 from bench.studies.store import Store
 
 
@@ -107,4 +108,4 @@ def save(frame: pd.DataFrame, path: Path) -> None:
     except ImportError as error:
         raise UserError(f"--to {path} needs the extra: pip install -e '.[parquet]'") from error
     except OSError as error:
-        raise UserError(f"--to {path}: cannot be written ({error.strerror})") from error
+        raise UserError(f"--to {path}: cannot be written ({why(error)})") from error

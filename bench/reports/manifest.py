@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench import json_shape
 from bench.errors import UserError
-from bench.files import read_json, replace
+from bench.files import read_json, replace, why
 
 NAME = "manifest.json"
 PAGE = "index.html"
@@ -55,7 +55,7 @@ def put(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
                 path.unlink()
         _name(folder, files)
     except OSError as error:
-        raise UserError(f"--reports: {folder} cannot be written ({error.strerror})") from error
+        raise UserError(f"--reports: {folder} cannot be written ({why(error)})") from error
     return [*(folder / name for name in files), folder / NAME]
 
 

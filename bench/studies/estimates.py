@@ -188,7 +188,7 @@ class Meter:
             try:
                 data = TrainingData.of(self._plan.datasets[cell.fingerprint], split)
                 self._measured[kind] = _measure(cell, data, split.valid, self._device)
-            except Exception:  # the cell itself will fail the same way, and say so
+            except (Exception, SystemExit):  # the cell itself will fail the same way, and say so
                 self._measured[kind] = _Measured(n_items, 0.0, 0.0, 0, 0)
         torch.cuda.empty_cache()  # the cells will need it
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from bench.studies.listeners import Batch, Job, Listener, shown_metrics
+from bench.studies.listeners import Batch, Job, Listener, nobody_reads, shown_metrics
 from bench.studies.store import CellResult
 from bench.studies.units import duration
 
@@ -76,7 +77,10 @@ class Progress(Listener):
 
     def _say(self, text: str) -> None:
         """Print a line above the display."""
-        self._console.print(Text(text), soft_wrap=True)
+        try:
+            self._console.print(Text(text), soft_wrap=True)
+        except (BrokenPipeError, SystemExit):  # which rich makes of it
+            nobody_reads(sys.stderr)
 
     def seconds_left(self) -> float:
         """Expected seconds to the end, by the pace so far."""

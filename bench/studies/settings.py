@@ -16,7 +16,7 @@ class Settings:
     """``--set`` options: where each applies, and whether all were of use."""
 
     def __init__(self, pairs: Sequence[tuple[str, Any]]) -> None:
-        self._pairs, self._used = pairs, set[str]()
+        self._pairs, self._used, self._options = pairs, set[str](), set[str]()
 
     def protocol(self, base: Protocol) -> Protocol:
         """The protocol with the settings that have no dot."""
@@ -45,6 +45,7 @@ class Settings:
         result = []
         for name in dict.fromkeys(names):
             known = registry.hyper_parameters(name)
+            self._options |= known.keys()
             own = registry.set_by_variant(name)
             given = {k: v for k, v in (defaults or {}).items() if k in known and k not in own}
             for setting, value in self._pairs:
@@ -67,6 +68,12 @@ class Settings:
                     for registry in REGISTRIES.values()
                     for name in registry.names() + registry.variants()
                 ]
+                if target == ANY:
+                    option = setting.rpartition(".")[2]
+                    raise UserError(
+                        f"--set {setting}={value}: nothing in this grid has an option {option!r}"
+                        f"{suggest(option, sorted(self._options))}"
+                    )
                 hint = "is not part of this grid" if target in every else "is unknown"
                 raise UserError(
                     f"--set {setting}={value}: {target!r} {hint}"

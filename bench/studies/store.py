@@ -30,7 +30,7 @@ import pandas as pd
 from bench import json_shape
 from bench.cell import KEY_LENGTH, Cell
 from bench.errors import UserError
-from bench.files import read_json, replace
+from bench.files import check_writable, read_json, replace, why
 from bench.studies import cell_files
 from bench.studies.records import Arrays, CellResult, Record
 
@@ -86,17 +86,8 @@ class Store:
         Raises:
             UserError: it cannot be written.
         """
-        try:
-            self._cells.mkdir(parents=True, exist_ok=True)
-            probe = self._cells / f".probe-{uuid.uuid4().hex}"
-            probe.touch()
-            probe.unlink()
-            self._sweep()
-        except OSError as error:
-            raise UserError(
-                f"--results: {self.root} cannot be written ({error.strerror}); "
-                "choose another directory with --results"
-            ) from error
+        check_writable(self._cells, "--results")
+        self._sweep()
 
     def _sweep(self) -> None:
         folders = (self._cells, self.root / ".checkpoints", self.root / ".progress")
@@ -147,7 +138,7 @@ class Store:
         except OSError as error:
             shutil.rmtree(temporary, ignore_errors=True)
             raise UserError(
-                f"{self.root} cannot be written ({error.strerror}): {result.cell.label} is lost, "
+                f"{self.root} cannot be written ({why(error)}): {result.cell.label} is lost, "
                 "what was stored before is kept; make room and run the same command again"
             ) from error
         final, old = self._cells / key, self._cells / f".{key}-old-{uuid.uuid4().hex}"
