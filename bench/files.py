@@ -34,15 +34,23 @@ def why(error: OSError) -> str:
     return error.strerror or str(error) or type(error).__name__
 
 
-def check_writable(folder: Path, option: str) -> None:
-    """Make a directory, and see that files can be written there.
+def check_writable(folder: Path, option: str, *, make: bool = False) -> None:
+    """See that files can be written to a directory, or where it is to be made.
+
+    Args:
+        folder: the directory.
+        option: that it was given by.
+        make: make it.
 
     Raises:
         UserError: they cannot.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe-{uuid.uuid4().hex}"
+        if make:
+            folder.mkdir(parents=True, exist_ok=True)
+        place = next(path for path in (folder.absolute(), *folder.absolute().parents)
+                     if path.exists())  # fmt: skip
+        probe = place / f".probe-{uuid.uuid4().hex}"
         probe.touch()
         probe.unlink()
     except OSError as error:

@@ -13,7 +13,7 @@ import io
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from bench.errors import UserError
 
@@ -30,6 +30,9 @@ Logs unpack to some 3 to 20 times their size, a bomb of zeros to a thousand time
 """
 
 CHUNK = 2**20
+
+GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
+"""How such files begin."""
 
 
 class Limited(io.RawIOBase):
@@ -112,8 +115,8 @@ class Text(io.RawIOBase):
 
 
 @contextlib.contextmanager
-def open_text(path: Path, max_line: int = MAX_LINE) -> Iterator[IO[bytes]]:
-    """A text file, unpacked if its name ends in ``.gz``, checked as it is read.
+def open_text(path: Path, max_line: int = MAX_LINE) -> Iterator[io.BufferedReader]:
+    """A text file, unpacked if it is compressed by gzip, checked as it is read.
 
     Args:
         path: of the file.
@@ -125,7 +128,11 @@ def open_text(path: Path, max_line: int = MAX_LINE) -> Iterator[IO[bytes]]:
     """
     try:
         with path.open("rb") as raw:
-            packed = path.suffix == ".gz"
+            start = raw.read(4)
+            raw.seek(0)
+            if start.startswith(ZIP) and not path.suffix == ".gz":
+                raise UserError(f"{path}: a zip archive; unpack it")
+            packed = path.suffix == ".gz" or start.startswith(GZIP)
             source: Any = gzip.GzipFile(fileobj=raw) if packed else raw
             limited = Limited(str(path), source, raw.tell if packed else None)
             yield io.BufferedReader(Text(str(path), limited, max_line), CHUNK)

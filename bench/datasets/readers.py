@@ -10,6 +10,7 @@ import io
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +21,24 @@ import pandas as pd
 from bench import json_shape
 from bench.datasets import files
 from bench.datasets.base import Dataset, Exposures
+from bench.datasets.columns import MISSING, Columns, columns_of, separator_of, times_of
 from bench.errors import UserError
 
 Ints = npt.NDArray[np.int64]
 
-SUFFIXES = (".txt", ".txt.gz", ".inter", ".inter.gz", ".csv", ".csv.gz", ".parquet")
-USER, ITEM, TIME = ("user", "user_id"), ("item", "item_id"), ("timestamp", "time")
-"""Accepted names of the columns of a table; RecBole's ``:token`` and ``:float`` are ignored."""
+TABLES = {".inter": "\t", ".tsv": "\t", ".csv": ","}
+"""Suffix of a text table to what usually separates its columns."""
+
+TEXTS = (".txt", *TABLES)
+SUFFIXES = (*TEXTS, *(f"{suffix}.gz" for suffix in TEXTS), ".parquet")
 
 AT_ONCE = 2**14
 """Numbers of a text, or rows of a table, that are held one by one."""
 
 MAX_COLUMNS = 10_000
+
+HEADER = 2**16
+"""Bytes in which a header is looked for what separates its columns."""
 
 PARQUET_ROWS = 2**10
 """Rows of Parquet that are unpacked at a time: few, for a small file may repeat a long text."""
@@ -62,14 +69,18 @@ def read_log(path: Path, times_path: Path | None = None) -> Dataset:
         UserError: unknown suffix, missing or malformed file.
     """
     if not is_log(path):
-        raise UserError(f"{path}: unknown format; known are {', '.join(SUFFIXES)}")
+        raise UserError(
+            f"{path}: unknown format; known are {', '.join(SUFFIXES)}; write a table with a header "
+            "such as user,item,timestamp as .csv"
+        )
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     if not json_shape.name(stem(path)):
         raise UserError(f"{str(path)!r}: not a name that tables can show; rename the file")
     if path.name.endswith((".txt", ".txt.gz")):
         return _read_text(path, times_path)
-    return _from_table(path, _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path))
+    read = _read_parquet if path.suffix == ".parquet" else _read_csv
+    return _from_table(path, *read(path))
 
 
 def from_events(
@@ -195,7 +206,7 @@ def _read_lines(path: Path, what: str) -> tuple[list[str], Ints, Ints]:
         words.clear()
 
     with files.open_text(path) as file:
-        for number, line in _up_to_the_last(io.TextIOWrapper(file, "utf-8-sig")):
+        for number, line in up_to_the_last(io.TextIOWrapper(file, "utf-8-sig")):
             user, *rest = line.split() or [""]
             if not rest:
                 raise UserError(
@@ -204,7 +215,8 @@ def _read_lines(path: Path, what: str) -> tuple[list[str], Ints, Ints]:
             if user in seen:
                 raise UserError(
                     f"{path}, line {number}: user {user[:40]!r} has a line already "
-                    f"(line {seen[user]})"
+                    f"(line {seen[user]}); a user has one line: pairs of user and item go into "
+                    "a .csv with the header user,item"
                 )
             seen[user] = number
             labels.append(user)
@@ -216,7 +228,7 @@ def _read_lines(path: Path, what: str) -> tuple[list[str], Ints, Ints]:
     return labels, np.cumsum([0, *counts], dtype=np.int64), np.concatenate(numbers)
 
 
-def _up_to_the_last(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+def up_to_the_last(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
     """Numbered lines without their ends, but for empty ones after which there is nothing."""
     empty = 0
     for number, line in enumerate(lines, 1):
@@ -247,11 +259,21 @@ def _is_integer(word: str) -> bool:
     return bool(re.fullmatch("[+-]?[0-9]{1,19}", word)) and -(2**63) <= int(word) < 2**63
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
-    """User, item and, if there are any, timestamps of CSV or ``.inter``, as text."""
-    separator = "\t" if ".inter" in path.suffixes else ","
+def _read_csv(path: Path) -> tuple[pd.DataFrame, Columns]:
+    """User, item and, if there are any, timestamps of a text table, as text."""
+    usual = next(separator for suffix, separator in TABLES.items() if suffix in path.suffixes)
+    chosen: list[Columns] = []
+
+    def choose(names: Sequence[str]) -> dict[str, str]:
+        chosen.append(columns_of(path, names))
+        return chosen[0].found
+
     with files.open_text(path) as file:
-        return read_table(str(path), file, separator, lambda names: _columns(path, names))
+        header = file.peek(HEADER)[:HEADER].decode("utf-8-sig", "replace").splitlines()
+        table = read_table(
+            str(path), file, separator_of(header[0] if header else "", usual), choose
+        )
+    return table, chosen[0]
 
 
 def read_table(
@@ -310,7 +332,7 @@ def last_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
+def _read_parquet(path: Path) -> tuple[pd.DataFrame, Columns]:
     """User, item and, if there are any, timestamps, typed."""
     try:
         import pyarrow as pa
@@ -322,7 +344,8 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     batches, size = [], 0
     try:
         with pq.ParquetFile(path) as file:
-            found = _columns(path, file.schema_arrow.names)
+            columns = columns_of(path, file.schema_arrow.names)
+            found = columns.found
             for role, name in found.items():
                 if pa.types.is_nested(file.schema_arrow.field(name).type):
                     raise UserError(f"{path}: column {role!r} holds more than one value a row")
@@ -339,45 +362,22 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         table = pa.Table.from_batches(batches).to_pandas(ignore_metadata=True)
     except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError) as error:
         raise UserError(f"{path}: not a Parquet file ({last_line(error)})") from error
-    return table[list(found.values())].set_axis(list(found), axis=1)
+    return table[list(found.values())].set_axis(list(found), axis=1), columns
 
 
-def _columns(path: Path, names: Sequence[str]) -> dict[str, str]:
-    """Of those of ``user``, ``item`` and ``timestamp`` that there are, the columns' full names."""
-    plain: dict[str, list[str]] = {}
-    for name in names:
-        plain.setdefault(name.partition(":")[0].strip(), []).append(name)
-    found = {}
-    for role, accepted in (("user", USER), ("item", ITEM), ("timestamp", TIME)):
-        chosen = next((plain[name] for name in accepted if name in plain), [])
-        if len(chosen) > 1:
-            raise UserError(f"{path}: {len(chosen)} columns {role!r}; keep one")
-        if chosen:
-            found[role] = chosen[0]
-        elif role != "timestamp":
-            shown = ", ".join(name[:40] for name in list(plain)[:20])
-            raise UserError(f"{path}: no column {role!r}; its columns are {shown}")
-    return found
-
-
-def _from_table(path: Path, table: pd.DataFrame) -> Dataset:
+def _from_table(path: Path, table: pd.DataFrame, columns: Columns) -> Dataset:
     for role in ("user", "item"):
-        column = table[role]
-        missing = np.flatnonzero(column.isna() | (column.astype(str).str.strip() == ""))
+        words = table[role].astype(str).str.strip()
+        missing = np.flatnonzero(table[role].isna() | words.str.casefold().isin(MISSING))
         if len(missing):
-            raise UserError(f"{path}, line {missing[0] + 2}: no {role}")
-    times = _times(path, table["timestamp"]) if "timestamp" in table else None
-    return from_events(stem(path), table["user"].astype(str), table["item"].astype(str), times)
-
-
-def _times(path: Path, column: pd.Series) -> npt.NDArray[np.float64]:
-    """Unix seconds."""
-    if pd.api.types.is_datetime64_any_dtype(column):
-        since = pd.to_datetime(column, utc=True) - pd.Timestamp(0, tz="UTC")
-        column = since.dt.total_seconds()
-    numbers = np.asarray(pd.to_numeric(column, errors="coerce"), dtype=np.float64)
-    bad = np.flatnonzero(~np.isfinite(numbers) | (np.abs(numbers) > 2**53))
-    if len(bad):
-        found = str(column.iloc[bad[0]])[:40]
-        raise UserError(f"{path}, line {bad[0] + 2}: timestamp {found!r} is not a number")
-    return numbers
+            found = words.iloc[missing[0]]
+            raise UserError(
+                f"{path}, line {missing[0] + 2}: no {role}{f' ({found})' if found else ''}; leave "
+                "the row out"
+            )
+    times, notes = None, columns.notes
+    if "timestamp" in table:
+        times, more = times_of(path, table["timestamp"])
+        notes = [*notes, *more]
+    made = from_events(stem(path), table["user"].astype(str), table["item"].astype(str), times)
+    return replace(made, notes=tuple(notes))

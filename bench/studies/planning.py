@@ -210,13 +210,19 @@ def _check_pool(dataset: Dataset, split: Split, sampler_components: Sequence[Com
     train = split.train
     items, offsets = torch.as_tensor(train.items), torch.as_tensor(train.offsets)
     longest = History(items, offsets, dataset.n_items).longest
+    if dataset.n_items - longest < 1:
+        raise UserError(
+            f"dataset {dataset.name!r}: some user has had all of its {dataset.n_items} items, so "
+            "that no negative is left; leave such users out, or take a larger catalogue"
+        )
     if size > dataset.n_items - longest:
         known = samplers.registry.hyper_parameters(name)
         option = next((option for option in ("N", "K", "C") if option in known), "N")
         raise UserError(
             f"dataset {dataset.name!r}: {dataset.n_items} items less the longest history "
             f"({longest} of them) are fewer than the {size} candidates of {name!r}; lower "
-            f"it with --set '*.{option}=...', or leave out the users with the longest histories"
+            f"it with --set '*.{option}={dataset.n_items - longest}', or leave out the users with "
+            "the longest histories"
         )
 
 

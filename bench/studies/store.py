@@ -86,7 +86,7 @@ class Store:
         Raises:
             UserError: it cannot be written.
         """
-        check_writable(self._cells, "--results")
+        check_writable(self._cells, "--results", make=True)
         self._sweep()
 
     def _sweep(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from bench import datasets
 from bench.cell import Cell
 from bench.errors import UserError
 from bench.studies import search, tuning
@@ -171,10 +172,16 @@ def _runner(
     for text in dict.fromkeys(
         f"{cell.dataset}: {text}"
         for cell in {cell.data_key: cell for cell in plan.cells}.values()
-        for text in repeats_of(plan.splits[cell.data_key])
+        for text in (*_own_notes(plan, cell), *repeats_of(plan.splits[cell.data_key]))
     ):
         runner.say(text)
     return runner
+
+
+def _own_notes(plan: Plan, cell: Cell) -> tuple[str, ...]:
+    """What has to be known of how a log of one's own was read."""
+    registered = cell.dataset in datasets.registry.names()
+    return () if registered else plan.datasets[cell.fingerprint].notes
 
 
 def _tune(runner: Runner, store: Store, budget: int) -> tuple[list[Cell], list[Failure]]:

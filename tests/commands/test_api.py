@@ -301,7 +301,7 @@ def test_a_study_that_is_not_there_is_a_user_error(tmp_path):
         with pytest.raises(bench.UserError, match=r"no finished cell|no such study"):
             look()
     assert study.records() == []
-    with pytest.raises(bench.UserError, match="expected the name of a directory"):
+    with pytest.raises(bench.UserError, match="expected the name of a folder"):
         bench.Study("")
 
 

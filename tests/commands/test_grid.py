@@ -289,7 +289,7 @@ def test_a_log_of_ones_own_needs_no_code(tmp_path, logs):
         (["--datasets", "LOGS/negative.txt"], r"negative.txt, line 2"),
         (["--datasets", "LOGS/zero.txt"], r"zero.txt, line 2"),
         (["--datasets", "LOGS/empty.txt"], "empty.txt"),
-        (["--datasets", "LOGS/tiny.txt"], "fewer than the 20 candidates"),
+        (["--datasets", "LOGS/tiny.txt"], "no negative is left"),
         (["--results", "LOGS/unwritable/results"], "cannot be written"),
         (["--plugin", "LOGS/absent.py"], "no such file"),
         (["--split", "usr"], "unknown split 'usr'; did you mean user"),

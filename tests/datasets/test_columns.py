@@ -1,0 +1,155 @@
+"""Tables as people have them: names, separators, times, and what must not pass in silence."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import zipfile
+
+import numpy as np
+import pytest
+
+from bench import grid
+from bench.datasets.readers import read_log
+from bench.datasets.splits import make_split
+from bench.errors import UserError
+
+
+def rows_of(n=20, seed=0):
+    """Rows (user, item, second) of a shuffled log, and the sequences that they are."""
+    rng = random.Random(seed)
+    sequences = {u: rng.sample(range(40), rng.randint(5, 9)) for u in range(n)}
+    rows = [(u, i, 1_700_000_000 + t) for u, its in sequences.items() for t, i in enumerate(its)]
+    rng.shuffle(rows)
+    return rows
+
+
+ROWS = rows_of()
+
+
+def written(path, header, separator=",", time=str):
+    lines = [separator.join((str(u), str(i), time(t))) for u, i, t in ROWS]
+    path.write_text("\n".join([separator.join(header), *lines, ""]))
+    return path
+
+
+@pytest.fixture
+def usual(tmp_path):
+    """As ``user,item,timestamp`` is read."""
+    return read_log(written(tmp_path / "usual.csv", ["user", "item", "timestamp"]))
+
+
+def iso(t):
+    return str(np.datetime64(t, "s"))
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "separator", "time", "note"),
+    [
+        ("x.csv", ["user_id", "item_id", "ts"], ",", str, None),
+        ("x.csv", ["userId", "movieId", "timestamp"], ",", str, None),
+        ("x.csv", ["Customer-ID", "Product ID", "Event_Time"], ",", iso, None),
+        ("x.csv", ["user_id", "item_id", "timestamp"], ";", str, None),
+        ("x.csv", ["user", "item", "time"], "|", str, None),
+        ("x.tsv", ["user", "item", "time"], "\t", lambda t: iso(t) + "Z", None),
+        ("x.inter", ["user_id:token", "item_id:token", "timestamp:float"], "\t", str, None),
+        ("x.inter", ["user_id:token", "item_id:token", "timestamp:float"], ",", str, None),
+        ("x.csv", ["user", "item", "timestamp"], ",", lambda t: f"{t}000", "milliseconds"),
+        ("x.csv", ["user", "item", "timestamp"], ",", lambda t: f"{t}{'0' * 6}", "microseconds"),
+        ("x.csv", ["user", "item", "timestamp"], ",", lambda t: f"{t}{'0' * 9}", "nanoseconds"),
+    ],
+)
+def test_it_is_read_as_the_usual_form_is(tmp_path, usual, name, header, separator, time, note):
+    found = read_log(written(tmp_path / name, header, separator, time))
+    assert found.fingerprint == usual.fingerprint
+    assert found.notes == ((f"times are taken for {note}",) if note else ())
+
+
+def test_gzip_is_told_by_content_and_a_zip_archive_named(tmp_path, usual):
+    plain = (tmp_path / "usual.csv").read_bytes()
+    (tmp_path / "packed.csv").write_bytes(gzip.compress(plain))
+    assert read_log(tmp_path / "packed.csv").fingerprint == usual.fingerprint
+    with zipfile.ZipFile(tmp_path / "archive.csv", "w") as archive:
+        archive.writestr("usual.csv", plain)
+    with pytest.raises(UserError, match=r"archive\.csv: a zip archive; unpack it"):
+        read_log(tmp_path / "archive.csv")
+
+
+def test_without_times_the_order_of_rows_counts_and_that_is_said(tmp_path, capsys):
+    log = tmp_path / "log.csv"
+    log.write_text("\n".join(["user,item,day", *(f"{u},{i},{t}" for u, i, t in ROWS)]))
+    found = read_log(log)
+    assert found.times is None
+    assert found.notes[0].startswith("no column of times")
+    assert found.notes[1] == "columns not read: day; every row counts as an interaction"
+    words = ["--datasets", str(log), "--samplers", "uniform", "--backbones", "sasrec", "--dry-run"]
+    assert grid.main([*words, "--set", "N=3", "--results", str(tmp_path)]) == 0
+    assert "log: no column of times" in capsys.readouterr().out
+
+
+def test_a_label_is_not_read_and_that_is_said(tmp_path):
+    log = tmp_path / "log.inter"
+    header = "user_id:token\titem_id:token\ttimestamp:float\tlabel:float"
+    log.write_text("\n".join([header, *(f"{u}\t{i}\t{t}\t{u % 2}" for u, i, t in ROWS)]))
+    (note,) = read_log(log).notes
+    assert note == "columns not read: label:float; every row counts as an interaction"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "user_id:token\titem_id_list:token_seq\titem_id:token",
+        "user_id:token\titem_id:token_seq\ttimestamp:float",
+        "user_id:token\titem_list\titem_id",
+    ],
+)
+def test_lists_are_refused(tmp_path, header):
+    (tmp_path / "x.inter").write_text(f"{header}\n1\t5 8\t9\n1\t5\t8\n")
+    with pytest.raises(UserError, match="holds lists; write a row for each interaction"):
+        read_log(tmp_path / "x.inter")
+
+
+@pytest.mark.parametrize("word", ["nan", "NULL", "None", "NaN", "<NA>", " "])
+@pytest.mark.parametrize("role", ["user", "item"])
+def test_what_stands_for_nothing_is_no_user_and_no_item(tmp_path, word, role):
+    row = f"{word},3,1" if role == "user" else f"u,{word},1"
+    (tmp_path / "x.csv").write_text(f"user,item,timestamp\nu,2,1\n{row}\n")
+    with pytest.raises(UserError, match=f"line 3: no {role}"):
+        read_log(tmp_path / "x.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("x.csv", "who,what\n1,2\n", "rename the one of users to 'user' (userid, uid, customer"),
+        ("x.csv", "who what\n1 2\n", "between columns stands a tab, a comma, a semicolon, a bar"),
+        ("x.dat", "1::2::3\n", "write a table with a header such as user,item,timestamp as .csv"),
+        ("x.csv", "user,item,time\n1,2,noon\n", "nor a date such as 2024-01-31"),
+        ("x.txt", "1 2\n1 3\n", "pairs of user and item go into a .csv with the header user,item"),
+    ],
+)
+def test_an_error_says_what_to_do(tmp_path, name, text, told):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError) as error:
+        read_log(tmp_path / name)
+    assert told in str(error.value)
+
+
+def test_a_split_file_may_have_a_byte_order_mark_and_an_empty_last_line(tmp_path, usual):
+    roles = ["train", "val", "test"]
+    lines = [f"{label} {roles[i % 3]}" for i, label in enumerate(usual.user_labels)]
+    plain, marked = tmp_path / "plain.txt", tmp_path / "marked.txt"
+    plain.write_text("\n".join(lines))
+    marked.write_text("\ufeff" + "\n".join([*lines, "", ""]), encoding="utf-8")
+    first, second = (make_split(usual, "user", 0, path) for path in (plain, marked))
+    assert first.digest == second.digest
+
+
+def test_advice_on_a_small_catalogue_can_be_followed(tmp_path, capsys):
+    lines = [f"{u},{i},{i}" for u in range(30) for i in range(u % 3, u % 3 + 6)]
+    (tmp_path / "small.csv").write_text("\n".join(["user,item,time", *lines]))
+    words = ["--datasets", str(tmp_path / "small.csv"), "--samplers", "dns", "--backbones",
+             "sasrec", "--dry-run", "--results", str(tmp_path)]  # fmt: skip
+    assert grid.main(words) == 2
+    advice = capsys.readouterr().err.partition("lower it with --set '")[2].partition("'")[0]
+    assert grid.main([*words, "--set", advice]) == 0
