@@ -71,6 +71,12 @@ def _report(arguments: Sequence[str]) -> int:
     study, folder = options.results / options.study, options.reports / options.study
     for path in write(study, folder, options.post_hoc):
         print(path)
+    if left_out := Store(study).unreadable():
+        print(
+            f"warning: {len(left_out)} cells cannot be read and are left out ({left_out[0]}, ...); "
+            "the command that trained them redoes what is damaged",
+            file=sys.stderr,
+        )
     return 0
 
 

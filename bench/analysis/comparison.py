@@ -73,6 +73,7 @@ class Comparison:
         own_loss: the samplers trained with a loss of their own, to that loss.
         in_turns: whether ``cpu_s_to_best`` of the cells is training alone, with the seconds of an
             epoch that were measured in one run of all systems (`Store.epoch_cpu_seconds`).
+        mixed: systems whose seeds were trained by different code.
         draws: whether each seed has drawn its own users to train and to test on.
     """
 
@@ -85,6 +86,7 @@ class Comparison:
     own_loss: dict[str, str]
     in_turns: bool
     draws: bool
+    mixed: list[str]
 
     def backbones(self) -> Iterator[tuple[str, pd.DataFrame]]:
         """Each backbone with its table, the layout of the paper's Table 3.
@@ -295,8 +297,18 @@ def comparisons(store: Store) -> list[Comparison]:
             if has_own_loss(r.cell.sampler.name)
         }
         found, in_turns = _references(members, later), bool(measured)
-        result.append(Comparison(store, name, title, cells, notes, found, own, in_turns, draws))
+        mixed = _trained_by_several(cells, {record.key: record.code for record in members})
+        result.append(
+            Comparison(store, name, title, cells, notes, found, own, in_turns, draws, mixed)
+        )
     return result
+
+
+def _trained_by_several(cells: pd.DataFrame, codes: Mapping[str, str]) -> list[str]:
+    """The systems whose cells have several digests of the code, as tables name them."""
+    counts = cells.assign(code=cells["key"].map(codes)).groupby([*SYSTEM])["code"].nunique()
+    return [" on ".join([sampler, backbone, dataset]) for dataset, backbone, sampler in
+            counts.index[counts > 1]]  # fmt: skip
 
 
 def _of_common_draws(records: Sequence[Record]) -> tuple[list[Record], dict[str, list[int]]]:

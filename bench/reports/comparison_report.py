@@ -101,6 +101,11 @@ def _opening(comparison: Comparison) -> Iterator[Part]:
             by_loss.setdefault(loss, []).append(sampler)
         each = "; ".join(f"{', '.join(names)}: {loss}" for loss, names in sorted(by_loss.items()))
         yield Paragraph(f"Trained with a loss of their own, whatever the title says: {each}.")
+    if comparison.mixed:
+        yield Paragraph(
+            f"WARNING: seeds trained by different versions of the code: "
+            f"{', '.join(comparison.mixed)}; --force-stale trains the older ones again."
+        )
     if comparison.references:
         named = ", ".join(comparison.references)
         yield Paragraph(f"For reference, not trained and not marked: {named}.")

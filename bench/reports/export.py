@@ -9,6 +9,7 @@ import pandas as pd
 
 from bench.errors import UserError
 from bench.files import why
+from bench.studies.spreadsheet import csv_of
 from bench.studies.store import Store
 
 
@@ -100,7 +101,7 @@ def save(frame: pd.DataFrame, path: Path) -> None:
     """
     try:
         if path.suffix == ".csv":
-            frame.to_csv(path, index=False)
+            path.write_text(csv_of(frame), encoding="utf-8")
         elif path.suffix == ".parquet":
             frame.to_parquet(path, index=False)
         else:

@@ -21,6 +21,7 @@ from bench.datasets.splits import AUTHORS
 from bench.metrics import HEADLINE, METRICS, SELECT_ON
 from bench.reports.document import Code, Text
 from bench.studies.paper_grids import (
+    FINGERPRINTS,
     LOSSES,
     RELEASED,
     SPLITS,
@@ -98,6 +99,8 @@ def matches(table: PaperTable, records: Sequence[Record]) -> list[Match]:
         entry = entries.get(_system(record.cell))
         if entry is None or record.synthetic or record.cell.objective.name not in LOSSES:
             continue
+        if record.cell.fingerprint != FINGERPRINTS.get(record.cell.dataset):
+            continue  # a log of somebody's own, under the name of the paper's
         if record.cell.protocol.split in (USER, AUTHORS, SPLITS.get(entry.dataset)):
             found.append(Match(entry, record))
     own = any(m.loss == table.objective or m.system not in printed(m.loss) for m in found)

@@ -18,21 +18,22 @@ from bench.registry import Registry
 from bench.studies import tuning
 from bench.studies.components import components
 from bench.studies.own_loss import has_own_loss
+from bench.studies.paper_grids import FINGERPRINTS
 from bench.studies.planning import usual_hyper
 from bench.studies.records import Record
 from bench.studies.setting_grid import grid_of
 from bench.studies.store import Store
 
 SEEDED = {
-    "a5f43a81a4ec1fb6058414bad6b2ef1b8a34d6c1306c757667652846649c3689": "0866959c704c832d",
-    "8052cb3f2d2faaa58ed522580dac9d866e20aa0762c812569fd815da5087e24e": "90b7b901bf17d1fc",
-    "3282661014aa0fc0fcaec95fb4454ccf82c5d1bbc9ad2092840a64cd7e47e142": "2f34b7e52859e924",
-    "80847939f69086a8d7882abbfd9ebe9d6868fd40ed50c3c5f359c1ff263c976b": "35d0eacf24f904e8",
-    "ccff2182076ce28da825acb2adb956b70fcafe9b62beef597b85e844b582cc10": "1a1fd6caddd1bf78",
-    "f1911438c6ba904e4b7284f8d40924c2b5a3a5ed0041a7a7a4527354674b3fee": "ee92a28f50421f89",
+    FINGERPRINTS["beauty"]: "0866959c704c832d",
+    FINGERPRINTS["toys"]: "90b7b901bf17d1fc",
+    FINGERPRINTS["sports"]: "2f34b7e52859e924",
+    FINGERPRINTS["health"]: "35d0eacf24f904e8",
+    FINGERPRINTS["lastfm"]: "1a1fd6caddd1bf78",
+    FINGERPRINTS["kuairand"]: "ee92a28f50421f89",
 }
-"""Fingerprints of the real datasets (Beauty, Toys, Sports, Health, LastFM, KuaiRand) to the digest
-of their split ``user`` of seed 0: a report is written without the data."""
+"""The real datasets to the digest of their split ``user`` of seed 0: a report is written without
+the data."""
 
 UNNAMED = "trained on users assigned by a file that this study does not name"
 

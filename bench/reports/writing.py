@@ -10,6 +10,7 @@ from bench.reports.document import Document, Picture
 from bench.reports.render_latex import latex
 from bench.reports.render_markdown import markdown
 from bench.reports.study_report import StudyReport, study_report
+from bench.studies.spreadsheet import csv_of
 
 DIGITS = "%.10g"
 """Of computed numbers in CSV files: processors add up in other orders, and differ after these."""
@@ -63,4 +64,4 @@ def _csv(document: Document) -> str:
     if document.data is None:
         return ""
     digits = DIGITS if document.computed else None
-    return str(document.data.to_csv(index=False, float_format=digits))
+    return csv_of(document.data, float_format=digits)

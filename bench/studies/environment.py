@@ -16,7 +16,8 @@ _PACKAGES = ("torch", "numpy", "pandas", "joblib", "mamba-ssm")
 
 
 def describe(device: torch.device, threads: int) -> dict[str, Any]:
-    """Versions, processor or GPU, threads, and the harness's own commit, as JSON values."""
+    """Versions, processor or GPU, threads, and the harness's own version and commit, as JSON
+    values."""
     return {
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES if _version(name)},
@@ -26,6 +27,7 @@ def describe(device: torch.device, threads: int) -> dict[str, Any]:
         "threads": threads,
         "device": device.type,
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        "version": _version("negative-sampling-bench"),
         "commit": _commit(),
     }
 
@@ -49,10 +51,14 @@ def _cpu_model() -> str:
 
 @cache
 def _commit() -> str | None:
-    """Commit of the harness, with ``+changes`` when files differ from it; None outside git."""
-    here = Path(__file__).parent
+    """Commit of the harness, with ``+changes`` when files differ from it; None outside git, and
+    where the repository around it is another's (of a virtual environment in it)."""
+    here = Path(__file__)
     try:
-        git = ["git", "-C", str(here)]
+        git = ["git", "-C", str(here.parent)]
+        own = subprocess.run([*git, "ls-files", "--error-unmatch", here.name], capture_output=True)
+        if own.returncode != 0:
+            return None
         commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
         changes = subprocess.run(
             [*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True

@@ -58,6 +58,17 @@ def splits_of(data_dir: Path | None) -> dict[str, str]:
     return {name.lower(): split for name, split in {**SPLITS, **own}.items()}
 
 
+FINGERPRINTS = {
+    "beauty": "a5f43a81a4ec1fb6058414bad6b2ef1b8a34d6c1306c757667652846649c3689",
+    "toys": "8052cb3f2d2faaa58ed522580dac9d866e20aa0762c812569fd815da5087e24e",
+    "sports": "3282661014aa0fc0fcaec95fb4454ccf82c5d1bbc9ad2092840a64cd7e47e142",
+    "health": "80847939f69086a8d7882abbfd9ebe9d6868fd40ed50c3c5f359c1ff263c976b",
+    "lastfm": "ccff2182076ce28da825acb2adb956b70fcafe9b62beef597b85e844b582cc10",
+    "kuairand": "f1911438c6ba904e4b7284f8d40924c2b5a3a5ed0041a7a7a4527354674b3fee",
+}
+"""Of the paper's datasets, from their official sources: its figures are of no other data, whatever
+it is called."""
+
 RELEASED = {
     "AdaSIR": "adasir-released",
     "GNNO": "gnno-released",

@@ -86,6 +86,11 @@ def make_plan(request: Request) -> Plan:
     splits: dict[str, Split] = {}
     for name in request.datasets:
         dataset = datasets.resolve_dataset(name, request.data_dir)
+        same = loaded.get(dataset.fingerprint)
+        if same is not None:
+            if same.name != dataset.name:
+                skipped.append(f"{dataset.name}: its content is that of {same.name}")
+            continue
         its = replace(protocol, split=request.splits.get(name, protocol.split))
         left_out = {
             sampler

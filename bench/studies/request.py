@@ -16,6 +16,9 @@ from bench.errors import UserError
 from bench.registry import load_plugin, suggest
 from bench.studies.paper_grids import TABLES, splits_of
 
+MAX_SEEDS = 1000
+"""More are a slip of the keyboard, and a plan of millions of cells."""
+
 Names = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None
 """One or several registered names, or paths of logs; None for those of the preset."""
 
@@ -161,8 +164,8 @@ def request_of(
 
 def _check_counts(seeds: int | None, splits: int | None, fixed: frozenset[str]) -> None:
     for option, count in (("seeds", seeds), ("splits", splits)):
-        if count is not None and count < 1:
-            raise UserError(f"{option}={count}: must be at least 1")
+        if count is not None and not 1 <= count <= MAX_SEEDS:
+            raise UserError(f"{option}={count}: must be from 1 to {MAX_SEEDS}")
     if splits is not None and seeds is not None:
         raise UserError("--splits: each split is trained with a seed of its own; leave out --seeds")
     if splits is not None and "split_seed" in fixed:

@@ -33,6 +33,7 @@ from bench.errors import UserError
 from bench.files import check_writable, read_json, replace, why
 from bench.studies import cell_files
 from bench.studies.records import Arrays, CellResult, Record
+from bench.studies.spreadsheet import csv_of
 
 T = TypeVar("T")
 Status = Literal["done", "stale", "newer", "broken", "missing"]
@@ -205,13 +206,18 @@ class Store:
             except UserError:
                 continue  # the grid redoes broken cells, and says which are of a newer version
 
+    def unreadable(self) -> list[str]:
+        """Keys of the cells that `records` leaves out: damaged, or of a newer version."""
+        keys = {path.name for path in self._cells.glob("[!.]*")}
+        return sorted(keys - {record.key for record in self.records()})
+
     def frame(self) -> pd.DataFrame:
         """One row a finished cell: its configuration, metrics and costs."""
         return pd.DataFrame([_row(record) for record in self.records()])
 
     def write_index(self) -> None:
         """Rebuild ``index.csv`` from the cells."""
-        replace(self.root / "index.csv", self.frame().to_csv(index=False))
+        replace(self.root / "index.csv", csv_of(self.frame()))
 
     def save_costs(self, record: Mapping[str, Any]) -> None:
         """Keep what ``bench.speed`` measured, in place of what an earlier run of it did."""

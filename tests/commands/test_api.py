@@ -264,7 +264,7 @@ def test_a_listener_that_fails_stops_the_run_and_the_log_says_so(tmp_path):
         ({"settings": {"mdcns.gama": 2}}, "'gama'; did you mean gamma"),
         ({"settings": {"epoch": 5}}, "did you mean epochs"),
         ({"settings": {"epochs": "many"}}, "expected int"),
-        ({"seeds": 0}, "seeds=0: must be at least 1"),
+        ({"seeds": 0}, "seeds=0: must be from 1 to 1000"),
         ({"split": "usr"}, "unknown split 'usr'"),
         ({"split_file": "absent"}, "--split-file absent: no such file"),
         ({"data_dir": "absent"}, "absent: no such directory"),

@@ -8,6 +8,7 @@ import pandas as pd
 
 from bench.cell import PRESETS
 from bench.reports import paper_tables
+from bench.studies.paper_grids import FINGERPRINTS
 from bench.studies.records import Record
 from support import cell_of
 from support.results import result_of
@@ -15,7 +16,7 @@ from support.results import result_of
 
 def real_cell(dataset="beauty", sampler="uniform", backbone="sasrec", paper_protocol=False, **more):
     cell = replace(cell_of(sampler, backbone, **more), dataset=dataset)
-    cell = replace(cell, fingerprint=(dataset + "f" * 64)[:64])
+    cell = replace(cell, fingerprint=FINGERPRINTS[dataset])
     if paper_protocol:
         protocol = replace(PRESETS["paper"].protocol, split=cell.protocol.split)
         cell = replace(cell, protocol=protocol)

@@ -1,0 +1,123 @@
+"""What two things under one name, mixed or missing things must not do: pass unsaid."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from support import cell_of
+from support.results import result_of
+
+from bench import grid, report
+from bench.analysis.comparison import comparisons
+from bench.reports.export import tidy
+from bench.reports.writing import write
+from bench.studies import environment
+from bench.studies.spreadsheet import csv_of
+from bench.studies.store import Store
+
+
+def test_two_logs_of_equal_content_are_one_dataset_and_that_is_said(tmp_path, capsys):
+    lines = [f"{u},{(7 * u + i) % 40},{i}" for u in range(30) for i in range(6)]
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.csv").write_text("\n".join(["user,item,time", *lines]))
+    logs = [str(tmp_path / f"{name}.csv") for name in ("one", "two")]
+    words = ["--datasets", *logs, "--samplers", "uniform", "--backbones", "sasrec", "--dry-run",
+             "--set", "N=3", "--seeds", "1", "--results", str(tmp_path)]  # fmt: skip
+    assert grid.main(words) == 0
+    said = capsys.readouterr().out
+    assert "skipped: two: its content is that of one" in said
+    assert "to train: 1 cells" in said
+
+
+def test_seeds_trained_by_different_code_are_named(tmp_path):
+    store = Store(tmp_path / "study")
+    for sampler, seed, code in (("dns", 0, "a"), ("dns", 1, "b"), ("uniform", 0, "a"),
+                                ("uniform", 1, "a")):  # fmt: skip
+        store.save(replace(result_of(cell_of(sampler, seed=seed)), code=code * 16))
+    (comparison,) = comparisons(store)
+    assert comparison.mixed == ["dns on sasrec on made-up"]
+    write(store.root, tmp_path / "reports")
+    text = (tmp_path / "reports/comparison-bce-synthetic.md").read_text()
+    assert "seeds trained by different versions of the code: dns on sasrec on made-up;" in text
+
+
+def test_cells_that_cannot_be_read_are_counted(tmp_path, capsys):
+    store = Store(tmp_path / "results/study")
+    for sampler in ("uniform", "dns"):
+        store.save(result_of(cell_of(sampler)))
+    assert store.unreadable() == []
+    key = cell_of("dns").key
+    (store.root / "cells" / key / "cell.json").write_text("{")
+    assert store.unreadable() == [key]
+    folders = ["--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")]
+    assert report.main(["study", *folders]) == 0
+    assert f"warning: 1 cells cannot be read and are left out ({key}" in capsys.readouterr().err
+
+
+FORMULAS = ["=1+1", "+1", "-1", "@a", "\tx", "plain", "a=b"]
+
+
+def test_no_text_of_a_csv_is_a_formula():
+    frame = pd.DataFrame({"name": FORMULAS, "number": [-1.5] * len(FORMULAS)})
+    read = pd.read_csv(io.StringIO(csv_of(frame)))
+    assert read["name"].tolist() == [*(f"'{text}" for text in FORMULAS[:5]), "plain", "a=b"]
+    assert read["number"].tolist() == frame["number"].tolist()
+
+
+def test_exports_and_reports_have_none_either(tmp_path, capsys):
+    store = Store(tmp_path / "results/study")
+    cell = cell_of("uniform")
+    store.save(result_of(replace(cell, dataset="=HYPERLINK(1)")))
+    store.write_index()
+    folders = ["--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")]
+    assert report.main(["study", *folders]) == 0
+    target = tmp_path / "x.csv"
+    assert report.main(["export", "study", *folders[:2], "--to", str(target)]) == 0
+    files = [target, store.root / "index.csv", *(tmp_path / "reports").rglob("*.csv")]
+    assert len(files) > 2
+    for path in files:
+        found = pd.read_csv(path)
+        assert set(found.get("dataset", ["'=HYPERLINK(1)"])) == {"'=HYPERLINK(1)"}, path
+    assert set(tidy(store)["dataset"]) == {"=HYPERLINK(1)"}
+
+
+@pytest.mark.parametrize("count", ["0", "1001", "99999999"])
+def test_so_many_seeds_are_a_slip(count, tmp_path, capsys):
+    words = ["--datasets", "beauty-twin", "--samplers", "uniform", "--seeds", count, "--dry-run"]
+    status = 2
+    try:
+        assert grid.main([*words, "--results", str(tmp_path)]) == status
+    except SystemExit as error:  # argparse's own
+        assert error.code == status
+    assert "must be" in capsys.readouterr().err
+
+
+def test_a_repository_around_a_virtual_environment_is_not_the_harness_s(tmp_path, monkeypatch):
+    def git(*words):
+        who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", "-C", str(tmp_path), *who, *words], check=True, capture_output=True)
+
+    folder = tmp_path / ".venv" / "bench"
+    folder.mkdir(parents=True)
+    (folder / "environment.py").write_text("")
+    (tmp_path / "own.txt").write_text("")
+    git("init", "-q")
+    git("add", "own.txt")
+    git("commit", "-qm", "another project")
+    monkeypatch.setattr(environment, "__file__", str(folder / "environment.py"))
+    assert environment._commit.__wrapped__() is None
+    git("add", "-f", ".venv")
+    git("commit", "-qm", "its own")
+    assert len(environment._commit.__wrapped__()) == 40
+
+
+def test_the_harness_s_own_version_is_recorded():
+    import torch
+
+    from bench import __version__
+
+    assert environment.describe(torch.device("cpu"), 1)["version"] == __version__
