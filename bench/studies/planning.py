@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class Plan:
             look at them.
         skipped: what a lenient request left out, and why, a line each.
         request: what it was made from; tuning goes by it.
+        repeats: what has to be said of targets that users have had already, by `Cell.data_key`.
     """
 
     cells: list[Cell]
@@ -43,6 +44,7 @@ class Plan:
     test_users: dict[str, int]
     skipped: list[str]
     request: Request | None = None
+    repeats: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def plugins(self) -> tuple[str, ...]:
@@ -84,13 +86,7 @@ def make_plan(request: Request) -> Plan:
     cells: list[Cell] = []
     loaded: dict[str, Dataset] = {}
     splits: dict[str, Split] = {}
-    for name in request.datasets:
-        dataset = datasets.resolve_dataset(name, request.data_dir)
-        same = loaded.get(dataset.fingerprint)
-        if same is not None:
-            if same.name != dataset.name:
-                skipped.append(f"{dataset.name}: its content is that of {same.name}")
-            continue
+    for name, dataset in _datasets(request, skipped):
         its = replace(protocol, split=request.splits.get(name, protocol.split))
         left_out = {
             sampler
@@ -115,7 +111,20 @@ def make_plan(request: Request) -> Plan:
             cells += on_users
             splits |= {cell.data_key: split for cell in on_users}
     test_users = {key: len(split.test.targets) for key, split in splits.items()}
-    return Plan(cells, loaded, splits, test_users, skipped, request)
+    repeats = {key: repeats_of(split) for key, split in splits.items()}
+    return Plan(cells, loaded, splits, test_users, skipped, request, repeats)
+
+
+def _datasets(request: Request, skipped: list[str]) -> Iterator[tuple[str, Dataset]]:
+    """Each as it was asked for and as it is, once whatever it is called."""
+    names: dict[str, str] = {}
+    for name in request.datasets:
+        dataset = datasets.resolve_dataset(name, request.data_dir)
+        if dataset.fingerprint not in names:
+            names[dataset.fingerprint] = dataset.name
+            yield name, dataset
+        elif (known := names[dataset.fingerprint]) != dataset.name:
+            skipped.append(f"{dataset.name}: its content is that of {known}")
 
 
 def _drawn(

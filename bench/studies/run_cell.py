@@ -87,7 +87,7 @@ class Material:
             "items": dataset.n_items,
             "interactions": dataset.n_interactions,
             "synthetic": dataset.synthetic,
-            "notes": [*dataset.notes, *repeats_of(split)],
+            "notes": [*dataset.notes, *(repeats_of(split) if test else [])],
             **({"split_file": split.file} if split.file else {}),
         }
         return cls(

@@ -15,7 +15,7 @@ from bench.errors import UserError
 from bench.studies import search, tuning
 from bench.studies.estimates import Estimate
 from bench.studies.listeners import Listener
-from bench.studies.planning import Plan, repeats_of
+from bench.studies.planning import Plan
 from bench.studies.resources import Resources
 from bench.studies.running import Failure, Runner
 from bench.studies.store import Store
@@ -172,7 +172,7 @@ def _runner(
     for text in dict.fromkeys(
         f"{cell.dataset}: {text}"
         for cell in {cell.data_key: cell for cell in plan.cells}.values()
-        for text in (*_own_notes(plan, cell), *repeats_of(plan.splits[cell.data_key]))
+        for text in (*_own_notes(plan, cell), *plan.repeats.get(cell.data_key, []))
     ):
         runner.say(text)
     return runner

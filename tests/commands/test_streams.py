@@ -111,7 +111,7 @@ def test_an_error_says_why_also_where_the_system_does_not(tmp_path, capsys):
     target = ["--to", str(tmp_path / "none" / "x.csv"), "--results", str(tmp_path / "results")]
     assert report.main(["export", "smoke", *target]) == 2
     error = capsys.readouterr().err
-    assert "non-existent directory" in error
+    assert "cannot be written (No such file or directory)" in error
     assert "None" not in error
 
 

@@ -50,6 +50,8 @@ class Sealed:
     def test(self):
         raise PermissionError("somebody looked at the test split")
 
+    repeated = test  # which needs it
+
 
 def test_tuning_never_looks_at_the_test_split(tmp_path, log, monkeypatch):
     def make_sealed(request):
