@@ -229,15 +229,9 @@ class Store:
         Raises:
             UserError: ``costs.json`` is not what ``bench.speed`` writes.
         """
-        path = self.root / "costs.json"
-        if not path.exists():
+        record = self._beside("costs.json", COSTS, "python -m bench.speed --study")
+        if record is None:
             return {}
-        try:
-            record = read_json(path, COSTS, cell_files.MAX_JSON)
-        except (OSError, ValueError, RecursionError) as error:
-            raise UserError(
-                f"{path}: {error}; delete it, or measure again with python -m bench.speed --study"
-            ) from error
         return {each["key"]: each["epoch_cpu_s"] for each in record["costs"]}
 
     def save_references(self, record: Mapping[str, Any]) -> None:
@@ -251,17 +245,24 @@ class Store:
         Raises:
             UserError: ``references.json`` is not what ``bench.report references`` writes.
         """
-        path = self.root / "references.json"
+        record = self._beside("references.json", REFERENCES, "python -m bench.report references")
+        return {key: dict(found.get("references", {})) for key, found in (record or {}).items()}
+
+    def _beside(self, name: str, shape: json_shape.Shape, measured_by: str) -> Any:
+        """What was measured apart from the cells; None where nobody did.
+
+        Raises:
+            UserError: the file is not what the command writes.
+        """
+        path = self.root / name
         if not path.exists():
-            return {}
+            return None
         try:
-            record = read_json(path, REFERENCES, cell_files.MAX_JSON)
+            return read_json(path, shape, cell_files.MAX_JSON)
         except (OSError, ValueError, RecursionError) as error:
             raise UserError(
-                f"{path}: {error}; delete it, or measure again with python -m bench.report "
-                "references"
+                f"{path}: {error}; delete it, or measure again with {measured_by}"
             ) from error
-        return {key: dict(found.get("references", {})) for key, found in record.items()}
 
     def checkpoint(self, key: str) -> Path:
         """Where an unfinished cell keeps the state of its training."""
