@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+import bench
+
 _PACKAGES = ("torch", "numpy", "pandas", "joblib", "mamba-ssm")
 
 
@@ -27,7 +29,7 @@ def describe(device: torch.device, threads: int) -> dict[str, Any]:
         "threads": threads,
         "device": device.type,
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
-        "version": _version("negative-sampling-bench"),
+        "version": bench.__version__,
         "commit": _commit(),
     }
 
