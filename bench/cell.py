@@ -40,7 +40,7 @@ class Protocol:
         batches: ``one-pass``: a causal backbone trains every position of a sequence in one go, and
             batches hold sequences of like length; ``prefix-shuffled``: as the MDCNS paper's
             released code, every prefix is a row of its own, and rows are shuffled whatever their
-            length (about four times the time).
+            length (``docs/speed.md`` has what that costs and changes).
     """
 
     dim: int = 64

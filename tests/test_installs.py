@@ -27,10 +27,14 @@ FOLDERS = ["analysis", "backbones", "datasets", "ground", "objectives", "referen
 """Of tests that hang on nothing but the packages; committed pictures are of one matplotlib."""
 
 
+LINTERS = ("negative-sampling-bench", "ruff", "mypy", "import-linter", "pandas-stubs")
+"""What tests need for themselves alone: of the project, and what looks at its source."""
+
+
 def needed():
-    """What the project and its tests ask for, less what is asked of itself."""
+    """What the project and its tests ask for."""
     asked = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]
-    return [each for each in asked if not each.startswith("negative-sampling-bench")]
+    return [each for each in asked if not each.startswith(LINTERS)]
 
 
 def least():
@@ -40,7 +44,7 @@ def least():
         found = re.fullmatch(r"([\w-]+)>=([\w.]+)", asked)
         if found and found[1] != "torch":
             pins.setdefault(found[1], found[0].replace(">=", "=="))
-    tools = ("pytest", "pytest-xdist", "hypothesis", "setuptools", "ruff", "mypy", "import-linter")
+    tools = ("pytest", "pytest-xdist", "hypothesis", "setuptools")
     return [pin for name, pin in pins.items() if name not in tools]
 
 
