@@ -48,8 +48,8 @@ def check_writable(folder: Path, option: str, *, make: bool = False) -> None:
     try:
         if make:
             folder.mkdir(parents=True, exist_ok=True)
-        place = next(path for path in (folder.absolute(), *folder.absolute().parents)
-                     if path.exists())  # fmt: skip
+        whole = folder.absolute()
+        place = next(path for path in (whole, *whole.parents) if path.exists())
         probe = place / f".probe-{uuid.uuid4().hex}"
         probe.touch()
         probe.unlink()

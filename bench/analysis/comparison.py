@@ -29,8 +29,6 @@ stand between these, under their own names."""
 OTHER_USERS = "left out: seeds {}, on whose users not all systems were tested"
 """Of cells whose seeds draw their users: a footnote on a dataset."""
 
-PARTS = ("backbone", "sampler", "peer", "objective")
-
 SYSTEM = ("dataset", "backbone", "sampler")
 COSTS = (
     "models",
@@ -124,24 +122,17 @@ class Comparison:
     def peers(self) -> pd.DataFrame:
         """Of systems that train two models the headline metric of self, peer and ensemble, means
         over seeds, by dataset, backbone and sampler; empty where none does."""
-        names, columns = [*SYSTEM], [HEADLINE, f"peer_{HEADLINE}", f"ensemble_{HEADLINE}"]
-        paired = self.cells.reindex(columns=[*names, *columns]).dropna(subset=[columns[1]])
-        return paired.groupby(names, sort=False)[columns].mean()
+        return _beside_headline(self.cells, "peer", "ensemble")
 
     def masks(self) -> pd.DataFrame:
         """The headline metric with what users have had masked by -inf and by 0, means over seeds,
         by dataset, backbone and sampler; on real data, where cells know both."""
-        columns = [HEADLINE, f"seen_as_zero_{HEADLINE}"]
-        real = self.cells[~self.cells["synthetic"].astype(bool)]
-        known = real.reindex(columns=[*SYSTEM, *columns]).dropna(subset=columns[1:])
-        return known.groupby([*SYSTEM], sort=False)[columns].mean()
+        return _beside_headline(self.cells[~self.cells["synthetic"].astype(bool)], "seen_as_zero")
 
     def new_targets(self) -> pd.DataFrame:
         """The headline metric, and that on the targets that their users have not had before, means
         over seeds, by dataset, backbone and sampler; where some have been had."""
-        columns = [HEADLINE, f"new_{HEADLINE}"]
-        known = self.cells.reindex(columns=[*SYSTEM, *columns]).dropna(subset=columns[1:])
-        return known.groupby([*SYSTEM], sort=False)[columns].mean()
+        return _beside_headline(self.cells, "new")
 
     def choices(self) -> pd.DataFrame:
         """What validation would choose of methods that were run with several settings; see
@@ -223,6 +214,14 @@ class Comparison:
         return found
 
 
+def _beside_headline(cells: pd.DataFrame, *rankings: str) -> pd.DataFrame:
+    """The headline metric, and that of other rankings of the same predictions, means over seeds by
+    `SYSTEM`; of the cells that have the first of these rankings."""
+    columns = [HEADLINE, *(f"{ranking}_{HEADLINE}" for ranking in rankings)]
+    known = cells.reindex(columns=[*SYSTEM, *columns]).dropna(subset=[columns[1]])
+    return known.groupby([*SYSTEM], sort=False)[columns].mean()
+
+
 def choices_of(cells: pd.DataFrame) -> pd.DataFrame:
     """What validation would choose of methods that were run with several settings.
 
@@ -283,9 +282,8 @@ def comparisons(store: Store) -> list[Comparison]:
         on_cpu = cells["cpu_s_to_best"].notna()
         if on_cpu.any():
             cells.loc[~on_cpu, DEVICE_COSTS] = math.nan  # of a GPU: not to be compared with a CPU's
-        measured = _seconds_to_best(
-            [r for r in members if r.key in set(cells["key"][on_cpu])], epoch_cpu_seconds
-        )
+        of_cpus = set(cells["key"][on_cpu])
+        measured = _seconds_to_best([r for r in members if r.key in of_cpus], epoch_cpu_seconds)
         if measured:
             cells = cells.assign(cpu_s_to_best=cells["key"].map(measured))
         notes = {r.cell.dataset: r.notes for r in members}
@@ -323,7 +321,7 @@ def _of_common_draws(records: Sequence[Record]) -> tuple[list[Record], dict[str,
     for record, of_seed in zip(records, drawn, strict=True):
         if of_seed:
             cell = record.cell
-            system = as_text([cell.config()[part] for part in PARTS])
+            system = as_text([part and asdict(part) for part in cell.parts.values()])
             seeds.setdefault(cell.dataset, {}).setdefault(system, set()).add(cell.seed)
     common = {dataset: set.intersection(*its.values()) for dataset, its in seeds.items()}
     left_out = {

@@ -28,8 +28,11 @@ SEPARATORS = {"\t": "a tab", ",": "a comma", ";": "a semicolon", "|": "a bar"}
 MISSING = {"", "nan", "null", "none", "<na>"}
 """What stands for nothing, in any case."""
 
-UNITS = {"nanoseconds": 1e17, "microseconds": 1e14, "milliseconds": 1e11}
-"""Of times since 1970, to the least number that means a year after 1973."""
+UNITS = {"nanoseconds": 1e9, "microseconds": 1e6, "milliseconds": 1e3}
+"""Of times since 1970, finest first: how many make a second."""
+
+SECONDS_FROM = 1e8
+"""Times of 1973 or later are meant: the finest unit in which they are decides."""
 
 SHOWN = 20
 """Columns that an error names."""
@@ -124,9 +127,9 @@ def times_of(path: Path, column: pd.Series) -> tuple[npt.NDArray[np.float64], li
         seconds = np.asarray(numbers, dtype=np.float64)
         known = np.abs(seconds[np.isfinite(seconds)])
         middle = float(np.median(known)) if len(known) else 0.0
-        unit = next((unit for unit, least in UNITS.items() if middle >= least), None)
+        unit = next((u for u, n in UNITS.items() if middle / n >= SECONDS_FROM), None)
         if unit is not None:
-            seconds = seconds / (UNITS[unit] / 1e8)
+            seconds = seconds / UNITS[unit]
             notes.append(f"times are taken for {unit}")
     bad = np.flatnonzero(~np.isfinite(seconds) | (np.abs(seconds) > 2**53))
     if len(bad):
@@ -142,10 +145,8 @@ def _is_list(name: str) -> bool:
     """Whether RecBole's type, or the name, says that a user's or an item's column holds lists."""
     base, _, kind = name.partition(":")
     word = plain(base)
-    accepted = {*NAMES["user"], *NAMES["item"]}
-    return (kind.strip().endswith("_seq") and word.removesuffix("list") in accepted) or (
-        word.endswith("list") and word.removesuffix("list") in accepted
-    )
+    said = kind.strip().endswith("_seq") or word.endswith("list")
+    return said and word.removesuffix("list") in NAMES["user"] + NAMES["item"]
 
 
 def _shown(names: Sequence[str]) -> str:

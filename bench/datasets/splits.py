@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,7 @@ class Examples:
     targets: npt.NDArray[np.int32]
     users: Ints
 
-    @property
+    @cached_property
     def repeated(self) -> npt.NDArray[np.bool_]:
         """``[n_examples]`` whether the input holds the target: what the user has had already."""
         lengths = np.diff(self.offsets)
@@ -106,8 +107,9 @@ class Split:
     def digest(self) -> str:
         digest = hashlib.sha256(self.name.encode())
         for part in (self.train, self.valid, self.test):
-            for array in vars(part).values():
-                digest.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
+            for field in fields(part):
+                array = np.ascontiguousarray(getattr(part, field.name), dtype="<i8")
+                digest.update(array.tobytes())
         return digest.hexdigest()[:16]
 
 

@@ -177,7 +177,8 @@ def _command(store: Store, records: Sequence[Record], group: _Group) -> Command:
     name = min(PRESETS, key=lambda name: len(_changed(protocol, PRESETS[name].protocol)))
     changed = _changed(protocol, PRESETS[name].protocol)
     split = changed.pop("split", None)
-    if any(draw_users(cells)):
+    drawn = any(draw_users(cells))
+    if drawn:
         changed.pop("split_seed", None)
     different, unknown = _different(cells, group.settings, PRESETS[name])
     names = {kind: _names(records, kind) for kind in ("backbone", "sampler")}
@@ -190,7 +191,7 @@ def _command(store: Store, records: Sequence[Record], group: _Group) -> Command:
     words += ["--datasets", *known, "--backbones", *names["backbone"]]
     words += ["--samplers", *names["sampler"]]
     words += ["--objectives", *losses] if losses and losses != ["bce"] else []
-    words += ["--splits" if any(draw_users(cells)) else "--seeds", str(seeds)]
+    words += ["--splits" if drawn else "--seeds", str(seeds)]
     words += ["--split", split] if split else []
     assigned = _assigned(records[0])
     words += ["--split-file", assigned[-1] or "FILE"] if assigned else []

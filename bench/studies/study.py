@@ -79,7 +79,7 @@ def run(
             listener's no; what was finished is kept.
     """
     with _runner(plan, resources, options, listeners) as runner:
-        _check_tuning(plan, store, options)
+        tuning.check_study(store, options.tune is not None)
         cells, failed = plan.cells, list[Failure]()
         if options.tune is not None and options.test_trials:
             cells, failed = _test_trials(runner, store, options.tune)
@@ -116,15 +116,6 @@ class Expected:
         return "\n".join(self.lines)
 
 
-def _check_tuning(plan: Plan, store: Store, options: Options) -> None:
-    tuning.check_study(store, options.tune is not None)
-    if options.tune is not None and plan.request is not None and plan.request.draws:
-        raise UserError(
-            "--splits: --tune chooses by validation users, whom another split may test on; tune "
-            "with --seeds"
-        )
-
-
 def expected(
     plan: Plan,
     store: Store,
@@ -138,7 +129,7 @@ def expected(
         UserError: bad input.
     """
     with _runner(plan, resources, options, listeners) as runner:
-        _check_tuning(plan, store, options)
+        tuning.check_study(store, options.tune is not None)
         if options.tune is None:
             cells, trials = runner.todo(plan.cells, store), list[Cell]()
             seconds = runner.meter.seconds(cells)
@@ -160,11 +151,17 @@ def _runner(
     """Says what of the plan was left out.
 
     Raises:
-        UserError: two ways to search at once, or resources that cannot be.
+        UserError: two ways to search at once, tuning on users that another split tests on, or
+            resources that cannot be.
     """
     if options.tune is not None and plan.request is not None and plan.request.grid:
         raise UserError(
             "--grid trains every setting, --tune looks for a good one: give one of them"
+        )
+    if options.tune is not None and plan.request is not None and plan.request.draws:
+        raise UserError(
+            "--splits: --tune chooses by validation users, whom another split may test on; tune "
+            "with --seeds"
         )
     runner = Runner(plan, resources, force_stale=options.force_stale, listeners=listeners)
     for reason in plan.skipped:
