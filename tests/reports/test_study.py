@@ -45,7 +45,7 @@ STUDIES_OF = {
 """Dataset to the studies that the page's tables of it are from."""
 STUDIES = [
     "paper-sasrec", "paper-ablation", "paper-lastfm", "grid-lastfm", "paper-kuairand",
-    "beauty-authors",
+    "beauty-authors", "beauty-authors-gpu",
 ]  # fmt: skip
 MDCNS = {
     "as released, peer gru4rec": [
