@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import uuid
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,17 @@ def check_writable(folder: Path, option: str, *, make: bool = False) -> None:
             f"{option}: {folder} cannot be written ({why(error)}); choose another directory with "
             f"{option}"
         ) from error
+
+
+def check_readable(folder: Path) -> None:
+    """See that a directory, if it is there, may be entered and listed; to a search with a pattern
+    one that may not be looks empty.
+
+    Raises:
+        UserError: it may not.
+    """
+    if os.path.isdir(folder) and not os.access(folder, os.R_OK | os.X_OK):
+        raise UserError(f"{folder}: may not be read; see to its permissions")
 
 
 def replace(path: Path, content: str | bytes) -> None:

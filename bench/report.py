@@ -115,7 +115,8 @@ def _export(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     store = Store(options.results / options.study)
     if options.mlflow is not None:
-        print(f"{export.to_mlflow(store, options.mlflow)} runs in {options.mlflow}")
+        cells, there = export.to_mlflow(store, options.mlflow)
+        print(f"{cells} runs in {options.mlflow}, {there} of them there already")
         return 0
     frame = export.tidy(store)
     export.save(frame, options.to)

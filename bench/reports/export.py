@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from types import ModuleType
 
 import pandas as pd
 
 from bench.errors import UserError
 from bench.files import why
+from bench.studies.records import Record
 from bench.studies.spreadsheet import csv_of
 from bench.studies.store import Store
 
@@ -47,41 +50,67 @@ def tidy(store: Store) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def to_mlflow(store: Store, uri: str) -> int:
-    """Log every cell as a run of the experiment named after the study; returns how many.
+def to_mlflow(store: Store, uri: str) -> tuple[int, int]:
+    """Log every cell as a run of the experiment named after the study, unless it is there already;
+    returns how many cells there are, and how many of them were there.
 
     Args:
         store: the study.
         uri: MLflow's tracking URI, ``sqlite:///mlflow.db`` for one.
 
     Raises:
-        UserError: MLflow is not installed.
+        UserError: MLflow is not installed, or cannot use what the URI names.
     """
     try:
         import mlflow
     except ImportError as error:
         raise UserError("--mlflow needs the extra: pip install -e '.[mlflow]'") from error
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_experiment(store.root.name)
-    count = 0
-    for record in store.records():
-        cell = record.cell
-        params = cell.protocol.config() | {"dataset": cell.dataset, "seed": cell.seed}
-        for name, part in cell.parts.items():
-            if part is not None:
-                params[name] = part.name
-                params |= {f"{name}.{k}": v for k, v in part.hyper.items()}
-        with mlflow.start_run(run_name=cell.label):
-            mlflow.log_params(params)
-            mlflow.set_tags({"key": record.key, "synthetic": record.synthetic})
-            for ranking, metrics in record.metrics.items():
-                mlflow.log_metrics({_allowed(f"{ranking}_{k}"): v for k, v in metrics.items()})
-            for row in store.epochs(record.key).to_dict("records"):
-                step = int(row.pop("epoch"))
-                curves = {_allowed(f"epoch_{k}"): v for k, v in row.items() if pd.notna(v)}
-                mlflow.log_metrics(curves, step=step)
-        count += 1
-    return count
+    # By itself it tries for minutes to reach a server that is not there.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    count, there = 0, 0
+    try:
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_experiment(store.root.name)
+        known = {
+            (run.data.tags.get("key"), run.data.tags.get("code"))
+            for run in mlflow.search_runs(
+                experiment_names=[store.root.name],
+                filter_string="attributes.status = 'FINISHED'",  # not what was stopped half-way
+                output_format="list",
+            )
+        }
+        for record in store.records():
+            count += 1
+            if (record.key, record.code) in known:
+                there += 1
+            else:
+                _log_run(mlflow, store, record)
+    except UserError:
+        raise
+    except Exception as error:  # each kind of store has its own
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise UserError(
+            f"--mlflow {uri!r}: {reason}; a URI is sqlite:///mlflow.db or http://host:port, say"
+        ) from error
+    return count, there
+
+
+def _log_run(mlflow: ModuleType, store: Store, record: Record) -> None:
+    cell = record.cell
+    params = cell.protocol.config() | {"dataset": cell.dataset, "seed": cell.seed}
+    for name, part in cell.parts.items():
+        if part is not None:
+            params[name] = part.name
+            params |= {f"{name}.{k}": v for k, v in part.hyper.items()}
+    tags = {"key": record.key, "code": record.code, "synthetic": record.synthetic}
+    with mlflow.start_run(run_name=cell.label, tags=tags):
+        mlflow.log_params(params)
+        for ranking, metrics in record.metrics.items():
+            mlflow.log_metrics({_allowed(f"{ranking}_{k}"): v for k, v in metrics.items()})
+        for row in store.epochs(record.key).to_dict("records"):
+            step = int(row.pop("epoch"))
+            curves = {_allowed(f"epoch_{k}"): v for k, v in row.items() if pd.notna(v)}
+            mlflow.log_metrics(curves, step=step)
 
 
 def _allowed(name: str) -> str:

@@ -15,6 +15,9 @@ from bench.studies.units import duration
 MAX_SHOWN = 1000
 """Characters of a failure that are shown."""
 
+SHOWN = 3
+"""Cells that cannot be read, of which the keys are shown."""
+
 
 def status(store: Store, now: datetime) -> list[str]:
     """Lines for a person: what is done, running, failed and left, and how long that may take.
@@ -24,7 +27,8 @@ def status(store: Store, now: datetime) -> list[str]:
     """
     events = list(Log(store).events())
     done = {record.key: record for record in store.records()}
-    if not events and not done:
+    unreadable = store.unreadable()
+    if not events and not done and not unreadable:
         raise UserError(f"{store.root}: no such study; see python -m bench.grid --help")
     starts = [event for event in events if event["event"] == "start"]
     estimates: dict[str, float] = starts[-1]["estimates"] if starts else {}
@@ -44,6 +48,12 @@ def status(store: Store, now: datetime) -> list[str]:
         for state in running.values()
     ]
     lines += [f"  failed   {_first_line(path)} ({path})" for path in failed.values()]
+    if unreadable:
+        lines.append(
+            f"  {len(unreadable)} cells cannot be read, damaged or of a newer version; the next run "
+            f"trains the damaged ones again: {', '.join(unreadable[:SHOWN])}"
+            + (", ..." if len(unreadable) > SHOWN else "")
+        )
     if begun:
         lines.append(f"  {begun} of them in their first epoch, or on other machines")
     if running or begun:

@@ -30,7 +30,7 @@ import pandas as pd
 from bench import json_shape
 from bench.cell import KEY_LENGTH, Cell
 from bench.errors import UserError
-from bench.files import check_writable, read_json, replace, why
+from bench.files import check_readable, check_writable, read_json, replace, why
 from bench.studies import cell_files
 from bench.studies.records import Arrays, CellResult, Record
 from bench.studies.spreadsheet import csv_of
@@ -76,9 +76,14 @@ class Store:
         """
         Args:
             root: ``results/<study>``; made when something is first written.
+
+        Raises:
+            UserError: it is there, and may not be read.
         """
         self.root = root
         self._cells = root / "cells"
+        check_readable(root)
+        check_readable(self._cells)
         self._failures = root / "failures"
 
     def check_writable(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -43,11 +44,45 @@ def test_a_bad_target_is_one_clear_error(store, tmp_path, capsys, to):
     assert report.main(["export", "none", "--results", str(tmp_path), "--to", "x.csv"]) == 2
 
 
-def test_every_cell_becomes_a_run_of_mlflow(store, tmp_path):
-    mlflow = pytest.importorskip("mlflow", reason="needs the extra mlflow")
-    assert export.to_mlflow(store, f"sqlite:///{tmp_path}/mlflow.db") == 2
+@pytest.fixture
+def mlflow():
+    return pytest.importorskip("mlflow", reason="needs the extra mlflow")
+
+
+def test_every_cell_becomes_one_run_of_mlflow(mlflow, store, tmp_path):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    assert export.to_mlflow(store, uri) == (2, 0)
+    assert export.to_mlflow(store, uri) == (2, 2)
     runs = mlflow.search_runs(experiment_names=["study"], output_format="list")
-    assert {run.data.params["seed"] for run in runs} == {"0", "1"}
+    assert sorted(run.data.params["seed"] for run in runs) == ["0", "1"]
     assert runs[0].data.metrics["test_ndcg_at_10"] == 0.25
     assert runs[0].data.metrics["epoch_loss"] == 0.7
     assert runs[0].data.params["sampler.N"] == "5"
+
+
+def test_a_cell_that_other_code_trained_again_is_a_run_of_its_own(mlflow, store, tmp_path):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    export.to_mlflow(store, uri)
+    store.save(replace(result_of(cell_of("mdcns", seed=0), 0.5), code="other"))
+    assert export.to_mlflow(store, uri) == (2, 1)
+
+
+def test_a_run_that_was_stopped_half_way_does_not_count(mlflow, store, tmp_path, monkeypatch):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "epochs", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            export.to_mlflow(store, uri)
+    assert export.to_mlflow(store, uri) == (2, 0)
+
+
+@pytest.mark.parametrize("uri", ["nonsense:/x", "http://127.0.0.1:9", "sqlite:////proc/x/m.db"])
+def test_a_bad_uri_is_one_clear_error(mlflow, store, tmp_path, capsys, uri):
+    arguments = ["export", "study", "--results", str(tmp_path), "--mlflow", uri]
+    assert report.main(arguments) == 2
+    (error,) = [each for each in capsys.readouterr().err.splitlines() if "error:" in each]
+    assert error.startswith(f"error: --mlflow {uri!r}: ")

@@ -19,7 +19,7 @@ from support.results import result_of
 import samplers
 from bench.analysis.comparison import comparisons
 from bench.analysis.names import file_stem
-from bench.reports.plots import costs, curves, dots, draw, gains, style
+from bench.reports.plots import costs, curves, dots, draw, fonts, gains, style
 from bench.reports.plots.style import MARKERS, log_ticks
 from bench.studies.store import Store
 
@@ -181,6 +181,13 @@ def test_a_single_cell_is_drawn_without_gains(tmp_path, drawn, name):
     assert len(drawn) == 1 + len(KINDS)
 
 
+@pytest.mark.parametrize("datasets", [DATASETS[:1], DATASETS])
+def test_gains_of_a_single_sampler_are_legible(tmp_path, drawn, datasets):
+    comparison = study_of(tmp_path / "study", ["uniform", "dns"], datasets=datasets)
+    draw.draw(comparison)
+    assert any(path.startswith("gains") for path in drawn)
+
+
 def test_what_was_not_measured_is_not_drawn(tmp_path, drawn):
     store = Store(tmp_path / "study")
     for name, value in (("uniform", 0.0), ("dns", 0.5)):
@@ -277,3 +284,28 @@ def test_running_means_are_of_the_epochs_around_and_of_one_line():
 
 def test_file_names_hold_no_blanks_or_brackets():
     assert file_stem("loss", "bce", "mamba4rec (layers=1)") == "loss-bce-mamba4rec-layers=1"
+
+
+def titled(*titles):
+    figure, _ = style.panels(titles, 1.0)
+    return figure
+
+
+def test_names_that_the_usual_font_lacks_are_drawn_with_one_that_has_them(recwarn, capsys):
+    """STIX, which comes with matplotlib, has circled letters."""
+    figure, usual = titled("Ⓐ Ⓑ", "plain"), titled("plain", "plain")
+    for each in (figure, usual):
+        style.rendered(each)
+    with_circles, plain = figure.axes
+    assert with_circles.title.get_fontfamily()[0] == plain.title.get_fontfamily()[0]
+    assert len(with_circles.title.get_fontfamily()) == 2
+    assert plain.title.get_fontfamily() == usual.axes[0].title.get_fontfamily()
+    assert not recwarn and not capsys.readouterr().err
+
+
+def test_what_no_font_has_is_said_once(recwarn, capsys):
+    fonts._say_missing.cache_clear()
+    for name in ("\U000e0fff", "\U000e0ffe a"):
+        style.rendered(titled(name, "plain"))
+    assert capsys.readouterr().err.count("warning:") == 1
+    assert not recwarn

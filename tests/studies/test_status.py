@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from support import cell_of
 from support.results import result_of
 
-from bench import grid
+from bench import grid, report
 from bench.studies.log import FILE, Log
 from bench.studies.status import status
 from bench.studies.store import Store
@@ -50,6 +51,23 @@ def test_a_log_that_was_cut_off_or_filled_with_rubbish_is_read_all_the_same(stor
     with (store.root / FILE).open("ab") as file:
         file.write(b'\xff\x00 rubbish\n[1, 2]\n{"event": "do')
     assert [event["event"] for event in Log(store).events()] == ["start", "done", "failed"]
+
+
+def test_a_damaged_cell_is_said_also_where_nothing_else_is(store):
+    (store.root / "cells" / CELLS[0].key / "cell.json").write_text("{")
+    now = datetime.now(UTC)
+    assert any("1 cells cannot be read" in line for line in status(store, now))
+    (store.root / FILE).unlink()
+    assert any(CELLS[0].key in line for line in status(store, now))
+
+
+@pytest.mark.parametrize("folder", ["", "cells"])
+def test_a_study_that_may_not_be_read_is_one_clear_error(store, capsys, monkeypatch, folder):
+    closed, access = store.root / folder, os.access  # root may read everything
+    monkeypatch.setattr(os, "access", lambda path, mode: path != closed and access(path, mode))
+    for main, words in ((grid.main, ["status"]), (report.main, []), (report.main, ["references"])):
+        assert main([*words, "study", "--results", str(store.root.parent)]) == 2
+        assert f"{closed}: may not be read" in capsys.readouterr().err
 
 
 def test_the_command_prints_it(store, tmp_path, capsys):

@@ -24,6 +24,7 @@ from PIL import Image
 
 from bench.metrics import BASELINE, HEADLINE
 from bench.reports.document import Picture
+from bench.reports.plots import fonts
 
 METRIC = HEADLINE.upper()
 """What accuracy is, on axes and in captions."""
@@ -200,6 +201,7 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 def lay_out(figure: Figure) -> None:
     """Place everything, once and for all: neither PNG nor SVG does it again."""
+    fonts.choose(figure)
     engine = figure.get_layout_engine()
     if engine is not None:
         engine.execute(figure)
