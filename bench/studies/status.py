@@ -49,10 +49,10 @@ def status(store: Store, now: datetime) -> list[str]:
     ]
     lines += [f"  failed   {_first_line(path)} ({path})" for path in failed.values()]
     if unreadable:
+        shown = ", ".join([*unreadable[:SHOWN], "..."][: len(unreadable)])
         lines.append(
-            f"  {len(unreadable)} cells cannot be read, damaged or of a newer version; the next run "
-            f"trains the damaged ones again: {', '.join(unreadable[:SHOWN])}"
-            + (", ..." if len(unreadable) > SHOWN else "")
+            f"  {len(unreadable)} cells cannot be read, damaged or of a newer version; the next "
+            f"run trains the damaged ones again: {shown}"
         )
     if begun:
         lines.append(f"  {begun} of them in their first epoch, or on other machines")
