@@ -18,18 +18,10 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench.api import Study
 from bench.errors import UserError
-from bench.files import check_writable
 from bench.grid_options import parser
 from bench.registry import load_plugin
-from bench.studies import study, tuning
-from bench.studies.listeners import Lines, Question, tell
-from bench.studies.listing import described, listing
-from bench.studies.planning import make_plan
-from bench.studies.progress import Progress
-from bench.studies.request import Request, parse_settings, preset_name, request_of
-from bench.studies.resources import Resources, parse_gpus
+from bench.terminal import tell
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,28 +70,18 @@ def _stopped_by(*numbers: signal.Signals) -> Iterator[None]:
 
 
 def _run(options: argparse.Namespace) -> int:
-    """Plan, train what is missing, write the report."""
+    """List what is registered, or train and report what the options ask for."""
+    # Who only asks for help or for names does not wait for all that training and reports load.
     if options.list is not None:
+        from bench.studies.listing import described, listing
+
         for plugin in options.plugin:
             load_plugin(plugin)
         tell("\n\n".join(map(described, options.list)) or listing())
         return 0
-    resources = _resources(options)
-    how = study.Options(options.force_stale, options.tune, options.test_trials)
-    plan = make_plan(request(options))
-    kept = Study(_study_name(options), results=options.results)
-    if options.dry_run:
-        tell(str(study.expected(plan, kept.store, resources, how, [Lines()])))
-        return 0
-    check_writable(options.reports / kept.name, "--reports")
-    listeners = [Lines(), Question(options.yes), Progress()]
-    result = study.run(plan, kept.store, resources, how, listeners)
-    if result.ok or tuning.reported(kept.store):
-        for path in kept.report(options.reports / kept.name):
-            tell(str(path))
-    for failure in result.failed:
-        tell(f"failed: {failure}", error=True)
-    return 0 if result.ok else 1
+    from bench import grid_run
+
+    return grid_run.run(options)
 
 
 def _status(arguments: Sequence[str]) -> int:
@@ -111,70 +93,10 @@ def _status(arguments: Sequence[str]) -> int:
     status.add_argument("study", nargs="?", default="quick", help="default: quick")
     status.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
     options = status.parse_args(arguments)
+    from bench.api import Study  # as above
+
     tell("\n".join(Study(options.study, results=options.results).status()))
     return 0
-
-
-def _study_name(options: argparse.Namespace) -> str:
-    """The study's folder: ``--study``, else the preset's name, with ``-tuned`` for a tuned one and
-    ``-splits`` for one whose seeds draw their users.
-
-    Preset ``paper`` goes to ``paper-protocol``; the tables of the paper share it, and with it the
-    cells that they have in common.
-    """
-    preset = preset_name(options.preset, options.table)
-    if options.tune is not None:
-        preset = f"{preset}-tuned"
-    if options.splits is not None:
-        preset = f"{preset}-splits"
-    return str(options.study or ("paper-protocol" if preset == "paper" else preset))
-
-
-def _resources(options: argparse.Namespace) -> Resources:
-    """What the options let a run use.
-
-    Raises:
-        UserError: they are impossible or contradictory.
-    """
-    return Resources(
-        workers=options.workers,
-        threads=options.threads,
-        device=options.device,
-        gpus=() if options.gpus is None else parse_gpus(options.gpus),
-        cells_per_gpu=options.cells_per_gpu,
-        executor=options.executor,
-        address=options.address,
-    )
-
-
-def request(options: argparse.Namespace) -> Request:
-    """What the options ask for.
-
-    Raises:
-        UserError: nothing, or what there is not.
-    """
-    chosen = (options.datasets, options.backbones, options.samplers, options.objectives)
-    if not options.all and not options.table and not any(chosen):
-        raise UserError(
-            "nothing is chosen: give --all or --table, or some of --datasets --backbones "
-            "--samplers --objectives (--list shows the names)"
-        )
-    return request_of(
-        preset=options.preset,
-        table=options.table,
-        datasets=options.datasets,
-        backbones=options.backbones,
-        samplers=options.samplers,
-        objectives=options.objectives,
-        seeds=options.seeds,
-        splits=options.splits,
-        settings=parse_settings(options.set),
-        split=options.split,
-        split_file=options.split_file,
-        data_dir=options.data_dir,
-        grid=options.grid,
-        plugins=options.plugin,
-    )
 
 
 if __name__ == "__main__":

@@ -6,8 +6,7 @@ import argparse
 from pathlib import Path
 
 from bench.cell import PRESETS
-from bench.studies import paper_grids, setting_grid
-from bench.studies.estimates import LARGE_DISK, LARGE_HOURS
+from bench.studies.limits import LARGE_DISK, LARGE_HOURS, SETTINGS, TABLES
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,7 +30,7 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     whole(
         "--table",
         type=int,
-        choices=paper_grids.TABLES,
+        choices=TABLES,
         help="the cells of a table of the paper, in place of what is not chosen otherwise",
     )
     add("--datasets", nargs="+", metavar="NAME", help="registered names, or paths of your own logs")
@@ -60,7 +59,7 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
         "--grid",
         action="store_true",
         help="train every setting of each sampler's search space; of more than "
-        f"{setting_grid.LIMIT}, so many drawn at random, always the same",
+        f"{SETTINGS}, so many drawn at random, always the same",
     )
     add("--plugin", action="append", default=[], metavar="FILE|MODULE", help="your own components")
 

@@ -33,6 +33,10 @@ SELECT_ON = "ndcg@20"
 CUTOFFS = (5, 10, 20)
 
 
+FROM_RANKS = [*(f"{m}@{K}" for m in ("recall", "ndcg") for K in CUTOFFS), "mrr"]
+"""All that follows from ranks, and so can be had of any stored cell."""
+
+
 MISSED = float(2**31)
 """Rank of a held-out item that cannot be recommended, as the user has had it: no metric counts it,
 however small the catalogue."""

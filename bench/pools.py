@@ -8,7 +8,7 @@ cannot know the future, and the share of such false negatives is a thing to be m
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -23,7 +23,10 @@ DENSE_BELOW = 8
 """With fewer items for each place in a pool, the pool is drawn from the whole catalogue by keys."""
 
 POOL_ROUNDS = 5
-"""Tries at a pool by rejection; what fails so often is drawn from such a list, too."""
+"""Tries again at a pool by rejection; what fails so often is drawn from such a list, too."""
+
+LISTED_ABOVE = 8
+"""Where more than the n-th part of the catalogue's size would be drawn in vain, so is a pool."""
 
 ENTRIES_AT_ONCE = 2**22
 """Targets x items of such lists in one go."""
@@ -57,13 +60,17 @@ class History:
         self._keys, self._first_position = keys[first], position[order][first]
         is_first = torch.zeros_like(first)
         is_first[order[first]] = True
-        self._firsts = items[is_first].long()
+        self._firsts, self._firsts_at = items[is_first].long(), position[is_first].int()
         self._firsts_before = F.pad(is_first.cumsum(0), (1, 0))
 
     @cached_property
     def usual(self) -> float:
         """Distinct items in a sequence, on average."""
         return len(self._firsts) / (len(self._offsets) - 1)
+
+    def count(self, sequences: Tensor, until: Tensor) -> Tensor:
+        """``[T]`` distinct items that these sequences meet up to these positions."""
+        return self._stretch(sequences, until)[1]
 
     @property
     def longest(self) -> int:
@@ -83,9 +90,13 @@ class History:
         Returns:
             ``[T, K]`` bool: the item occurs in the sequence at a position <= ``until``.
         """
-        # Walking the histories takes a step for each of their items and a sort of the ids, looking
-        # up a search for each id.  How long the histories are is known on a CPU without a wait.
+        # A table of the batch's sequences takes a look for each id, walking the histories a step
+        # for each of their items and a sort of the ids, looking up a search for each id.  How many
+        # and how long the sequences are is known on a CPU without a wait.
         if ids.device.type == "cpu":
+            distinct, row = sequences.unique_consecutive(return_inverse=True)
+            if len(distinct) * (self.n_items + 1) <= ids.numel():
+                return self._table(distinct)[row[:, None], ids] <= until[:, None]
             start, count = self._stretch(sequences, until)
             if 2 * int(count.sum()) < ids.numel():
                 met = torch.zeros(ids.shape, dtype=torch.bool)
@@ -119,6 +130,19 @@ class History:
         met = torch.zeros((T, len(distinct)), dtype=torch.bool, device=device)
         met[row[hit >= 0], hit[hit >= 0]] = True
         return met[:, column]
+
+    def _table(self, sequences: Tensor) -> Tensor:
+        """``[S, n_items + 1]`` int32: the position at which each sequence first meets each item;
+        of what it never meets, more than any position."""
+        end = torch.full_like(sequences, torch.iinfo(torch.int64).max)
+        start, count = self._stretch(sequences, end)
+        row, nth = _spread(count)
+        first = start[row] + nth
+        table = torch.full(
+            (len(sequences), self.n_items + 1), torch.iinfo(torch.int32).max, dtype=torch.int32
+        )
+        table[row, self._firsts[first]] = self._firsts_at[first]
+        return table
 
     def _stretch(self, sequences: Tensor, until: Tensor) -> tuple[Tensor, Tensor]:
         """``[T]`` where among all distinct items those met by then start, and their number."""
@@ -240,21 +264,41 @@ class Targets:
         )
 
     def _pool_by_redrawing(self, N: int) -> Tensor:
-        device = self.positives.device
         # A row's pool is the first N distinct legal items of somewhat more uniform draws; a row
         # that has fewer starts again.  Every N-subset is equally likely: the procedure treats
         # legal items alike (renaming two of them changes nothing).
-        lost = N * (N / 2 + self.history.usual) / self.history.n_items  # of N draws, about
-        spare = 3 + math.ceil(lost + 3 * math.sqrt(lost))
-        pool, rows = self._try_pools(torch.arange(len(self.positives), device=device), N, spare)
-        for _ in range(POOL_ROUNDS):
-            if not len(rows):
-                return pool
-            pool[rows], short = self._try_pools(rows, N, spare)
-            rows = rows[short]
-        for some in self._pieces(rows):
-            pool[some] = self._pool_by_keys(some, N)
+        pool = self.positives.new_empty((len(self.positives), N))
+        for rows, spare in self._with_spare(N):
+            tries = 0 if spare is None else 1 + POOL_ROUNDS
+            for _ in range(tries):
+                if not len(rows):
+                    break
+                pool[rows], short = self._try_pools(rows, N, spare)
+                rows = rows[short]
+            for some in self._pieces(rows):
+                pool[some] = self._pool_by_keys(some, N)
         return pool
+
+    def _with_spare(self, N: int) -> Iterator[tuple[Tensor, int | None]]:
+        """Rows, and how many draws beyond N each of them gets: enough for a history of usual
+        length, or twice as many, or four times, ... for longer ones; None where so many would be
+        more work than a list of the legal items."""
+        history = self.history
+        rows = torch.arange(len(self.positives), device=self.positives.device)
+        lost = N * (N / 2 + history.usual) / history.n_items  # of N draws, about
+        spare = 3 + math.ceil(lost + 3 * math.sqrt(lost))
+        if rows.device.type != "cpu":  # a GPU would have to be waited for to tell them apart
+            yield rows, spare
+            return
+        met = history.count(self.sequences, self.positions).double()
+        left = (history.n_items - met).clamp(min=1)
+        lost_of = N * (N / 2 + met) / left  # of as many draws as leave N
+        needed = torch.where(lost_of <= spare, 0.0, lost_of + 3 * lost_of.sqrt())
+        while len(rows) and spare < history.n_items // LISTED_ABOVE:
+            enough = needed <= spare
+            yield rows[enough], spare
+            rows, needed, spare = rows[~enough], needed[~enough], 2 * spare
+        yield rows, None
 
     def _try_pools(self, rows: Tensor, N: int, spare: int) -> tuple[Tensor, Tensor]:
         """``[R, N]`` pools of these rows, and ``[R']`` which of them are not to be used."""
@@ -295,7 +339,8 @@ class Targets:
 
     def _pieces(self, rows: Tensor) -> tuple[Tensor, ...]:
         """Rows, so many at a time that lists of their legal items fit into memory."""
-        return rows.split(max(1, ENTRIES_AT_ONCE // (self.history.n_items + 1)))
+        at_once = max(1, ENTRIES_AT_ONCE // (self.history.n_items + 1))
+        return rows.split(at_once) if len(rows) else ()
 
     def _too_small(self, wanted: int) -> str:
         return (

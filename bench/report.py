@@ -16,15 +16,10 @@ import typing
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import datasets
-from bench.analysis.compare_studies import METRIC_NAMES, compare
-from bench.analysis.over_blocks import PostHoc
+from bench.analysis import PostHoc
 from bench.errors import UserError
 from bench.files import check_name
-from bench.metrics import HEADLINE
-from bench.reports import export
-from bench.reports.tables import markdown_table
-from bench.studies.store import Store
+from bench.metrics import FROM_RANKS, HEADLINE
 
 COMPARE = """python -m bench.report compare A B: two studies side by side, for someone who changed a
 sampler.
@@ -66,7 +61,9 @@ def _report(arguments: Sequence[str]) -> int:
     parser.add_argument("--reports", type=Path, default=Path("reports"), metavar="DIR")
     options = parser.parse_args(arguments)
     check_name("bench.report", options.study)
-    from bench.reports.writing import write  # what draws takes seconds to load
+    # Here and below: who asks for help does not wait for what reads, tests and draws.
+    from bench.reports.writing import write
+    from bench.studies.store import Store
 
     study, folder = options.results / options.study, options.reports / options.study
     for path in write(study, folder, options.post_hoc):
@@ -85,10 +82,14 @@ def _compare(arguments: Sequence[str]) -> int:
     add = parser.add_argument
     add("a", metavar="A", help="a study, as it was")
     add("b", metavar="B", help="a study, as it is now")
-    add("--metric", choices=METRIC_NAMES, default=HEADLINE, help=f"default: {HEADLINE}")
+    add("--metric", choices=FROM_RANKS, default=HEADLINE, help=f"default: {HEADLINE}")
     add("--fall", type=float, default=2.0, metavar="PERCENT", help="tolerated (default: 2)")
     add("--alpha", type=float, default=0.05, help="level of significance (default: 0.05)")
     options = parser.parse_args(arguments)
+    from bench.analysis.compare_studies import compare
+    from bench.reports.tables import markdown_table
+    from bench.studies.store import Store
+
     a, b = (Store(options.results / name) for name in (options.a, options.b))
     changes, alone = compare(a, b, options.metric)
     fallen = [change for change in changes if change.fell(options.fall / 100, options.alpha)]
@@ -113,6 +114,9 @@ def _export(arguments: Sequence[str]) -> int:
     target.add_argument("--to", type=Path, metavar="FILE", help="a .csv or .parquet file")
     target.add_argument("--mlflow", metavar="URI", help="a tracking URI")
     options = parser.parse_args(arguments)
+    from bench.reports import export
+    from bench.studies.store import Store
+
     store = Store(options.results / options.study)
     if options.mlflow is not None:
         cells, there = export.to_mlflow(store, options.mlflow)
@@ -131,7 +135,9 @@ def _references(arguments: Sequence[str]) -> int:
         "--data-dir", metavar="DIR", help="where real datasets lie (default: $BENCH_DATA)"
     )
     options = parser.parse_args(arguments)
-    from bench.studies.compared_with import measure_again  # loads torch
+    from bench import datasets
+    from bench.studies.compared_with import measure_again
+    from bench.studies.store import Store
 
     store = Store(options.results / options.study)
     count = measure_again(store, datasets.data_directory(options.data_dir))

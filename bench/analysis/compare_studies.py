@@ -15,13 +15,10 @@ from bench.analysis.contributions import PREDICTIONS, effective, gains_by_user
 from bench.analysis.over_users import differences_of, holm, p_of_t
 from bench.errors import UserError
 from bench.json_shape import as_text
-from bench.metrics import CUTOFFS, HEADLINE
+from bench.metrics import HEADLINE
 from bench.studies import tuning
 from bench.studies.records import Record
 from bench.studies.store import Store
-
-METRIC_NAMES = [*(f"{m}@{K}" for m in ("recall", "ndcg") for K in CUTOFFS), "mrr"]
-"""What may be compared: all that follows from ranks."""
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,13 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from bench.analysis import PostHoc
 from bench.analysis.over_users import DECIMALS, LEVEL, differences_of, holm, p_of_wilcoxon
-
-PostHoc = Literal["wilcoxon", "nemenyi"]
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
+from bench.analysis import PostHoc
 from bench.analysis.cells import sampler_order
 from bench.analysis.comparison import Comparison
-from bench.analysis.over_blocks import OverBlocks, PostHoc, analyse
+from bench.analysis.over_blocks import OverBlocks, analyse
 from bench.analysis.over_users import Pair, compare
 from bench.metrics import HEADLINE
 

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 from bench.datasets.base import Dataset, DatasetSource, register, registry
-from bench.datasets.readers import is_log, read_log
 from bench.errors import UserError
 
 __all__ = ["Dataset", "DatasetSource", "data_directory", "register", "registry", "resolve_dataset"]
@@ -34,6 +33,9 @@ def resolve_dataset(name: str, data_dir: Path | None) -> Dataset:
     Raises:
         UserError: unknown name, missing or malformed file.
     """
+    # Reading takes pandas, which who asks for names alone does not wait for.
+    from bench.datasets.reading.readers import is_log, read_log
+
     if name not in registry.names() and (is_log(Path(name)) or os.sep in name):
         return read_log(Path(name))
     return registry.get(name)().load(data_dir)

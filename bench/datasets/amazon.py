@@ -6,15 +6,15 @@ import ast
 import io
 import json
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import pandas as pd
-
-from bench.datasets import files
 from bench.datasets.base import register
 from bench.datasets.official import Counts, OfficialSource
-from bench.datasets.readers import last_line
+from bench.datasets.reading import files
 from bench.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MAX_REVIEW = 2**18
 """Bytes; a Python literal takes some 500 times as much memory while it is read."""
@@ -34,6 +34,8 @@ class Amazon(OfficialSource):
 
     def events(self, raw: Path) -> pd.DataFrame:
         """One record a line, JSON or a Python literal; see `OfficialSource.events`."""
+        import pandas as pd
+
         with files.open_text(raw, MAX_REVIEW) as file:
             lines = io.TextIOWrapper(file, "utf-8")
             rows = [_fields(raw, number, line) for number, line in enumerate(lines, 1)]
@@ -55,7 +57,7 @@ def _fields(raw: Path, number: int, line: str) -> list[Any]:
     except (ValueError, SyntaxError, KeyError, TypeError, MemoryError, RecursionError) as error:
         raise UserError(
             f"{raw}, line {number}: expected a review with {', '.join(FIELDS)} "
-            f"({last_line(error)[:80]}); delete the file and fetch again"
+            f"({files.last_line(error)[:80]}); delete the file and fetch again"
         ) from error
 
 

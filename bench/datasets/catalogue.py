@@ -11,8 +11,8 @@ import numpy as np
 
 from bench import datasets
 from bench.datasets.base import Dataset
-from bench.datasets.download import download
 from bench.datasets.official import Counts, OfficialSource
+from bench.datasets.reading.download import download
 from bench.errors import UserError
 from bench.files import replace
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from bench.datasets.archives import read_member
 from bench.datasets.base import register
 from bench.datasets.official import Counts, OfficialSource
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MEMBERS = ("log_standard_4_08_to_4_21_pure.csv", "log_standard_4_22_to_5_08_pure.csv")
 CAPPED_UNTIL = 20220424
@@ -34,6 +35,10 @@ class KuaiRand(OfficialSource):
 
     def events(self, raw: Path) -> pd.DataFrame:
         """Long views, the first of each user and video; see `OfficialSource.events`."""
+        import pandas as pd
+
+        from bench.datasets.reading.archives import read_member
+
         columns = ["user_id", "video_id", "date", "time_ms", "long_view"]
         log = pd.concat(
             [read_member(raw, member, columns, separator=",") for member in MEMBERS],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from bench.datasets.archives import read_member
 from bench.datasets.base import register
 from bench.datasets.official import Counts, OfficialSource
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MEMBER = "user_taggedartists-timestamps.dat"
 
@@ -28,6 +29,10 @@ class LastFM(OfficialSource):
 
     def events(self, raw: Path) -> pd.DataFrame:
         """First row in file order of each user and artist; see `OfficialSource.events`."""
+        import pandas as pd
+
+        from bench.datasets.reading.archives import read_member
+
         columns = ["userID", "artistID", "timestamp"]
         table = read_member(raw, MEMBER, columns, separator="\t")
         table = table.drop_duplicates(["userID", "artistID"])

@@ -5,14 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
-
-import pandas as pd
+from typing import TYPE_CHECKING, ClassVar
 
 from bench.datasets.base import Dataset, DatasetSource
-from bench.datasets.kcore import k_core
-from bench.datasets.readers import from_events, read_exposures, read_log
 from bench.errors import UserError
+
+if TYPE_CHECKING:  # what loads pandas is imported when a file is read: names alone need none of it
+    import pandas as pd
 
 CORE = 5
 """All six sets keep users and items with at least so many interactions."""
@@ -85,6 +84,8 @@ class OfficialSource(DatasetSource):
                 f"{data_dir / self.name}.txt.gz: no such file; another --data-dir, or "
                 f"python -m bench.data fetch {self.name} --data-dir {data_dir}"
             )
+        from bench.datasets.reading.readers import read_exposures, read_log
+
         times = data_dir / "extra" / f"{self.name}_time.txt.gz"
         dataset = read_log(path, times if times.is_file() else None)
         shown = data_dir / "extra" / f"{self.name}_exposures.txt.gz"
@@ -98,6 +99,9 @@ class OfficialSource(DatasetSource):
 
     def convert(self, raw: Path) -> Dataset:
         """The 5-core of the raw download, each user in time order (ties in file order)."""
+        from bench.datasets.reading.kcore import k_core
+        from bench.datasets.reading.readers import from_events
+
         events = k_core(self.events(raw), CORE)
         if events.empty:
             raise UserError(f"{raw}: nothing is left of it after the {CORE}-core")

@@ -26,9 +26,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bench.datasets import files
 from bench.datasets.base import Dataset
-from bench.datasets.readers import up_to_the_last
+from bench.datasets.reading import files
 from bench.errors import UserError
 from bench.registry import suggest
 from bench.seeding import seed_for
@@ -219,7 +218,7 @@ def _read_roles(dataset: Dataset, path: Path) -> Ints:
     rows = {str(label): row for row, label in enumerate(dataset.user_labels)}
     roles = np.full(dataset.n_users, -1)
     with files.open_text(path) as file:
-        for number, line in up_to_the_last(io.TextIOWrapper(file, "utf-8-sig")):
+        for number, line in files.up_to_the_last(io.TextIOWrapper(file, "utf-8-sig")):
             words = line.split()
             if len(words) != 2 or words[1] not in ROLES:
                 raise UserError(f"{path}, line {number}: expected 'user train|val|test'")

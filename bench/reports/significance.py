@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
+from bench.analysis import PostHoc
 from bench.analysis.comparison import Comparison
-from bench.analysis.over_blocks import OverBlocks, PostHoc, fewest_blocks, smallest_p
+from bench.analysis.over_blocks import OverBlocks, fewest_blocks, smallest_p
 from bench.analysis.over_users import LEVEL, RESAMPLES, Pair
 from bench.analysis.significance import Block, Findings, find
 from bench.metrics import BASELINE

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.analysis import PostHoc
 from bench.analysis.comparison import Comparison, comparisons
 from bench.analysis.contributions import margins_over_users
-from bench.analysis.over_blocks import PostHoc
 from bench.reports import comparison_report, paper_tables, significance, tuning
 from bench.reports.document import Document, Picture
 from bench.reports.plots import draw

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.analysis.over_blocks import PostHoc
+from bench.analysis import PostHoc
 from bench.reports import manifest, page
 from bench.reports.document import Document, Picture
 from bench.reports.render_latex import latex

@@ -21,6 +21,7 @@ from bench.datasets.splits import Examples
 from bench.datasets.training_data import TrainingData
 from bench.errors import UserError
 from bench.metrics import accuracy
+from bench.studies.limits import LARGE_DISK, LARGE_HOURS
 from bench.studies.planning import Plan
 from bench.studies.processes import peak_memory_mb
 from bench.studies.units import duration, size
@@ -28,7 +29,6 @@ from bench.training.checkpoint import packed
 from bench.training.evaluation import rank_predictions
 from bench.training.loop import Trainer
 
-LARGE_HOURS, LARGE_DISK = 12, 20e9
 """From so many hours or bytes on, a run on a terminal asks before it starts."""
 
 STEPS, USERS = 4, 256

@@ -183,6 +183,8 @@ class _Slot:
         if self._pool is None:
             names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
             environment = dict.fromkeys(names, str(self._threads))
+            # Threads that wait must not spin on processors that other cells could use.
+            environment["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
             self._pool = ProcessPoolExecutor(
                 max_workers=1,
                 timeout=None,

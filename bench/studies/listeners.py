@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 from bench.cell import Cell
 from bench.metrics import HEADLINE, SELECT_ON
 from bench.studies.estimates import Estimate, confirm
 from bench.studies.store import CellResult, Store
+from bench.terminal import tell
 
 
 @dataclass(frozen=True)
@@ -89,22 +87,6 @@ class Lines(Listener):
 
     def said(self, text: str) -> None:
         tell(text)
-
-
-def tell(text: str, *, error: bool = False) -> None:
-    """Print a line on standard output, or on standard error; if whoever read it has gone, nothing
-    more is told, and what is under way goes on."""
-    stream = sys.stderr if error else sys.stdout
-    try:
-        print(text, file=stream, flush=True)
-    except BrokenPipeError:
-        nobody_reads(stream)
-
-
-def nobody_reads(stream: TextIO) -> None:
-    """Let what is written from now on come to nothing."""
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 class Question(Listener):

@@ -14,9 +14,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from bench.studies.listeners import Batch, Job, Listener, nobody_reads, shown_metrics
+from bench.studies.listeners import Batch, Job, Listener, shown_metrics
 from bench.studies.store import CellResult
 from bench.studies.units import duration
+from bench.terminal import nobody_reads
 
 
 class Progress(Listener):

@@ -2,8 +2,8 @@
 
 It is the full product of the options that the sampler's class names; all else, its backbone and
 its objective too, is as without.  What cannot be, an M above N for one, is left out.  Of more than
-`LIMIT` settings that many are drawn without replacement, by a seed made of the sampler's name, so
-that every value of every option has the same chance, and everybody who draws has the same ones.
+`SETTINGS` settings that many are drawn without replacement, by a seed made of the sampler's name,
+so that every value of every option has the same chance, and everybody who draws has the same ones.
 """
 
 from __future__ import annotations
@@ -19,9 +19,7 @@ from bench.errors import UserError
 from bench.json_shape import as_text
 from bench.seeding import seed_for
 from bench.studies.components import free_options
-
-LIMIT = 40
-"""Settings of a sampler: as many as the MDCNS paper's authors gave their method."""
+from bench.studies.limits import SETTINGS
 
 
 def grid_of(
@@ -45,13 +43,13 @@ def grid_of(
     left_out: list[str] = []
     for component in given:
         its = possible(component, fixed)
-        if len(its) > LIMIT:
+        if len(its) > SETTINGS:
             left_out.append(
-                f"{len(its) - LIMIT} of the {len(its)} settings of sampler {component.name!r}: "
-                f"{LIMIT} are drawn"
+                f"{len(its) - SETTINGS} of the {len(its)} settings of sampler {component.name!r}: "
+                f"{SETTINGS} are drawn"
             )
             random = np.random.default_rng(seed_for("grid", component.name))
-            its = [its[i] for i in sorted(random.permutation(len(its))[:LIMIT].tolist())]
+            its = [its[i] for i in sorted(random.permutation(len(its))[:SETTINGS].tolist())]
         found += its
     return found, left_out
 

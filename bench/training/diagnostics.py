@@ -21,9 +21,10 @@ from bench.datasets.training_data import Truth
 from bench.scoring import look_up, score_candidates
 from samplers.base import Negatives, Scored, View
 
-LOOKS, TARGETS, TRUTHS = 5, 128, 32
-"""Batches an epoch that are looked at, about; targets of such a batch; those of them whose true
-distribution is worked out (synthetic data)."""
+LOOKS, SELDOM, TARGETS, TRUTHS = 5, 8, 128, 32
+"""Batches of an epoch that are looked at, about, but no more than one in so many, as a look costs
+what a step does; targets of such a batch; those of them whose true distribution is worked out
+(synthetic data)."""
 
 ROUNDING = 1e-5
 
@@ -70,7 +71,7 @@ class Diagnostics:
     def start_epoch(self, n_batches: int) -> None:
         """Forget what was collected; ``n_batches`` are to come, about."""
         self._chance.manual_seed(0)  # not the training's stream; an epoch resumed is the same
-        self._every = max(1, n_batches // LOOKS)
+        self._every = max(SELDOM, n_batches // LOOKS)
         self._batch = self._looked = 0
         self._sums: dict[str, Tensor | float] = {}
         self._targets: dict[str, int] = {}

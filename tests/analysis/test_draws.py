@@ -11,9 +11,10 @@ import pytest
 from support import cell_of
 from support.results import result_of
 
-from bench import grid
+from bench import grid, grid_run
 from bench.analysis.compare_studies import compare
 from bench.analysis.comparison import comparisons
+from bench.grid_options import parser
 from bench.reports.reproduce import commands
 from bench.reports.writing import write
 from bench.studies.planning import make_plan
@@ -24,7 +25,7 @@ GIVEN = ["--preset", "smoke", "--datasets", "beauty-twin", "--backbones", "sasre
 
 
 def plan_of(*arguments):
-    return make_plan(grid.request(grid.parser().parse_args([*GIVEN, *arguments])))
+    return make_plan(grid_run.request(parser().parse_args([*GIVEN, *arguments])))
 
 
 def test_every_seed_draws_users_that_all_systems_share():
@@ -117,7 +118,7 @@ def test_the_command_draws_again(tmp_path):
     words = shlex.split(command.line)
     assert words[words.index("--splits") + 1] == "2"
     assert "--seeds" not in words
-    again = make_plan(grid.request(grid.parser().parse_args(words[3:]))).cells
+    again = make_plan(grid_run.request(parser().parse_args(words[3:]))).cells
     assert {cell.key for cell in again} == {cell.key for cell in planned}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bench import grid
-from bench.datasets.readers import read_log
+from bench.datasets.reading.readers import read_log
 from bench.datasets.splits import make_split
 from bench.errors import UserError
 

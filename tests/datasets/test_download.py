@@ -10,9 +10,9 @@ import pytest
 from support.sources import amazon_file, assert_same, five_core_sequences, random_events
 
 from bench import data
-from bench.datasets import download as module
 from bench.datasets import registry, resolve_dataset
-from bench.datasets.download import download
+from bench.datasets.reading import download as module
+from bench.datasets.reading.download import download
 from bench.errors import UserError
 
 CONTENT = bytes(range(256)) * 2_000

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.datasets import data_directory, files, readers, resolve_dataset
-from bench.datasets.readers import read_log
+from bench.datasets import data_directory, resolve_dataset
+from bench.datasets.reading import files, readers
+from bench.datasets.reading.readers import read_log
 from bench.errors import UserError
 
 EVENTS = [  # user, item, time; not in order, with a tie

@@ -16,9 +16,10 @@ from support.sources import amazon_file, assert_same, five_core_sequences, rando
 
 from bench import data
 from bench.cell import REAL
-from bench.datasets import files, registry, resolve_dataset
-from bench.datasets.kcore import k_core
+from bench.datasets import registry, resolve_dataset
 from bench.datasets.kuairand import MEMBERS
+from bench.datasets.reading import files
+from bench.datasets.reading.kcore import k_core
 from bench.datasets.splits import make_split
 from bench.errors import UserError
 

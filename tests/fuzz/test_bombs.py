@@ -10,11 +10,12 @@ import pytest
 from support.hostile import watched
 from support.targets import KUAIRAND, LASTFM, REVIEWS, TEXT, tarred, zipped
 
-from bench.datasets import archives, files, registry
-from bench.datasets.archives import read_member
+from bench.datasets import registry
 from bench.datasets.kuairand import MEMBERS
 from bench.datasets.lastfm import MEMBER
-from bench.datasets.readers import read_log
+from bench.datasets.reading import archives, files
+from bench.datasets.reading.archives import read_member
+from bench.datasets.reading.readers import read_log
 from bench.errors import UserError
 
 ZEROS = gzip.compress(bytes(2**24))

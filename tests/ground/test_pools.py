@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scipy.stats import chisquare
+from scipy.stats import chi2, chisquare
 from support import random_sequences, targets_of
 
 from bench.pools import History, SortedRows
@@ -41,8 +41,9 @@ def test_history_says_when_an_item_was_first_met():
     ]
 
 
-@pytest.mark.parametrize("K", [1, 3, 40])  # looked up, and walked through where K is large
-def test_the_history_equals_a_search_through_the_sequence(sequences, K):
+# Looked up, walked through where K is large, and in a table where the sequences are few, too.
+@pytest.mark.parametrize(("K", "few"), [(1, 30), (3, 30), (40, 30), (40, 3)])
+def test_the_history_equals_a_search_through_the_sequence(sequences, K, few):
     items = torch.as_tensor(np.concatenate(sequences))
     repeated = torch.cat([items, items[:20]])  # the last sequence meets some items twice
     offsets = torch.as_tensor(np.cumsum([0, *map(len, sequences)]))
@@ -51,6 +52,7 @@ def test_the_history_equals_a_search_through_the_sequence(sequences, K):
     rng = torch.Generator().manual_seed(0)
     which = torch.randint(len(sequences), (50,), generator=rng)
     which[:5] = len(sequences) - 1
+    which = which.clamp(min=len(sequences) - few)
     until = torch.randint(40, (50,), generator=rng)
     ids = torch.randint(1, N_ITEMS + 1, (50, K), generator=rng)
     expected = [
@@ -99,6 +101,24 @@ def test_the_pool_is_uniform_over_what_is_legal(sequences, N):
     statistic = chisquare(counts).statistic * (size - 1) / (size - N)
     low, high = np.quantile(np.random.default_rng(0).chisquare(size - 1, 100_000), [0.001, 0.999])
     assert low < statistic < high
+
+
+@pytest.mark.parametrize("met", [60, 120, 300, 370])
+def test_long_histories_get_as_uniform_pools_beside_short_ones(met):
+    """Of 400 items: some take a few draws more, some many more, some a list of what is legal."""
+    n_items, N, draws, rng = 400, 20, 3000, np.random.default_rng(0)
+    sequences = [rng.permutation(n_items)[:size] + 1 for size in (*[3] * 99, met + 1)]
+    rows = [0, 99] * draws
+    positions = [len(sequences[row]) - 1 for row in rows]
+    pool = targets_of(sequences, n_items, rows, positions, seed=1).pool(N)
+    for row, mine in ((0, pool[::2]), (99, pool[1::2])):
+        legal = sorted(legal_items([list(s) for s in sequences], row, n_items, n_items))
+        assert all(len(set(candidates)) == N for candidates in mine.tolist())
+        counts = np.bincount(mine.flatten(), minlength=n_items + 1)[legal]
+        assert counts.sum() == draws * N
+        size = len(legal)
+        statistic = chisquare(counts).statistic * (size - 1) / (size - N)
+        assert 0.0005 < chi2.sf(statistic, size - 1) < 0.9995
 
 
 def test_pairs_of_a_pool_are_equally_likely():

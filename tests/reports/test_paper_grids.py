@@ -10,10 +10,11 @@ from support.grid import in_process
 
 import backbones
 import samplers
-from bench import datasets, grid
+from bench import datasets, grid, grid_run
 from bench.cell import PRESETS
 from bench.datasets.splits import make_split
 from bench.errors import UserError
+from bench.grid_options import parser
 from bench.studies import paper_grids, setting_grid
 from bench.studies.planning import make_plan
 
@@ -24,8 +25,8 @@ MDCNS = "mdcns-peer-mamba4rec"
 
 
 def planned(*arguments):
-    options = grid.parser().parse_args([*map(str, arguments)])
-    return make_plan(grid.request(options))
+    options = parser().parse_args([*map(str, arguments)])
+    return make_plan(grid_run.request(options))
 
 
 @pytest.mark.parametrize("number", paper_grids.TABLES)
@@ -50,9 +51,9 @@ def test_every_published_row_is_a_cell_of_its_grid(number):
 
 @pytest.mark.parametrize("number", paper_grids.TABLES)
 def test_a_dry_run_on_real_data_plans_its_cells_and_no_others(number, data_dir):
-    options = grid.parser().parse_args(["--table", str(number), "--data-dir", str(data_dir)])
+    options = parser().parse_args(["--table", str(number), "--data-dir", str(data_dir)])
     options.preset = "paper"
-    cells = make_plan(grid.request(options)).cells
+    cells = make_plan(grid_run.request(options)).cells
     assert len(cells) == CELLS[number] * 3
     assert {cell.objective.name for cell in cells} == {paper_grids.TABLES[number].objective}
     paper = PRESETS["paper"].protocol
@@ -99,11 +100,13 @@ def test_the_ablations_have_the_papers_peer_unless_told_otherwise():
         ("mdcns-no-cd.peer", "mamba4rec"), ("mdcns-no-cd-dr.peer", "mamba4rec"),
     ]  # fmt: skip
     assert paper_grids.TABLES[6].grid({"samplers": [MDCNS]})["settings"] == []
-    options = grid.parser().parse_args(
+    options = parser().parse_args(
         ["--table", "6", "--datasets", "beauty-twin", "--set", "mdcns-no-cd.peer=gru4rec"]
     )
     options.preset = "smoke"
-    peers = {c.sampler.name: c.peer.name for c in make_plan(grid.request(options)).cells if c.peer}
+    peers = {
+        c.sampler.name: c.peer.name for c in make_plan(grid_run.request(options)).cells if c.peer
+    }
     assert peers == {MDCNS: "mamba4rec", "mdcns-no-cd": "gru4rec", "mdcns-no-cd-dr": "mamba4rec"}
 
 
@@ -169,7 +172,7 @@ def test_of_a_large_grid_a_fixed_number_is_drawn_and_what_cannot_be_is_left_out(
     every = [(m, n) for m in space["M"] for n in space["N"] if m <= n]
     assert [(c.sampler.hyper["M"], c.sampler.hyper["N"]) for c in whole.cells] == every
     assert whole.skipped == []
-    monkeypatch.setattr(setting_grid, "LIMIT", 4)
+    monkeypatch.setattr(setting_grid, "SETTINGS", 4)
     drawn = planned(*given)
     assert len(drawn.cells) == 4
     assert [cell for cell in whole.cells if cell in drawn.cells] == drawn.cells

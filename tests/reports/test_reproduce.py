@@ -8,9 +8,10 @@ from dataclasses import replace
 from support import cell_of
 from support.results import result_of
 
-from bench import datasets, grid
+from bench import datasets, grid, grid_run
 from bench.datasets.official import OfficialSource
 from bench.datasets.splits import make_split
+from bench.grid_options import parser
 from bench.reports import reproduce
 from bench.reports.reproduce import commands
 from bench.studies.planning import make_plan
@@ -33,8 +34,8 @@ def test_the_command_trains_what_the_study_has(tmp_path):
 
 
 def plan_of(arguments):
-    options = grid.parser().parse_args(arguments)
-    return make_plan(grid.request(options)).cells
+    options = parser().parse_args(arguments)
+    return make_plan(grid_run.request(options)).cells
 
 
 def test_settings_that_exclude_each_other_need_a_command_each(tmp_path):

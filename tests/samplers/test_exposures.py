@@ -10,7 +10,7 @@ from support import dataset_of
 
 from bench.cell import PRESETS
 from bench.datasets import resolve_dataset
-from bench.datasets.readers import read_exposures
+from bench.datasets.reading.readers import read_exposures
 from bench.datasets.splits import make_split
 from bench.datasets.training_data import TrainingData
 from bench.errors import UserError

@@ -16,8 +16,9 @@ import pytest
 import torch
 from support.cells import CELLS, MATERIAL, cell_of, killer_plugin, numbers, work_of
 
-from bench import grid
+from bench import grid, grid_run
 from bench.errors import UserError
+from bench.grid_options import parser
 from bench.registry import load_plugin
 from bench.studies import executors, run_cell
 from bench.studies.run_cell import Outcome, Task
@@ -147,7 +148,7 @@ def test_a_gpu_that_is_full_is_tried_once_more_with_smaller_pieces(undisturbed, 
 
 
 def resources_of(*given):
-    return grid._resources(grid.parser().parse_args(["--all", *map(str, given)]))
+    return grid_run._resources(parser().parse_args(["--all", *map(str, given)]))
 
 
 @pytest.fixture

@@ -18,10 +18,10 @@ import torch
 
 from bench.analysis.comparison import comparisons
 from bench.datasets import registry
-from bench.datasets.archives import read_member
 from bench.datasets.kuairand import MEMBERS
 from bench.datasets.lastfm import MEMBER
-from bench.datasets.readers import read_exposures, read_log
+from bench.datasets.reading.archives import read_member
+from bench.datasets.reading.readers import read_exposures, read_log
 from bench.datasets.splits import make_split
 from bench.reports import comparison_report, export
 from bench.reports import tuning as tuning_report

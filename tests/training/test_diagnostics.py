@@ -193,10 +193,10 @@ def test_on_a_gpu_phases_are_scaled_up_from_the_batches_that_are_looked_at(monke
     monkeypatch.setattr(watch, "_now", lambda: float(next(clock)))
     watch.start_epoch(4 * diagnostics.LOOKS)
     monkeypatch.setattr(watch, "_device", torch.device("cuda"))
-    for _ in range(8):  # of which two are looked at
+    for _ in range(2 * diagnostics.SELDOM):  # of which two are looked at
         for phase in ("backbone", "diagnostics"):
             with watch(phase):
                 pass
         watch.next_batch()
     row = watch.row()
-    assert (row["backbone_s"], row["diagnostics_s"]) == (8.0, 2.0)
+    assert (row["backbone_s"], row["diagnostics_s"]) == (2 * diagnostics.SELDOM, 2.0)

@@ -16,8 +16,8 @@ from typing import IO, Any
 
 import pandas as pd
 
-from bench.datasets import files
-from bench.datasets.readers import last_line, read_table
+from bench.datasets.reading import files
+from bench.datasets.reading.readers import read_table
 from bench.errors import UserError
 
 MAX_MEMBERS = 10_000
@@ -41,7 +41,7 @@ def read_member(archive: Path, name: str, columns: list[str], separator: str) ->
 
     Raises:
         UserError: no such member or column, a damaged archive, or one that passes a limit of
-            `bench.datasets.files` or ``MAX_MEMBERS``.
+            `bench.datasets.reading.files` or ``MAX_MEMBERS``.
     """
     label = f"{archive}, {name}"
     try:
@@ -51,10 +51,10 @@ def read_member(archive: Path, name: str, columns: list[str], separator: str) ->
             return table.astype("int64")
     except DAMAGED as error:
         raise UserError(
-            f"{archive}: cannot be read ({last_line(error)}); delete it and fetch again"
+            f"{archive}: cannot be read ({files.last_line(error)}); delete it and fetch again"
         ) from error
     except ValueError as error:
-        raise UserError(f"{label}: {last_line(error)}") from error
+        raise UserError(f"{label}: {files.last_line(error)}") from error
 
 
 def _wanted(label: str, names: Sequence[str], columns: list[str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ import contextlib
 import gzip
 import io
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -138,3 +138,20 @@ def open_text(path: Path, max_line: int = MAX_LINE) -> Iterator[io.BufferedReade
             yield io.BufferedReader(Text(str(path), limited, max_line), CHUNK)
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read ({error})") from error
+
+
+def up_to_the_last(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Numbered lines without their ends, but for empty ones after which there is nothing."""
+    empty = 0
+    for number, line in enumerate(lines, 1):
+        if line == "\n":
+            empty += 1
+            continue
+        yield from ((before, "") for before in range(number - empty, number))
+        empty = 0
+        yield number, line.rstrip("\n")
+
+
+def last_line(error: Exception) -> str:
+    """What an error says, in one line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]

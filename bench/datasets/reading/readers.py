@@ -9,7 +9,7 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from bench import json_shape
-from bench.datasets import files
 from bench.datasets.base import Dataset, Exposures
-from bench.datasets.columns import MISSING, Columns, columns_of, separator_of, times_of
+from bench.datasets.reading import files
+from bench.datasets.reading.columns import MISSING, Columns, columns_of, separator_of, times_of
 from bench.errors import UserError
 
 Ints = npt.NDArray[np.int64]
@@ -206,7 +206,7 @@ def _read_lines(path: Path, what: str) -> tuple[list[str], Ints, Ints]:
         words.clear()
 
     with files.open_text(path) as file:
-        for number, line in up_to_the_last(io.TextIOWrapper(file, "utf-8-sig")):
+        for number, line in files.up_to_the_last(io.TextIOWrapper(file, "utf-8-sig")):
             user, *rest = line.split() or [""]
             if not rest:
                 raise UserError(
@@ -226,18 +226,6 @@ def _read_lines(path: Path, what: str) -> tuple[list[str], Ints, Ints]:
                 convert()
     convert()
     return labels, np.cumsum([0, *counts], dtype=np.int64), np.concatenate(numbers)
-
-
-def up_to_the_last(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """Numbered lines without their ends, but for empty ones after which there is nothing."""
-    empty = 0
-    for number, line in enumerate(lines, 1):
-        if line == "\n":
-            empty += 1
-            continue
-        yield from ((before, "") for before in range(number - empty, number))
-        empty = 0
-        yield number, line.rstrip("\n")
 
 
 def _numbers(path: Path, words: list[str], counts: list[int], first: int, what: str) -> Ints:
@@ -327,11 +315,6 @@ def read_table(
     return pd.concat(parts, ignore_index=True)
 
 
-def last_line(error: Exception) -> str:
-    """What an error says, in one line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
-
-
 def _read_parquet(path: Path) -> tuple[pd.DataFrame, Columns]:
     """User, item and, if there are any, timestamps, typed."""
     try:
@@ -361,7 +344,7 @@ def _read_parquet(path: Path) -> tuple[pd.DataFrame, Columns]:
             raise UserError(f"{path}: empty; expected rows of user, item, timestamp")
         table = pa.Table.from_batches(batches).to_pandas(ignore_metadata=True)
     except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError) as error:
-        raise UserError(f"{path}: not a Parquet file ({last_line(error)})") from error
+        raise UserError(f"{path}: not a Parquet file ({files.last_line(error)})") from error
     return table[list(found.values())].set_axis(list(found), axis=1), columns
 
 

@@ -1,0 +1,98 @@
+"""What ``python -m bench.grid`` does, once its options are read."""
+
+from __future__ import annotations
+
+import argparse
+
+from bench.api import Study
+from bench.errors import UserError
+from bench.files import check_writable
+from bench.studies import study, tuning
+from bench.studies.listeners import Lines, Question
+from bench.studies.planning import make_plan
+from bench.studies.progress import Progress
+from bench.studies.request import Request, parse_settings, preset_name, request_of
+from bench.studies.resources import Resources, parse_gpus
+from bench.terminal import tell
+
+
+def run(options: argparse.Namespace) -> int:
+    """Plan, train what is missing, write the report; returns the exit status."""
+    resources = _resources(options)
+    how = study.Options(options.force_stale, options.tune, options.test_trials)
+    plan = make_plan(request(options))
+    kept = Study(_study_name(options), results=options.results)
+    if options.dry_run:
+        tell(str(study.expected(plan, kept.store, resources, how, [Lines()])))
+        return 0
+    check_writable(options.reports / kept.name, "--reports")
+    listeners = [Lines(), Question(options.yes), Progress()]
+    result = study.run(plan, kept.store, resources, how, listeners)
+    if result.ok or tuning.reported(kept.store):
+        for path in kept.report(options.reports / kept.name):
+            tell(str(path))
+    for failure in result.failed:
+        tell(f"failed: {failure}", error=True)
+    return 0 if result.ok else 1
+
+
+def _study_name(options: argparse.Namespace) -> str:
+    """The study's folder: ``--study``, else the preset's name, with ``-tuned`` for a tuned one and
+    ``-splits`` for one whose seeds draw their users.
+
+    Preset ``paper`` goes to ``paper-protocol``; the tables of the paper share it, and with it the
+    cells that they have in common.
+    """
+    preset = preset_name(options.preset, options.table)
+    if options.tune is not None:
+        preset = f"{preset}-tuned"
+    if options.splits is not None:
+        preset = f"{preset}-splits"
+    return str(options.study or ("paper-protocol" if preset == "paper" else preset))
+
+
+def _resources(options: argparse.Namespace) -> Resources:
+    """What the options let a run use.
+
+    Raises:
+        UserError: they are impossible or contradictory.
+    """
+    return Resources(
+        workers=options.workers,
+        threads=options.threads,
+        device=options.device,
+        gpus=() if options.gpus is None else parse_gpus(options.gpus),
+        cells_per_gpu=options.cells_per_gpu,
+        executor=options.executor,
+        address=options.address,
+    )
+
+
+def request(options: argparse.Namespace) -> Request:
+    """What the options ask for.
+
+    Raises:
+        UserError: nothing, or what there is not.
+    """
+    chosen = (options.datasets, options.backbones, options.samplers, options.objectives)
+    if not options.all and not options.table and not any(chosen):
+        raise UserError(
+            "nothing is chosen: give --all or --table, or some of --datasets --backbones "
+            "--samplers --objectives (--list shows the names)"
+        )
+    return request_of(
+        preset=options.preset,
+        table=options.table,
+        datasets=options.datasets,
+        backbones=options.backbones,
+        samplers=options.samplers,
+        objectives=options.objectives,
+        seeds=options.seeds,
+        splits=options.splits,
+        settings=parse_settings(options.set),
+        split=options.split,
+        split_file=options.split_file,
+        data_dir=options.data_dir,
+        grid=options.grid,
+        plugins=options.plugin,
+    )
