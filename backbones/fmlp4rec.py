@@ -15,7 +15,7 @@ from backbones.layers import (
     PositionalInput,
     check_hyper_parameters,
     initialise,
-    padding_mask,
+    real_items,
 )
 
 
@@ -54,18 +54,18 @@ class FMLP4Rec(Backbone):
 
     def forward(self, items: Tensor, lengths: Tensor) -> Tensor:
         """``[B, L] -> [B, L, dim]``; see `Backbone.forward`."""
-        x, real = self._below_the_top(items)
+        x, real = self._below_the_top(items, lengths)
         return self.feed_forward[-1](self.filters[-1](x, real))
 
     def last(self, items: Tensor, lengths: Tensor) -> Tensor:
         """``[B, L] -> [B, dim]``; the top filter is one product with the kernel."""
-        x, real = self._below_the_top(items)
+        x, real = self._below_the_top(items, lengths)
         top = self.filters[-1]
         assert isinstance(top, Filter)
         return self.feed_forward[-1](top.last(x, real, lengths))
 
-    def _below_the_top(self, items: Tensor) -> tuple[Tensor, Tensor]:
-        x, real = self.input(self.items(items)), padding_mask(items)
+    def _below_the_top(self, items: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
+        x, real = self.input(self.items(items)), real_items(items, lengths)
         for mix, feed in zip(self.filters[:-1], self.feed_forward[:-1], strict=True):
             x = feed(mix(x, real))
         return x, real
@@ -86,20 +86,31 @@ class Filter(nn.Module):
         self.dropout = Dropout(dropout)
         self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
 
-    def forward(self, x: Tensor, real: Tensor) -> Tensor:
-        """``[B, L, dim] -> [B, L, dim]``; ``real [B, L, 1]`` is true at items."""
+    def forward(self, x: Tensor, real: Tensor | None) -> Tensor:
+        """``[B, L, dim] -> [B, L, dim]``; ``real [B, L, 1]`` is true at items, None where all
+        are."""
         position = torch.arange(x.shape[1], device=x.device)
-        matrix = self._kernel()[(position[:, None] - position) % self.window]  # [L, L, dim]
-        mixed = matrix.permute(2, 0, 1) @ (x * real).permute(2, 1, 0)  # [dim, L, B]
+        # [dim, L, L], each channel's matrix in one piece, or the product copies them one by one.
+        kernel = self._kernel().t().contiguous()
+        matrix = kernel[:, (position[:, None] - position) % self.window]
+        mixed = matrix @ masked(x, real).permute(2, 1, 0).contiguous()  # [dim, L, B]
         return self.norm(x + self.dropout(mixed.permute(2, 1, 0)))
 
-    def last(self, x: Tensor, real: Tensor, lengths: Tensor) -> Tensor:
+    def last(self, x: Tensor, real: Tensor | None, lengths: Tensor) -> Tensor:
         """``[B, L, dim] -> [B, dim]``: the output at each sequence's last item alone."""
         position = torch.arange(x.shape[1], device=x.device)
-        weight = self._kernel()[(lengths[:, None] - 1 - position) % self.window]  # [B, L, dim]
-        mixed = (weight * (x * real)).sum(dim=1)
+        if real is None:  # one kernel for all, turned to their common length
+            weight = self._kernel()[(x.shape[1] - 1 - position) % self.window]  # [L, dim]
+        else:
+            weight = self._kernel()[(lengths[:, None] - 1 - position) % self.window]  # [B, L, dim]
+        mixed = (weight * masked(x, real)).sum(dim=1)
         return self.norm(last_states(x, lengths) + self.dropout(mixed))
 
     def _kernel(self) -> Tensor:
         """``[window, dim]``: the filter as a convolution over the circle."""
         return torch.fft.irfft(torch.view_as_complex(self.weight), n=self.window, dim=0)
+
+
+def masked(x: Tensor, real: Tensor | None) -> Tensor:
+    """``[B, L, dim]``: zero where ``real [B, L, 1]`` is false."""
+    return x if real is None else x * real

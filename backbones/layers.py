@@ -107,6 +107,10 @@ def zero_padding_row(table: nn.Embedding) -> None:
             table.weight[table.padding_idx].zero_()
 
 
-def padding_mask(items: Tensor) -> Tensor:
-    """``[B, L, 1]`` bool: true at real items."""
+def real_items(items: Tensor, lengths: Tensor) -> Tensor | None:
+    """``[B, L, 1]`` bool: true at real items, false at padding; None where it is known without a
+    wait for the device that there is none, as nearly always when prefixes of one length are
+    trained together."""
+    if lengths.device.type == "cpu" and int(lengths.min()) == items.shape[1]:
+        return None
     return (items != 0).unsqueeze(-1)

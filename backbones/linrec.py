@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -15,8 +16,12 @@ from backbones.layers import (
     PositionalInput,
     check_hyper_parameters,
     initialise,
-    padding_mask,
+    real_items,
 )
+
+
+SHORTEST = 1e-12
+"""What a head's length is taken to be at least; PyTorch's for `normalize`."""
 
 
 @register("linrec")
@@ -64,17 +69,17 @@ class LinRec(Backbone):
 
     def forward(self, items: Tensor, lengths: Tensor) -> Tensor:
         """``[B, L] -> [B, L, dim]``; see `Backbone.forward`."""
-        x, real = self._below_the_top(items)
+        x, real = self._below_the_top(items, lengths)
         return self.feed_forward[-1](self.attention[-1](x, x, real))
 
     def last(self, items: Tensor, lengths: Tensor) -> Tensor:
         """``[B, L] -> [B, dim]``; in the top layer one position alone asks."""
-        x, real = self._below_the_top(items)
+        x, real = self._below_the_top(items, lengths)
         query = last_states(x, lengths).unsqueeze(1)
         return self.feed_forward[-1](self.attention[-1](query, x, real)).squeeze(1)
 
-    def _below_the_top(self, items: Tensor) -> tuple[Tensor, Tensor]:
-        x, real = self.input(self.items(items)), padding_mask(items)
+    def _below_the_top(self, items: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
+        x, real = self.input(self.items(items)), real_items(items, lengths)
         for attend, feed in zip(self.attention[:-1], self.feed_forward[:-1], strict=True):
             x = feed(attend(x, x, real))
         return x, real
@@ -92,15 +97,63 @@ class LinearAttention(nn.Module):
         self.dropout = Dropout(dropout)
         self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
 
-    def forward(self, queries: Tensor, x: Tensor, real: Tensor) -> Tensor:
-        """``[B, Q, dim], [B, L, dim] -> [B, Q, dim]``; ``real [B, L, 1]`` is true at items."""
-        B, L, dim = x.shape
-        dh = dim // self.heads
-        q = self.q(queries).view(B, -1, self.heads, dh).transpose(1, 2)  # [B, H, Q, dh]
-        k, v = self.kv(x).view(B, L, 2, self.heads, dh).permute(2, 0, 3, 1, 4)  # [B, H, L, dh]
-        # normalize has the eps that the released code lacks: ELU(0) = 0 has no direction.
-        q, k = F.normalize(F.elu(q), dim=-1), F.normalize(F.elu(k), dim=-1)
-        k = k * real.unsqueeze(1)
-        mixed = q @ (k.transpose(2, 3) @ v) * dh**-0.5
-        mixed = mixed.transpose(1, 2).reshape(B, -1, dim)
-        return self.norm(queries + self.dropout(self.out(mixed)))
+    def forward(self, queries: Tensor, x: Tensor, real: Tensor | None) -> Tensor:
+        """``[B, Q, dim], [B, L, dim] -> [B, Q, dim]``; ``real [B, L, 1]`` is true at items, None
+        where all are."""
+        q = directions(self.q(queries), self.heads)
+        k, v = self.kv(x).chunk(2, dim=-1)
+        k = directions(k, self.heads)
+        if real is not None:
+            k = k * real
+        dh = x.shape[2] // self.heads
+        mixed = torch.cat(
+            [associated(*head) for head in zip(*(t.split(dh, -1) for t in (q, k, v)), strict=True)],
+            dim=-1,
+        )
+        return self.norm(queries + self.dropout(self.out(mixed * dh**-0.5)))
+
+
+def associated(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """``q kᵀ v [B, Q, dh]``, of the two ways to bracket it by the one with fewer products; that of
+    a short input is the attention matrix, which LinRec is there to avoid for a long one.
+
+    Args:
+        q: ``[B, Q, dh]``.
+        k, v: ``[B, L, dh]``.
+    """
+    if k.shape[1] < k.shape[2]:
+        return (q @ k.transpose(1, 2)) @ v
+    return q @ (k.transpose(1, 2) @ v)
+
+
+def directions(x: Tensor, heads: int) -> Tensor:
+    """``[..., dim] -> [..., dim]``: ELU, then each head scaled to length one, or zero if it is.
+
+    The released code lacks the least length that is divided by here: ELU(0) = 0 has no direction.
+    """
+    scaled: Tensor = _Directions.apply(x, heads)
+    return scaled
+
+
+class _Directions(torch.autograd.Function):
+    """``normalize(elu(x))`` and its gradient in few operations.
+
+    With e = elu(x), y = e / |e| and g the gradient reaching y: (g - (g·y) y) / |e| reaches e, and
+    e's slope is 1 where x is positive, e + 1 elsewhere.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, heads: int) -> Tensor:
+        e = F.elu(x).unflatten(-1, (heads, -1))
+        length = torch.linalg.vector_norm(e, dim=-1, keepdim=True).clamp_(min=SHORTEST)
+        y = e / length
+        ctx.save_for_backward(e, y, length)
+        return y.flatten(-2)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        e, y, length = ctx.saved_tensors
+        g = grads[0].unflatten(-1, e.shape[-2:])
+        across = torch.addcmul(g, (g * y).sum(-1, keepdim=True), y, value=-1)
+        slope = e.clamp(max=0).add_(1).div_(length)
+        return across.mul_(slope).flatten(-2), None

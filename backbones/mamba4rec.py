@@ -187,14 +187,14 @@ def selective_scan(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Te
     else:
         at_once = max(1, TOKENS_AT_ONCE // u.shape[1])
     pieces = [
-        _Scan.apply(*(t.transpose(0, 1) for t in parts), A)
+        _Scan.apply(*parts, A)
         for parts in zip(*(t.split(at_once) for t in (u, dt, B, C)), strict=True)
     ]
-    return torch.cat(pieces, dim=1).transpose(0, 1)
+    return torch.cat(pieces)
 
 
 class _Scan(torch.autograd.Function):
-    """The scan, time first.  Only the recurrence itself is a loop, one operation a step.
+    """The scan.  Only the recurrence itself is a loop, one operation a step.
 
     With g_t the gradient reaching h_t: g_t = C_t dy_t + exp(dt_{t+1} A) g_{t+1}; all else is a
     sum over g and h.
@@ -202,10 +202,10 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, u: Tensor, dt: Tensor, B: Tensor, C: Tensor, A: Tensor) -> Tensor:
-        decay = (dt.unsqueeze(-1) * A).exp_()  # [L, B, D, n]
+        decay = (dt.unsqueeze(-1) * A).exp_()  # [B, L, D, n]
         h = (dt * u).unsqueeze(-1) * B.unsqueeze(2)
-        for t in range(1, len(h)):
-            h[t].addcmul_(decay[t], h[t - 1])
+        for t in range(1, h.shape[1]):
+            h[:, t].addcmul_(decay[:, t], h[:, t - 1])
         ctx.save_for_backward(u, dt, B, C, A, h)
         return (h @ C.unsqueeze(-1)).squeeze(-1)
 
@@ -215,13 +215,13 @@ class _Scan(torch.autograd.Function):
         (dy,) = grads
         decay = (dt.unsqueeze(-1) * A).exp_()
         g = dy.unsqueeze(-1) * C.unsqueeze(2)
-        for t in range(len(g) - 2, -1, -1):
-            g[t].addcmul_(decay[t + 1], g[t + 1])
+        for t in range(g.shape[1] - 2, -1, -1):
+            g[:, t].addcmul_(decay[:, t + 1], g[:, t + 1])
         d_input = (g @ B.unsqueeze(-1)).squeeze(-1)  # of dt u
         d_B = ((dt * u).unsqueeze(2) @ g).squeeze(2)
         d_exponent = decay  # of dt A; in place, as fresh memory costs more than the arithmetic
-        d_exponent[0] = 0
-        d_exponent[1:].mul_(g[1:]).mul_(h[:-1])
+        d_exponent[:, 0] = 0
+        d_exponent[:, 1:].mul_(g[:, 1:]).mul_(h[:, :-1])
         d_dt = d_input * u + torch.mul(d_exponent, A, out=g).sum(-1)
         d_A = d_exponent.mul_(dt.unsqueeze(-1)).sum((0, 1))
         return d_input * dt, d_dt, d_B, (dy.unsqueeze(2) @ h).squeeze(2), d_A

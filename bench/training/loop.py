@@ -33,6 +33,9 @@ from samplers.base import Catalogue, Exposed, Scored, View
 
 CPU = torch.device("cpu")
 
+TOKENS_AT_ONCE = 4096
+"""Prefixes x positions encoded together on a CPU; more would leave its caches."""
+
 Epoch = dict[str, float]
 
 
@@ -195,7 +198,11 @@ class Trainer:
         if self._one_pass:
             states = model(batch.items, batch.lengths).flatten(0, 1)[batch.places]
         else:
-            states = model.last(batch.items, batch.lengths)  # a window a target, in order
+            at_once = len(batch.items)  # windows; one a target, in order
+            if self.device.type == "cpu":
+                at_once = max(1, TOKENS_AT_ONCE // batch.items.shape[1])
+            parts = zip(batch.items.split(at_once), batch.lengths.split(at_once), strict=True)
+            states = torch.cat([model.last(*part) for part in parts])
         return View(states, model.items.weight, batch.targets)
 
     def _loss(self, scored: list[Scored]) -> Tensor:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 import backbones
 from backbones.base import last_states
 from backbones.fmlp4rec import Filter
-from backbones.linrec import LinearAttention
+from backbones.linrec import LinearAttention, associated, directions
 from backbones.mamba4rec import MambaBlock, selective_scan
 from backbones.sasrec import CausalAttention
 from bench.datasets import resolve_dataset
@@ -214,3 +214,29 @@ def test_states_on_a_gpu_equal_those_on_the_cpu(name):
     here = model(items, lengths)
     there = model.cuda()(items.cuda(), lengths.cuda()).cpu()
     torch.testing.assert_close(here, there, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_directions_are_normalised_elu_and_so_is_their_gradient(heads):
+    x = torch.randn(3, 4, 6, dtype=torch.float64, requires_grad=True)
+    with torch.no_grad():
+        x[0, 0] = 0.0  # no direction
+
+    def plain(x):
+        return F.normalize(F.elu(x).unflatten(-1, (heads, -1)), dim=-1).flatten(-2)
+
+    assert torch.equal(directions(x, heads), plain(x))
+    weight = torch.randn(3, 4, 6, dtype=torch.float64)
+    (ours,), (theirs,) = (
+        torch.autograd.grad((weight * function(x)).sum(), x)
+        for function in (lambda x: directions(x, heads), plain)
+    )
+    assert torch.allclose(ours[1:], theirs[1:], rtol=1e-12, atol=1e-12)
+    assert torch.allclose(ours[0, 0], theirs[0, 0])
+
+
+@pytest.mark.parametrize("L", [2, 9])  # fewer than channels, and more
+def test_linear_attention_is_bracketed_as_is_cheaper(L):
+    q, k, v = (torch.randn(2, n, 4, dtype=torch.float64) for n in (3, L, L))
+    expected = torch.einsum("bqc,blc,bld->bqd", q, k, v)
+    assert torch.allclose(associated(q, k, v), expected)
