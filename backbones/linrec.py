@@ -19,7 +19,6 @@ from backbones.layers import (
     real_items,
 )
 
-
 SHORTEST = 1e-12
 """What a head's length is taken to be at least; PyTorch's for `normalize`."""
 

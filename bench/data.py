@@ -15,6 +15,7 @@ from bench import datasets
 from bench.datasets import catalogue
 from bench.datasets.official import Counts
 from bench.errors import UserError
+from bench.terminal import tell
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,19 +23,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         if options.command == "list":
-            print(catalogue.listing())
+            tell(catalogue.listing())
         elif options.command == "check":
             return _check(_needed(datasets.data_directory(options.data_dir)))
         elif options.command == "describe":
-            print(catalogue.describe(options.name, datasets.data_directory(options.data_dir)))
+            tell(catalogue.describe(options.name, datasets.data_directory(options.data_dir)))
         else:
-            say = functools.partial(print, flush=True)
+            say = functools.partial(print)
             catalogue.fetch(options.names, Path(options.data_dir), options.mirror, say)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        tell(f"error: {error}", error=True)
         return 2
     except KeyboardInterrupt:
-        print("stopped; run the same command again to go on", file=sys.stderr)
+        tell("stopped; run the same command again to go on", error=True)
         return 130
     return 0
 
@@ -42,13 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _check(data_dir: Path) -> int:
     """Print what is in ``data_dir`` beside the paper's Table 2; 1 if a file is a surprise."""
     header = f"{'':<10} {'':<8} {'users':>8} {'items':>8} {'interactions':>13} {'avg len':>8} "
-    print(f"{header}{'sparsity':>9}")
+    tell(f"{header}{'sparsity':>9}")
     findings = []
     for found in catalogue.check(data_dir):
-        print(f"{found.name:<10} {'Table 2':<8} {_figures(found.published)}")
+        tell(f"{found.name:<10} {'Table 2':<8} {_figures(found.published)}")
         if found.counts is not None:
-            print(f"{'':<10} {'here':<8} {_figures(found.counts)}")
-        print(f"{'':<10} {found.verdict}", flush=True)
+            tell(f"{'':<10} {'here':<8} {_figures(found.counts)}")
+        tell(f"{'':<10} {found.verdict}")
         findings.append(found)
     if not any(found.counts or found.surprise for found in findings):
         raise UserError(

@@ -13,7 +13,7 @@ from bench import json_shape
 from bench.errors import UserError
 
 MAX_NAME = 100
-"""Characters of a folder's name: with what is added to it file systems take it."""
+"""Bytes of a folder's name: with what is added to it file systems take it."""
 
 
 def check_name(option: str, name: str) -> None:
@@ -23,10 +23,10 @@ def check_name(option: str, name: str) -> None:
         UserError: it is not.
     """
     plain = name.isprintable() and not {"/", "\\"} & set(name) and name.strip() == name
-    if not plain or not 1 <= len(name) <= MAX_NAME or name.startswith("."):
+    if not plain or not 1 <= len(name.encode(errors="replace")) <= MAX_NAME or name.startswith("."):
         raise UserError(
             f"{option} {name[:MAX_NAME]!r}: expected the name of a folder: 1 to {MAX_NAME} "
-            "characters without / and \\, no dot in front"
+            "bytes (letters beyond ASCII have two to four) without / and \\, no dot in front"
         )
 
 

@@ -15,6 +15,7 @@ import errno
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -81,7 +82,14 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     from bench import grid_run
 
-    return grid_run.run(options)
+    try:
+        return grid_run.run(options)
+    except SystemExit as stop:  # else nothing would be said, and the status could be 0
+        *_, last = traceback.extract_tb(stop.__traceback__)
+        raise UserError(
+            f"{last.filename}, line {last.lineno}: ended the program (SystemExit: {stop.code}); a "
+            "component must raise an error in its place"
+        ) from stop
 
 
 def _status(arguments: Sequence[str]) -> int:

@@ -48,7 +48,9 @@ def _study_name(options: argparse.Namespace) -> str:
         preset = f"{preset}-tuned"
     if options.splits is not None:
         preset = f"{preset}-splits"
-    return str(options.study or ("paper-protocol" if preset == "paper" else preset))
+    if options.study is not None:
+        return str(options.study)
+    return "paper-protocol" if preset == "paper" else preset
 
 
 def _resources(options: argparse.Namespace) -> Resources:

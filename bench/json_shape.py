@@ -90,8 +90,8 @@ def name(value: Any) -> bool:
 
 
 def component(value: Any) -> bool:
-    """The name of a registered class."""
-    return text(value) and 0 < len(value) <= 64
+    """The name of a registered class: it can be seen, and stands in a line."""
+    return text(value) and value.isprintable() and value.strip() == value and 0 < len(value) <= 64
 
 
 def hyper(value: Any) -> bool:

@@ -269,9 +269,8 @@ class Targets:
         # legal items alike (renaming two of them changes nothing).
         pool = self.positives.new_empty((len(self.positives), N))
         for rows, spare in self._with_spare(N):
-            tries = 0 if spare is None else 1 + POOL_ROUNDS
-            for _ in range(tries):
-                if not len(rows):
+            for _ in range(1 + POOL_ROUNDS):
+                if spare is None or not len(rows):
                     break
                 pool[rows], short = self._try_pools(rows, N, spare)
                 rows = rows[short]

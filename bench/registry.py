@@ -14,6 +14,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import inspect
+import os
 import pkgutil
 import sys
 import warnings
@@ -143,7 +144,8 @@ class Registry(Generic[T]):
     def _check_name(self, name: str) -> None:
         if not json_shape.component(name):
             raise ValueError(
-                f"{self.kind} {name!r}: a name has 1 to 64 characters, none of them for control"
+                f"{self.kind} {name!r}: a name has 1 to 64 characters, no blank at either end and "
+                "none for control"
             )
 
     def _check_class(self, name: str, cls: Any) -> None:
@@ -256,8 +258,10 @@ class Registry(Generic[T]):
             return self.get(name)(*context, **hyper)
         except ValueError as error:
             raise UserError(f"{self.kind} {name!r}: {error}") from error
-        except Exception as error:
-            given = ", ".join(f"{option}={value}" for option, value in hyper.items())
+        except (Exception, SystemExit) as error:
+            names = inspect.signature(self.get(name)).parameters
+            values = [*zip(names, context, strict=False), *hyper.items()]
+            given = ", ".join(f"{option}={value}" for option, value in values)
             raise UserError(
                 f"{self.kind} {name!r}: it cannot be made with {given or 'its defaults'} "
                 f"({type(error).__name__}: {str(error).strip()[:MAX_REASON]})"
@@ -309,6 +313,8 @@ def load_plugin(path_or_module: str) -> None:
     path = Path(path_or_module)
     if path.suffix == ".py" and not path.is_file():
         raise UserError(f"--plugin {path_or_module}: no such file")
+    if path.suffix != ".py" and (path.exists() or os.sep in path_or_module):
+        raise UserError(f"--plugin {path_or_module}: give a .py file or an importable module")
     try:
         if path.suffix == ".py":
             _import_file(path.resolve())

@@ -20,6 +20,10 @@ from bench.analysis import PostHoc
 from bench.errors import UserError
 from bench.files import check_name
 from bench.metrics import FROM_RANKS, HEADLINE
+from bench.terminal import tell
+
+if typing.TYPE_CHECKING:
+    from bench.studies.store import Store
 
 COMPARE = """python -m bench.report compare A B: two studies side by side, for someone who changed a
 sampler.
@@ -45,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _report(given) if command is None else command(given[1:])
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        tell(f"error: {error}", error=True)
         return 2
 
 
@@ -67,14 +71,18 @@ def _report(arguments: Sequence[str]) -> int:
 
     study, folder = options.results / options.study, options.reports / options.study
     for path in write(study, folder, options.post_hoc):
-        print(path)
-    if left_out := Store(study).unreadable():
-        print(
-            f"warning: {len(left_out)} cells cannot be read and are left out ({left_out[0]}, ...); "
-            "the command that trained them redoes what is damaged",
-            file=sys.stderr,
-        )
+        tell(str(path))
+    _warn_of_unreadable(Store(study))
     return 0
+
+
+def _warn_of_unreadable(store: Store) -> None:
+    if left_out := store.unreadable():
+        tell(
+            f"warning: {len(left_out)} cells of {store.root} cannot be read and are left out "
+            f"({left_out[0]}, ...); the command that trained them redoes what is damaged",
+            error=True,
+        )
 
 
 def _compare(arguments: Sequence[str]) -> int:
@@ -92,15 +100,17 @@ def _compare(arguments: Sequence[str]) -> int:
 
     a, b = (Store(options.results / name) for name in (options.a, options.b))
     changes, alone = compare(a, b, options.metric)
+    for store in (a, b):
+        _warn_of_unreadable(store)
     fallen = [change for change in changes if change.fell(options.fall / 100, options.alpha)]
     rows = [
         [c.system, f"{c.before:.4f}", f"{c.after:.4f}", f"{100 * c.share:+.1f}", f"{c.p:.3g}",
          str(c.users), str(c.seeds), "FELL" if c in fallen else ""]
         for c in changes
     ]  # fmt: skip
-    print(f"{options.metric} on the test users, A = {options.a}, B = {options.b}\n")
-    print("\n".join([*markdown_table(HEADER, rows, n_text=1), *alone]))
-    print(
+    tell(f"{options.metric} on the test users, A = {options.a}, B = {options.b}\n")
+    tell("\n".join([*markdown_table(HEADER, rows, n_text=1), *alone]))
+    tell(
         f"\n{len(fallen)} of {len(changes)} systems fell by more than {options.fall:g} % with "
         f"p < {options.alpha:g}"
     )
@@ -118,13 +128,14 @@ def _export(arguments: Sequence[str]) -> int:
     from bench.studies.store import Store
 
     store = Store(options.results / options.study)
+    _warn_of_unreadable(store)
     if options.mlflow is not None:
         cells, there = export.to_mlflow(store, options.mlflow)
-        print(f"{cells} runs in {options.mlflow}, {there} of them there already")
+        tell(f"{cells} runs in {options.mlflow}, {there} of them there already")
         return 0
     frame = export.tidy(store)
     export.save(frame, options.to)
-    print(f"{options.to}: {len(frame):,} rows")
+    tell(f"{options.to}: {len(frame):,} rows")
     return 0
 
 
@@ -141,7 +152,7 @@ def _references(arguments: Sequence[str]) -> int:
 
     store = Store(options.results / options.study)
     count = measure_again(store, datasets.data_directory(options.data_dir))
-    print(f"{store.root / 'references.json'}: references on {count} datasets and splits")
+    tell(f"{store.root / 'references.json'}: references on {count} datasets and splits")
     return 0
 
 

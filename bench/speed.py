@@ -25,6 +25,7 @@ from pathlib import Path
 
 from bench.cell import PRESETS
 from bench.errors import UserError
+from bench.terminal import tell
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         speed_run.run(options)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        tell(f"error: {error}", error=True)
         return 2
     return 0
 

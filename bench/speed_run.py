@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from dataclasses import asdict
 
 import torch
@@ -18,6 +17,7 @@ from bench.studies import environment
 from bench.studies.planning import Plan, make_plan
 from bench.studies.request import parse_settings, preset_request
 from bench.studies.store import Store
+from bench.terminal import tell
 
 
 def run(options: argparse.Namespace) -> None:
@@ -29,17 +29,17 @@ def run(options: argparse.Namespace) -> None:
     torch.set_num_threads(options.threads)
     if options.cells is not None:
         for line in study_size.lines(study_size.measure(options.cells)):
-            print(line, flush=True)
+            tell(line)
         return
     plan = _plan(options)
     if options.growth is not None:
         points = growth.measure(plan.cells, options.batches, options.threads)
         for path in growth.write(points, options.growth):
-            print(path)
+            tell(str(path))
     elif options.parallel:
         for cell in plan.cells:
             data = throughput.training_data(plan, cell)
-            print("\n".join(throughput.measure_parallel(cell, data, options.batches)))
+            tell("\n".join(throughput.measure_parallel(cell, data, options.batches)))
     else:
         _measure(plan, options)
 
@@ -48,10 +48,10 @@ def _warn_of_others(threads: int) -> None:
     """Say so where the machine has other things to do."""
     cores, busy = os.cpu_count() or 1, os.getloadavg()[0]
     if busy + threads > cores + 0.5:
-        print(
+        tell(
             f"warning: {busy:.1f} other processes are busy on {cores} cores; ratios hold, as all "
             "take turns, but seconds are too long and threads wait for one another",
-            file=sys.stderr,
+            error=True,
         )
 
 
@@ -72,7 +72,8 @@ def _plan(options: argparse.Namespace) -> Plan:
             backbones=options.backbones or ["sasrec"],
             samplers=options.samplers,
             seeds=1,
-            settings=parse_settings(options.set),
+            settings=(given := parse_settings(options.set)),
+            fixed=frozenset(name for name, _ in given),
             data_dir=data_dir,
         )
     )
@@ -83,14 +84,14 @@ def _measure(plan: Plan, options: argparse.Namespace) -> None:
     _warn_of_others(options.threads)
     device = torch.device(options.device)
     costs = throughput.measure(plan, options.rounds, options.batches, device, options.memory)
-    print(throughput.table(costs))
+    tell(throughput.table(costs))
     ratios = {}
     for cell in {(c.dataset, c.backbone.name): c for c in plan.cells}.values():
         valid = plan.splits[cell.data_key].valid
         data = throughput.training_data(plan, cell)
         ratio = throughput.measure_evaluation(cell, data, valid, options.rounds, device)
         ratios[f"{cell.dataset}/{cell.backbone.name}"] = ratio
-        print(
+        tell(
             f"evaluation of {len(valid.targets)} users, {cell.dataset}/"
             f"{cell.backbone.name}: {ratio:.2f} × the bare product with its top 20"
         )

@@ -90,7 +90,15 @@ class OfficialSource(DatasetSource):
         dataset = read_log(path, times if times.is_file() else None)
         shown = data_dir / "extra" / f"{self.name}_exposures.txt.gz"
         exposures = read_exposures(shown, dataset) if shown.is_file() else None
-        return replace(dataset, name=self.name, notes=self.notes, exposures=exposures)
+        counts = Counts(dataset.n_users, dataset.n_items, dataset.n_interactions)
+        notes = self.notes
+        if counts != self.expected:
+            notes = (
+                f"{path.name} is not the published {self.name}: {counts.interactions:,} "
+                f"interactions, not {self.expected.interactions:,}; the paper's figures are of "
+                "other data",
+            )
+        return replace(dataset, name=self.name, notes=notes, exposures=exposures)
 
     def path(self, data_dir: Path) -> Path | None:
         """Where the dataset lies, or None."""

@@ -106,6 +106,11 @@ def _opening(comparison: Comparison) -> Iterator[Part]:
             f"WARNING: seeds trained by different versions of the code: "
             f"{', '.join(comparison.mixed)}; --force-stale trains the older ones again."
         )
+    if unreadable := comparison.store.unreadable():
+        yield Paragraph(
+            f"WARNING: {len(unreadable)} of the study's cells cannot be read, and are left out: "
+            "they are damaged, or of a newer version."
+        )
     if comparison.references:
         named = ", ".join(comparison.references)
         yield Paragraph(f"For reference, not trained and not marked: {named}.")

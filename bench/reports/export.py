@@ -46,7 +46,7 @@ def tidy(store: Store) -> pd.DataFrame:
             for metric, value in metrics.items()
         ]
     if not rows:
-        raise UserError(f"{store.root}: no finished cell; run python -m bench.grid first")
+        raise store.nothing_finished()
     return pd.DataFrame(rows)
 
 

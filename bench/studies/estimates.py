@@ -25,6 +25,7 @@ from bench.studies.limits import LARGE_DISK, LARGE_HOURS
 from bench.studies.planning import Plan
 from bench.studies.processes import peak_memory_mb
 from bench.studies.units import duration, size
+from bench.terminal import on_terminal, tell
 from bench.training.checkpoint import packed
 from bench.training.evaluation import rank_predictions
 from bench.training.loop import Trainer
@@ -259,9 +260,9 @@ def confirm(estimate: Estimate, results: Path, yes: bool) -> None:
     """
     lacking = estimate.lacking(results)
     for warning in lacking:
-        print(f"warning: {warning}", file=sys.stderr)
+        tell(f"warning: {warning}", error=True)
     large = estimate.seconds > 3600 * LARGE_HOURS or estimate.disk > LARGE_DISK or lacking
-    if not large or yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not large or yes or not on_terminal():
         return
     print(f"This takes {estimate}. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):

@@ -35,6 +35,7 @@ class Plan:
             look at them.
         skipped: what a lenient request left out, and why, a line each.
         request: what it was made from; tuning goes by it.
+        renamed: what is said of datasets that have another name than the user gave, a line each.
         repeats: what has to be said of targets that users have had already, by `Cell.data_key`.
     """
 
@@ -44,6 +45,7 @@ class Plan:
     test_users: dict[str, int]
     skipped: list[str]
     request: Request | None = None
+    renamed: list[str] = field(default_factory=list)
     repeats: dict[str, list[str]] = field(default_factory=dict)
 
     @property
@@ -81,7 +83,7 @@ def make_plan(request: Request) -> Plan:
         if request.pairs is None or (backbone.name, sampler.name) in request.pairs
         for system in _systems(settings, backbone, sampler, request.objectives)
     ]
-    settings.check_all_used()
+    settings.check_all_used(request.fixed)
 
     cells: list[Cell] = []
     loaded: dict[str, Dataset] = {}
@@ -94,8 +96,11 @@ def make_plan(request: Request) -> Plan:
             if not _servable(dataset, sampler, request.lenient, skipped)
         }
         loaded[dataset.fingerprint] = dataset
+        checked = None
         for seed, drawn, split in _drawn(dataset, its, request):
-            _check_pool(dataset, split, sampler_components)
+            if split is not checked:
+                _check_pool(dataset, split, sampler_components)
+                checked = split
             on_users = [
                 Cell(
                     dataset=dataset.name,
@@ -112,7 +117,7 @@ def make_plan(request: Request) -> Plan:
             splits |= {cell.data_key: split for cell in on_users}
     test_users = {key: len(split.test.targets) for key, split in splits.items()}
     repeats = {key: repeats_of(split) for key, split in splits.items()}
-    return Plan(cells, loaded, splits, test_users, skipped, request, repeats)
+    return Plan(cells, loaded, splits, test_users, skipped, request, repeats=repeats)
 
 
 def _datasets(request: Request, skipped: list[str]) -> Iterator[tuple[str, Dataset]]:
@@ -232,11 +237,14 @@ def _check_pool(dataset: Dataset, split: Split, sampler_components: Sequence[Com
     if size > dataset.n_items - longest:
         known = samplers.registry.hyper_parameters(name)
         option = next((option for option in ("N", "K", "C") if option in known), "N")
+        left = dataset.n_items - longest
+        remedy = f"'*.{option}={left}'"
+        if option == "N" and "M" in known and known["M"].default is not None:
+            remedy += f" '*.M={min(left, known['M'].default)}'"  # of the best M of N
         raise UserError(
             f"dataset {dataset.name!r}: {dataset.n_items} items less the longest history "
             f"({longest} of them) are fewer than the {size} candidates of {name!r}; lower "
-            f"it with --set '*.{option}={dataset.n_items - longest}', or leave out the users with "
-            "the longest histories"
+            f"it with --set {remedy}, or leave out the users with the longest histories"
         )
 
 

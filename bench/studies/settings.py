@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -59,9 +59,10 @@ class Settings:
             result.append(Component(name, registry.resolve(name, given)))
         return result
 
-    def check_all_used(self) -> None:
+    def check_all_used(self, given: Collection[str]) -> None:
+        """See that those that the user gave were of use; a preset's need not be."""
         for setting, value in self._pairs:
-            if setting not in self._used:
+            if setting in given and setting not in self._used:
                 target = setting.rpartition(".")[0]
                 every = [
                     name

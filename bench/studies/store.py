@@ -216,6 +216,15 @@ class Store:
         keys = {path.name for path in self._cells.glob("[!.]*")}
         return sorted(keys - {record.key for record in self.records()})
 
+    def nothing_finished(self) -> UserError:
+        """The error of those who need finished cells where there are none that can be read."""
+        if left := self.unreadable():
+            return UserError(
+                f"{self.root}: none of its cells can be read ({left[0]}, ...): they are of a newer "
+                "version (update this program) or damaged (the next run trains them again)"
+            )
+        return UserError(f"{self.root}: no finished cell; run python -m bench.grid first")
+
     def frame(self) -> pd.DataFrame:
         """One row a finished cell: its configuration, metrics and costs."""
         return pd.DataFrame([_row(record) for record in self.records()])

@@ -7,7 +7,7 @@ to be done, and who is told of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bench import datasets
 from bench.cell import Cell
@@ -78,6 +78,7 @@ def run(
         UserError: bad input, a directory that cannot be written, a cluster that is gone, or a
             listener's no; what was finished is kept.
     """
+    plan = _named_as_stored(plan, store)
     with _runner(plan, resources, options, listeners) as runner:
         tuning.check_study(store, options.tune is not None)
         cells, failed = plan.cells, list[Failure]()
@@ -128,6 +129,7 @@ def expected(
     Raises:
         UserError: bad input.
     """
+    plan = _named_as_stored(plan, store)
     with _runner(plan, resources, options, listeners) as runner:
         tuning.check_study(store, options.tune is not None)
         if options.tune is None:
@@ -143,6 +145,29 @@ def expected(
     lines.append(f"to train: {what}, {estimate}, if every {each} used all its epochs")
     lines += [f"warning: {text}" for text in estimate.lacking(store.root.parent)]
     return Expected(cells, trials, estimate, lines)
+
+
+def _named_as_stored(plan: Plan, store: Store) -> Plan:
+    """The plan with logs of one's own called as the study has them already: a log is what it
+    holds, and of two names of one log there would be two datasets in every table."""
+    registered = datasets.registry.names()
+    own = {key for key, each in plan.datasets.items() if each.name not in registered}
+    if not own:
+        return plan
+    known = {r.cell.fingerprint: r.cell.dataset for r in store.records()}
+    cells = [
+        replace(cell, dataset=known[cell.fingerprint])
+        if cell.fingerprint in known and cell.fingerprint in own
+        else cell
+        for cell in plan.cells
+    ]
+    renamed = {(a.dataset, b.dataset) for a, b in zip(plan.cells, cells, strict=True)}
+    said = [
+        f"{a}: its content is that of {b}, as which it goes on"
+        for a, b in sorted(renamed)
+        if a != b
+    ]
+    return replace(plan, cells=cells, renamed=said)
 
 
 def _runner(
@@ -164,6 +189,8 @@ def _runner(
             "with --seeds"
         )
     runner = Runner(plan, resources, force_stale=options.force_stale, listeners=listeners)
+    for line in plan.renamed:
+        runner.say(line)
     for reason in plan.skipped:
         runner.say(f"skipped: {reason}")
     for text in dict.fromkeys(

@@ -225,7 +225,7 @@ def as_compared(store: Store) -> list[Record]:
     """
     records = reported(store)
     if not records:
-        raise UserError(f"{store.root}: no finished cell; run python -m bench.grid first")
+        raise store.nothing_finished()
     if not (store.root / FILE).exists():
         return records
     return [record.without_settings() for record in records]

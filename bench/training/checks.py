@@ -1,4 +1,4 @@
-"""What a sampler gives and what a backbone claims, checked once at the start of a cell.
+"""What a sampler gives, checked a few times an epoch, and what a backbone claims, at the start.
 
 A mistake is one error that names the component, says what is wrong and how it should be.  Nothing
 here draws from a random stream or changes a number of the training.
@@ -6,6 +6,7 @@ here draws from a random stream or changes a number of the training.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Iterator
 
@@ -17,9 +18,6 @@ from bench.errors import UserError
 from bench.training.batches import Batches
 from bench.training.evaluation import evaluating
 from samplers.base import Negatives, View
-
-WINDOWS = 2
-"""Training windows that a causal backbone is tried on."""
 
 ROUNDING = 1e-4
 """Of the largest state: what two computations of one state may differ by."""
@@ -48,6 +46,11 @@ def check_negatives(name: str, views: list[View], drawn: object, needed: bool) -
             "it must give one for each view, in their order"
         )
     for view, given in zip(views, drawn, strict=True):
+        if not view.states.requires_grad:
+            raise UserError(
+                "a backbone's states are detached; without gradient it learns nothing: compute "
+                "them with tensors that keep it"
+            )
         for mistake in _mistakes(view, given, needed):
             raise UserError(f"sampler {name!r}: {mistake}")
 
@@ -198,10 +201,12 @@ def _shape(tensor: Tensor) -> list[int]:
 
 @torch.no_grad()
 def check_causal(name: str, model: Backbone, batches: Batches) -> None:
-    """Refuse a backbone that says that it is causal, and looks ahead.
+    """Refuse a backbone whose states have another shape, or that says that it is causal and looks
+    ahead.
 
-    A few of the longest training windows are encoded, in evaluation mode, as they are and with
-    other items in their second half, which the states of the first half must not show.
+    One of the longest training windows is encoded as it is, and with other items from each place
+    on, which the states before that place must not show; in training mode, with equal dropout, for
+    the place in the middle.
 
     Args:
         name: of the backbone.
@@ -209,19 +214,33 @@ def check_causal(name: str, model: Backbone, batches: Batches) -> None:
         batches: the training data.
 
     Raises:
-        UserError: it looks ahead.
+        UserError: it is so.
     """
     if not model.causal:
         return
-    batch = batches.longest(WINDOWS)
-    half = batch.items.shape[1] // 2  # 0 where all windows are of one item
-    other = batch.items.clone()
-    other[:, half:] = other[:, half:] % model.n_items + 1
+    batch = batches.longest(1)
+    L = batch.items.shape[1]
+    at = torch.arange(L, device=batch.items.device)
+    changed = batch.items % model.n_items + 1
+    variants = torch.where(at >= at[:, None], changed, batch.items)  # [L, L]: row p from p on
     devices = [batch.items.device] if batch.items.device.type == "cuda" else []
     with evaluating(model), torch.random.fork_rng(devices):
-        states = model(torch.cat([batch.items, other]), batch.lengths.repeat(2))
-    given, changed = states[:, :half].chunk(2)
-    if half and (changed - given).abs().max() > ROUNDING * given.abs().max():
+        states = model(torch.cat([batch.items, variants]), batch.lengths.expand(L + 1))
+    if states.shape != (L + 1, L, model.dim):
+        raise UserError(
+            f"backbone {name!r}: its states have shape {_shape(states)} for items of shape "
+            f"[{L + 1}, {L}]; it must be [B, L, dim] = [{L + 1}, {L}, {model.dim}]"
+        )
+    before = at < at[:, None]
+    ahead = (states[1:] - states[:1])[before]
+    if not ahead.numel() or ahead.abs().max() <= ROUNDING * states[0].abs().max():
+        twice = []
+        for items in (batch.items, variants[L // 2 :][:1]):
+            with torch.random.fork_rng(devices):
+                torch.manual_seed(0)  # the same dropout
+                twice.append(copy.deepcopy(model).train()(items, batch.lengths)[0, : L // 2])
+        ahead = twice[1] - twice[0]
+    if ahead.numel() and ahead.abs().max() > ROUNDING * states[0].abs().max():
         raise UserError(
             f"backbone {name!r} says that it is causal, but its states change with later items; "
             "it must not look ahead, or say causal = False"

@@ -161,7 +161,7 @@ class Trainer:
         """One optimiser step; the batch's loss, a scalar left on the device.
 
         Raises:
-            UserError: in the first step, what the sampler gave is not what it is to give.
+            UserError: what the sampler gave is not what it is to give, or the states are detached.
         """
         self.step_count += 1
         watch = self.diagnostics
@@ -173,7 +173,7 @@ class Trainer:
         with watch("sampling"):
             self.generator.manual_seed(self._negatives_seed + self.step_count)
             drawn = self.sampler.sample(views)
-        if self.step_count == 1:
+        if watch.looking:  # throughout training, yet seldom enough to cost little
             check_negatives(self._sampler, views, drawn, self.objective.needs_negatives)
         with watch("scoring"):
             scored = [Scored(view, given) for view, given in zip(views, drawn, strict=True)]

@@ -7,16 +7,50 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from support.grid import clean_environment
 
-from bench import grid, report
+import samplers
+from bench import datasets, grid, report
 from bench.errors import UserError
 from bench.files import check_name
 from bench.registry import Registry
+from bench.studies.estimates import Estimate, confirm
 from bench.studies.store import Store
+from bench.terminal import on_terminal
 
+ENDS = """
+import sys
+from bench.datasets import DatasetSource, register as dataset
+from samplers import Sampler, register
+
+
+def ends(self, *_):
+    sys.exit(0)
+
+
+@register("ends")
+class Ends(Sampler):
+    \"""Ends the program.\"""
+
+    def sample(self, views):
+        raise NotImplementedError
+
+
+@dataset("ending")
+class Ending(DatasetSource):
+    \"""Ends the program.\"""
+
+    def load(self, data_dir):
+        raise NotImplementedError
+
+
+for cls, names in ((Ends, ("__init__", "pool_size")), (Ending, ("load",))):
+    if "{where}" in names:
+        setattr(cls, "{where}", property(ends) if "{where}" == "pool_size" else ends)
+"""
 TWIN = ["--datasets", "beauty-twin", "--backbones", "sasrec", "--samplers", "uniform",
         "--preset", "smoke", "--workers", "1"]  # fmt: skip
 
@@ -52,6 +86,46 @@ def test_a_list_may_be_cut_short():
     assert (done.returncode, done.stdout, done.stderr) == (0, "samplers:\n", "")
 
 
+@pytest.mark.parametrize("line", ["data list", "data describe beauty", "report --help"])
+def test_other_commands_may_be_cut_short_too(line):
+    words = f"{sys.executable} -m bench.{line} | true"
+    done = subprocess.run(["bash", "-c", words], capture_output=True, text=True,
+                          env=clean_environment())  # fmt: skip
+    assert "Traceback" not in done.stderr
+
+
+def test_a_terminal_that_is_not_of_utf8_is_shown_escapes(tmp_path):
+    environment = clean_environment() | {
+        "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C", "PYTHONIOENCODING": "ascii",
+    }  # fmt: skip
+    done = subprocess.run([sys.executable, "-m", "bench.grid", "--list", "gbce"],
+                          capture_output=True, text=True, env=environment)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "\\u03c3" in done.stdout  # a sigma
+
+
+def test_nobody_is_asked_where_nobody_can_answer(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    assert not on_terminal()
+    estimate = Estimate(1, 1, 1e9, 0.0, 0.0, 0.0)
+    confirm(estimate, Path(), yes=False)
+
+
+@pytest.mark.parametrize("where", ["__init__", "pool_size", "load"])
+@pytest.mark.parametrize("option", ["--dry-run", "--yes"])
+def test_what_ends_the_program_is_an_error_wherever_it_stands(tmp_path, where, option, capsys):
+    (tmp_path / "ends.py").write_text(ENDS.format(where=where))
+    chosen = ["--datasets", "ending" if where == "load" else "beauty-twin"]
+    words = [*TWIN[2:], *chosen, "--plugin", str(tmp_path / "ends.py"), option]
+    words[words.index("uniform")] = "ends" if where != "load" else "uniform"
+    assert grid.main([*words, *folders(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert "SystemExit" in error
+    assert "Traceback" not in error
+    samplers.registry._classes.pop("ends", None)
+    datasets.registry._classes.pop("ending", None)
+
+
 def test_standard_input_may_be_closed(tmp_path):
     options = ["--set", "epochs=1", "--seeds", "1", *folders(tmp_path)]
     words = " ".join(command(*options))
@@ -80,7 +154,7 @@ def test_schedulers_stop_a_run_as_ctrl_c_does(tmp_path, number, status):
     assert events == ["start", "stopped"]
 
 
-UGLY = ["a/b", "../out", "..", ".hidden", "x" * 101, "a\nb", " a", "a\\b"]
+UGLY = ["a/b", "../out", "..", ".hidden", "x" * 101, "字" * 34, "a\nb", " a", "a\\b", ""]
 
 
 @pytest.mark.parametrize("name", UGLY)

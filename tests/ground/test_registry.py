@@ -85,7 +85,7 @@ def test_a_refused_value_is_a_user_error(registry):
         registry.build("alpha", registry.resolve("alpha", {"size": 0}), 1)
 
 
-@pytest.mark.parametrize("name", ["", "x" * 65, "tab\there", 7])
+@pytest.mark.parametrize("name", ["", "x" * 65, "tab\there", 7, " ", "a ", "a\u2028b"])
 def test_a_name_is_a_short_text(registry, name):
     with pytest.raises(ValueError, match="1 to 64 characters"):
         registry.register(name)(type("Beta", (Base,), {"__doc__": "Beta."}))
@@ -293,7 +293,7 @@ def test_a_plug_in_that_cannot_be_imported_is_one_error(tmp_path, no_trace, text
 def test_a_plug_in_that_is_not_there_is_named(tmp_path):
     with pytest.raises(UserError, match="no such file"):
         load_plugin(str(tmp_path / "absent.py"))
-    for name in ("no_such_module", "no_such_package.module"):
+    for name in ("no_such_module", "no_such_package.module", str(tmp_path), "./a/module"):
         with pytest.raises(UserError, match="importable module"):
             load_plugin(name)
 

@@ -33,6 +33,21 @@ def test_two_logs_of_equal_content_are_one_dataset_and_that_is_said(tmp_path, ca
     assert "to train: 1 cells" in said
 
 
+def test_a_log_keeps_the_name_that_a_study_knows_it_by(tmp_path, capsys):
+    lines = [f"{u},{(7 * u + i) % 40},{i}" for u in range(30) for i in range(6)]
+    for name, seeds in (("one", "1"), ("two", "2")):
+        log = tmp_path / f"{name}.csv"
+        log.write_text("\n".join(["user,item,time", *lines]))
+        words = ["--datasets", str(log), "--samplers", "uniform", "--backbones", "sasrec",
+                 "--preset", "smoke", "--set", "N=3", "epochs=1", "--seeds", seeds, "--workers",
+                 "1", "--study", "s", "--results", str(tmp_path / "results"),
+                 "--reports", str(tmp_path / "reports")]  # fmt: skip
+        assert grid.main(words) == 0
+    assert "two: its content is that of one, as which it goes on" in capsys.readouterr().out
+    cells = [record.cell for record in Store(tmp_path / "results/s").records()]
+    assert {(cell.dataset, cell.seed) for cell in cells} == {("one", 0), ("one", 1)}
+
+
 def test_seeds_trained_by_different_code_are_named(tmp_path):
     store = Store(tmp_path / "study")
     for sampler, seed, code in (("dns", 0, "a"), ("dns", 1, "b"), ("uniform", 0, "a"),
@@ -55,7 +70,24 @@ def test_cells_that_cannot_be_read_are_counted(tmp_path, capsys):
     assert store.unreadable() == [key]
     folders = ["--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")]
     assert report.main(["study", *folders]) == 0
-    assert f"warning: 1 cells cannot be read and are left out ({key}" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "warning: 1 cells of" in told and f"({key}, ...)" in told
+    for name in ("comparison-bce-synthetic.md", "index.html"):
+        text = (tmp_path / "reports/study" / name).read_text()
+        assert "1 of the study&#39;s cells" in text or "1 of the study's cells" in text
+    export = ["export", "study", *folders[:2], "--to", str(tmp_path / "x.csv")]
+    for words in (export, ["compare", "study", "study", *folders[:2]]):
+        report.main(words)
+        assert "1 cells of" in capsys.readouterr().err
+
+
+def test_where_no_cell_can_be_read_the_reason_is_said(tmp_path, capsys):
+    store = Store(tmp_path / "study")
+    store.save(result_of(cell_of()))
+    (store.root / "cells" / cell_of().key / "cell.json").write_text("{")
+    folders = ["--results", str(tmp_path), "--reports", str(tmp_path / "reports")]
+    assert report.main(["study", *folders]) == 2
+    assert "none of its cells can be read" in capsys.readouterr().err
 
 
 FORMULAS = ["=1+1", "+1", "-1", "@a", "\tx", "plain", "a=b"]

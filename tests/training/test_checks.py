@@ -265,6 +265,50 @@ def test_a_cell_with_a_backbone_that_looks_ahead_fails_before_it_trains(monkeypa
             fit(cell, DATA, SPLIT.valid, CPU, ignore)
 
 
+class Seer(Claims):
+    """Looks ahead as it is told."""
+
+    def __init__(self, how):
+        super().__init__(torch.zeros_like)
+        self.how = how
+
+    def forward(self, items, lengths):
+        x = self.items(items)
+        if self.how == "while it is trained" and self.training:
+            x = x + x.mean(1, keepdim=True)
+        if self.how == "at one place" and x.shape[1] > 3:
+            x = torch.cat([x[:, :2], x[:, 2:3] + x[:, 3:4], x[:, 3:]], dim=1)
+        return self.noise(x)
+
+
+@pytest.mark.parametrize("how", ["while it is trained", "at one place"])
+def test_looking_ahead_is_found_where_it_is_seldom(how):
+    batches = Trainer(cell_of(), DATA, CPU).batches
+    check_causal("seer", Seer("never"), batches)
+    with pytest.raises(UserError, match="says that it is causal"):
+        check_causal("seer", Seer(how), batches)
+
+
+def test_states_have_a_shape_and_a_gradient():
+    trainer = Trainer(cell_of(), DATA, CPU)
+    model = Claims(torch.zeros_like)
+    model.forward = lambda items, lengths: model.items(items)[:, 0]
+    with pytest.raises(UserError, match=r"'flat': its states have shape .* \[B, L, dim\]"):
+        check_causal("flat", model, trainer.batches)
+    real = trainer.models[0].forward
+    trainer.models[0].forward = lambda items, lengths: real(items, lengths).detach()
+    with pytest.raises(UserError, match="states are detached"):
+        trainer.step(next(trainer.batches.epoch(1, trainer.generator)))
+
+
+def test_a_sampler_that_goes_wrong_later_is_found_in_the_next_epoch():
+    trainer = Trainer(cell_of("uniform"), DATA, CPU)
+    trainer.epoch(1)
+    trainer.sampler.sample = of_each(lambda v: Negatives(ids=torch.zeros_like(legal(v))))
+    with pytest.raises(UserError, match="ids hold 0, which is padding"):
+        trainer.epoch(2)
+
+
 def test_windows_of_one_item_show_nothing():
     data = TrainingData(SPLIT.train, N_ITEMS)
     cell = cell_of()
