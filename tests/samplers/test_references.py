@@ -148,3 +148,16 @@ def test_history_met_among_equals_the_look_up_pair_by_pair():
     ids = torch.tensor([3, 9, 3, *range(1, N_ITEMS + 1)])
     one_by_one = ~batch.illegal(ids.expand(len(ROWS), -1))
     assert torch.equal(batch.legal_among(ids), one_by_one)
+
+
+def test_shared_softmax_has_one_draw_for_the_batch_of_which_each_row_takes_the_legal():
+    batch = batch_of()
+    N = 6000
+    (view,) = views_of(batch, N_ITEMS)
+    (negatives,) = sampler_for(batch, "shared-softmax", SEQUENCES, N=N).sample([view])
+    assert negatives.ids.shape == (N,)
+    assert chisquare(np.bincount(negatives.ids, minlength=N_ITEMS + 1)[1:]).pvalue > 0.001
+    assert torch.allclose(negatives.log_q.exp(), torch.full((N,), N / N_ITEMS))
+    for t, (row, position) in enumerate(zip(ROWS, POSITIONS, strict=True)):
+        met = set(SEQUENCES[row][: position + 1])
+        assert negatives.legal[t].tolist() == [i not in met for i in negatives.ids.tolist()]

@@ -10,7 +10,7 @@ import pytest
 from support.tuning import SETTINGS, log_file, plan_of, pretend, root, run, systems, written
 
 import samplers
-from bench import grid
+from bench import grid, grid_run
 from bench.datasets.base import Dataset
 from bench.datasets.splits import Split
 from bench.studies import executors, search, tuning
@@ -58,7 +58,7 @@ def test_tuning_never_looks_at_the_test_split(tmp_path, log, monkeypatch):
         plan = make_plan(request)
         return replace(plan, splits={key: Sealed(split) for key, split in plan.splits.items()})
 
-    monkeypatch.setattr(grid, "make_plan", make_sealed)
+    monkeypatch.setattr(grid_run, "make_plan", make_sealed)
     with pytest.raises(PermissionError):  # the final cells do look, once tuning is over
         run(tmp_path, log, "--tune", 5, chosen=["popularity", "mdcns"])
     assert [len(one["trials"]) for one in systems(tmp_path)] == [5, 5]
