@@ -16,6 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+TABLE_BELOW = 8
+"""Entries of a table of what sequences have met, for each id that is looked up in it, up to which
+that is faster than searches."""
+
 MAX_ROUNDS = 200
 """Redraws before what is left is drawn from an explicit list of legal items."""
 
@@ -95,10 +99,11 @@ class History:
         # and how long the sequences are is known on a CPU without a wait.
         if ids.device.type == "cpu":
             distinct, row = sequences.unique_consecutive(return_inverse=True)
-            if len(distinct) * (self.n_items + 1) <= ids.numel():
-                return self._table(distinct)[row[:, None], ids] <= until[:, None]
             start, count = self._stretch(sequences, until)
-            if 2 * int(count.sum()) < ids.numel():
+            size, short = len(distinct) * (self.n_items + 1), 2 * int(count.sum()) < ids.numel()
+            if size <= (1 if short else TABLE_BELOW) * ids.numel():
+                return self._table(distinct)[row[:, None], ids] <= until[:, None]
+            if short:
                 met = torch.zeros(ids.shape, dtype=torch.bool)
                 ordered = ordered or SortedRows(ids, self.n_items)
                 met[ordered.find(*self._walk(start, count))] = True
