@@ -291,7 +291,9 @@ class Targets:
         rows = torch.arange(len(self.positives), device=self.positives.device)
         lost = N * (N / 2 + history.usual) / history.n_items  # of N draws, about
         spare = 3 + math.ceil(lost + 3 * math.sqrt(lost))
-        if rows.device.type != "cpu":  # a GPU would have to be waited for to tell them apart
+        # Where histories are short but for a few, the few may try again.  And a GPU would have to be
+        # waited for to tell them apart.
+        if history.usual < N or rows.device.type != "cpu":
             yield rows, spare
             return
         met = history.count(self.sequences, self.positions).double()

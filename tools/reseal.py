@@ -1,10 +1,9 @@
 """Give stored cells the digest that the code which trained them has by now.
 
-How a digest is made was changed: it was that of files' bytes and is that of what they mean.  The
-code that trains did not change, so a cell that was current before is current after.  Run once, from
-the top of the repository, with a checkout of the last commit that made digests in the old way:
+For a change of code that altered no number, or of how digests are made: a cell that was current
+before is current after.  From the top of the repository, with a checkout of the commit before:
 
-    git worktree add /tmp/before dced86a
+    git worktree add /tmp/before COMMIT
     python tools/reseal.py --before /tmp/before results/*
 
 Cells whose old digest was not current keep it, and stay stale; so do broken cells.  ``--dry-run``
@@ -32,7 +31,7 @@ ASK = """
 import json, sys
 from bench.cell import Cell
 from bench.errors import UserError
-from bench.worker import code_digest
+from bench.studies.code import code_digest
 
 def digest(config):
     try:

@@ -107,7 +107,7 @@ def test_the_pool_is_uniform_over_what_is_legal(sequences, N):
 def test_long_histories_get_as_uniform_pools_beside_short_ones(met):
     """Of 400 items: some take a few draws more, some many more, some a list of what is legal."""
     n_items, N, draws, rng = 400, 20, 3000, np.random.default_rng(0)
-    sequences = [rng.permutation(n_items)[:size] + 1 for size in (*[3] * 99, met + 1)]
+    sequences = [rng.permutation(n_items)[:size] + 1 for size in (*[21] * 99, met + 1)]
     rows = [0, 99] * draws
     positions = [len(sequences[row]) - 1 for row in rows]
     pool = targets_of(sequences, n_items, rows, positions, seed=1).pool(N)

@@ -12,7 +12,7 @@ from support.results import result_of
 from bench.studies.code import code_digest
 from bench.studies.store import Store
 
-WORKER = """
+CODE = """
 from bench.errors import UserError
 
 def code_digest(sampler):
@@ -26,15 +26,16 @@ def code_digest(sampler):
 def before(tmp_path):
     """In place of a checkout: digests are the samplers' names."""
     package = tmp_path / "before" / "bench"
-    package.mkdir(parents=True)
-    (package / "__init__.py").touch()
+    (package / "studies").mkdir(parents=True)
+    for folder in (package, package / "studies"):
+        (folder / "__init__.py").touch()
     (package / "errors.py").write_text("class UserError(Exception): pass\n")
     (package / "cell.py").write_text(
         "class Cell:\n"
         "    @staticmethod\n"
         "    def from_config(config): return config['sampler']['name']\n"
     )
-    (package / "worker.py").write_text(WORKER)
+    (package / "studies" / "code.py").write_text(CODE)
     return package.parent
 
 
