@@ -291,7 +291,7 @@ class Targets:
         rows = torch.arange(len(self.positives), device=self.positives.device)
         lost = N * (N / 2 + history.usual) / history.n_items  # of N draws, about
         spare = 3 + math.ceil(lost + 3 * math.sqrt(lost))
-        # Where histories are short but for a few, the few may try again.  And a GPU would have to be
+        # Where histories are short but for a few, the few may try again; a GPU would have to be
         # waited for to tell them apart.
         if history.usual < N or rows.device.type != "cpu":
             yield rows, spare

@@ -10,7 +10,7 @@ import pytest
 from support.tuning import SETTINGS, log_file, plan_of, pretend, root, run, systems, written
 
 import samplers
-from bench import grid, grid_run
+from bench import grid_run
 from bench.datasets.base import Dataset
 from bench.datasets.splits import Split
 from bench.studies import executors, search, tuning
