@@ -17,8 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 TABLE_BELOW = 8
-"""Entries of a table of what sequences have met, for each id that is looked up in it, up to which
-that is faster than searches."""
+"""Entries of a table of what was met, for each id looked up, up to which it beats searches."""
 
 MAX_ROUNDS = 200
 """Redraws before what is left is drawn from an explicit list of legal items."""
@@ -137,8 +136,7 @@ class History:
         return met[:, column]
 
     def _table(self, sequences: Tensor) -> Tensor:
-        """``[S, n_items + 1]`` int32: the position at which each sequence first meets each item;
-        of what it never meets, more than any position."""
+        """``[S, n_items + 1]`` int32: the position at which each first meets each item, or more."""
         end = torch.full_like(sequences, torch.iinfo(torch.int64).max)
         start, count = self._stretch(sequences, end)
         row, nth = _spread(count)
@@ -284,15 +282,13 @@ class Targets:
         return pool
 
     def _with_spare(self, N: int) -> Iterator[tuple[Tensor, int | None]]:
-        """Rows, and how many draws beyond N each of them gets: enough for a history of usual
-        length, or twice as many, or four times, ... for longer ones; None where so many would be
-        more work than a list of the legal items."""
+        """Rows, and how many draws beyond N they get: enough for a history of usual length; for
+        longer ones twice or four times as many, ...; None where a list of legal items is less."""
         history = self.history
         rows = torch.arange(len(self.positives), device=self.positives.device)
         lost = N * (N / 2 + history.usual) / history.n_items  # of N draws, about
         spare = 3 + math.ceil(lost + 3 * math.sqrt(lost))
-        # Where histories are short but for a few, the few may try again; a GPU would have to be
-        # waited for to tell them apart.
+        # The few long ones of many short may try again; a GPU would have to be waited for.
         if history.usual < N or rows.device.type != "cpu":
             yield rows, spare
             return
