@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from bench.api import Study
+from bench.cell import PRESETS
 from bench.errors import UserError
 from bench.files import check_writable
 from bench.studies import study, tuning
@@ -29,8 +30,10 @@ def run(options: argparse.Namespace) -> int:
     listeners = [Lines(), Question(options.yes), Progress()]
     result = study.run(plan, kept.store, resources, how, listeners)
     if result.ok or tuning.reported(kept.store):
-        for path in kept.report(options.reports / kept.name):
-            tell(str(path))
+        from bench.reports.writing import write_and_close  # matplotlib takes a while to import
+
+        for line in write_and_close(kept.store.root, options.reports / kept.name):
+            tell(line)
     for failure in result.failed:
         tell(f"failed: {failure}", error=True)
     return 0 if result.ok else 1
@@ -77,10 +80,11 @@ def request(options: argparse.Namespace) -> Request:
         UserError: nothing, or what there is not.
     """
     chosen = (options.datasets, options.backbones, options.samplers, options.objectives)
-    if not options.all and not options.table and not any(chosen):
+    named = options.preset is not None and PRESETS[options.preset].samplers
+    if not options.all and not options.table and not any(chosen) and not named:
         raise UserError(
-            "nothing is chosen: give --all or --table, or some of --datasets --backbones "
-            "--samplers --objectives (--list shows the names)"
+            "nothing is chosen: give --all, --table or --preset demo, or some of --datasets "
+            "--backbones --samplers --objectives (--list shows the names)"
         )
     return request_of(
         preset=options.preset,

@@ -37,6 +37,10 @@ FROM_RANKS = [*(f"{m}@{K}" for m in ("recall", "ndcg") for K in CUTOFFS), "mrr"]
 """All that follows from ranks, and so can be had of any stored cell."""
 
 
+EXPECTED = "expected_"
+"""Before a metric's name: what each prediction contributes to it in expectation."""
+
+
 MISSED = float(2**31)
 """Rank of a held-out item that cannot be recommended, as the user has had it: no metric counts it,
 however small the catalogue."""
@@ -63,6 +67,20 @@ def gains(ranks: Floats) -> dict[str, Floats]:
         found[f"ndcg@{K}"] = np.where(hit, 1 / np.log2(ranks + 1), 0.0)
     found["mrr"] = np.where(ranks < MISSED, 1 / ranks, 0.0)
     return found
+
+
+def expected_gains(ranks: Floats, probabilities: Floats) -> dict[str, Floats]:
+    """What predictions contribute to each metric in expectation, ``[P]``.
+
+    Args:
+        ranks: ``[P, n]`` of every item for each prediction, or ``[n]`` where the items of each
+            row are in the order of their ranks.
+        probabilities: ``[P, n]`` that it is what comes next.
+    """
+    return {
+        name: probabilities @ each if each.ndim == 1 else (probabilities * each).sum(axis=1)
+        for name, each in gains(ranks).items()
+    }
 
 
 def beyond_accuracy(top: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> dict[str, float]:

@@ -66,12 +66,12 @@ def _report(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     check_name("bench.report", options.study)
     # Here and below: who asks for help does not wait for what reads, tests and draws.
-    from bench.reports.writing import write
+    from bench.reports.writing import write_and_close
     from bench.studies.store import Store
 
     study, folder = options.results / options.study, options.reports / options.study
-    for path in write(study, folder, options.post_hoc):
-        tell(str(path))
+    for line in write_and_close(study, folder, options.post_hoc):
+        tell(line)
     _warn_of_unreadable(Store(study))
     return 0
 

@@ -33,7 +33,6 @@ from samplers.base import Exposed
 N_ITEMS = 60
 LENGTHS = (9, 7, 5, 3, 2)
 """Of the sequences that samplers are tried on; every position but the first is a target."""
-CHANCES = np.arange(N_ITEMS + 1.0) / np.arange(N_ITEMS + 1).sum()
 
 
 class BackboneContract:
@@ -330,7 +329,10 @@ class ReferenceContract:
         items = np.concatenate([1 + rng.permutation(N_ITEMS - 10)[:n] for n in lengths])
         offsets = np.cumsum([0, *lengths])
         train = Sequences(items.astype(np.int32), offsets, np.arange(len(lengths)))
-        return TrainingData(train, N_ITEMS, truth=lambda user, _: np.roll(CHANCES, user))
+        chances = np.arange(N_ITEMS + 1.0) / np.arange(N_ITEMS + 1).sum()  # another for each user
+        return TrainingData(
+            train, N_ITEMS, truth=lambda users, *_: np.stack([np.roll(chances, u) for u in users])
+        )
 
     def inputs(self) -> Examples:
         """Inputs of several lengths, of any items, and targets that some of them hold."""

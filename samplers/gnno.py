@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,9 @@ from samplers.base import Catalogue, Negatives, Sampler, View, register, require
 DISTANCE = 3
 """Items so far apart in a sequence, or nearer, are neighbours."""
 ROWS_AT_ONCE = 1024
+DENSE = 2**24
+"""Pairs of items up to which the overlap of all is kept, 64 MB; a look-up is several times as fast
+as a search."""
 ROUNDS = 40
 """Redraws of what the law of hard negatives rejects; it accepts at least e^-c_max of the draws."""
 
@@ -151,6 +155,19 @@ class Overlap:
 
     def jaccard(self, y: Tensor, ids: Tensor) -> Tensor:
         """``[R, K]`` J(y, j) of items ``y [R]`` and ``ids [R, K]``; 0 where nothing is common."""
+        return self._search(y, ids) if self._dense is None else self._dense[y[:, None], ids]
+
+    @cached_property
+    def _dense(self) -> Tensor | None:
+        """``[n_items + 1, n_items + 1]`` J, in a small catalogue."""
+        items = torch.arange(len(self.degree), device=self.degree.device)
+        if len(items) ** 2 > DENSE:
+            return None
+        rows = items.split(ROWS_AT_ONCE)
+        return torch.cat([self._search(y, items.expand(len(y), -1)) for y in rows])
+
+    def _search(self, y: Tensor, ids: Tensor) -> Tensor:
+        """`jaccard`, by bisection."""
         low = self.first[y][:, None].expand_as(ids).clone()
         end = self.first[y + 1][:, None]
         high = end.expand_as(ids).clone()

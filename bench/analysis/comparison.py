@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 from scipy.stats import t
@@ -16,7 +16,7 @@ from bench.analysis.contributions import PREDICTIONS, effective, gains_by_user
 from bench.analysis.names import file_stem
 from bench.analysis.over_users import differ_from_best
 from bench.json_shape import as_text
-from bench.metrics import HEADLINE, METRICS, SELECT_ON
+from bench.metrics import HEADLINE, METRICS
 from bench.studies import tuning
 from bench.studies.own_loss import has_own_loss
 from bench.studies.records import Record
@@ -43,13 +43,6 @@ COSTS = (
 )
 DEVICE_COSTS = ["targets_per_s", "train_s_to_best", "cpu_s_to_best", "wall_s", "cpu_s", "peak_mb"]
 """Those that depend on the kind of device."""
-
-CHOICE = ("dataset", "backbone", "method")
-CHOICES = (
-    *("chosen", "best on test", "settings", "seeds"),
-    *(f"{which} {METRICS[HEADLINE]}" for which in ("chosen", "best", "median")),
-    "sd",
-)
 
 
 @dataclass(frozen=True)
@@ -134,11 +127,6 @@ class Comparison:
         over seeds, by dataset, backbone and sampler; where some have been had."""
         return _beside_headline(self.cells, "new")
 
-    def choices(self) -> pd.DataFrame:
-        """What validation would choose of methods that were run with several settings; see
-        `choices_of`."""
-        return choices_of(self.cells)
-
     def costs(self) -> pd.DataFrame:
         """What systems cost and reach, means over seeds, by dataset, backbone and sampler.
 
@@ -220,32 +208,6 @@ def _beside_headline(cells: pd.DataFrame, *rankings: str) -> pd.DataFrame:
     columns = [HEADLINE, *(f"{ranking}_{HEADLINE}" for ranking in rankings)]
     known = cells.reindex(columns=[*SYSTEM, *columns]).dropna(subset=[columns[1]])
     return known.groupby([*SYSTEM], sort=False)[columns].mean()
-
-
-def choices_of(cells: pd.DataFrame) -> pd.DataFrame:
-    """What validation would choose of methods that were run with several settings.
-
-    Means over the seeds that all settings of a method have, by `CHOICE`: `CHOICES`, which are the
-    setting with the best validation and the one with the best test, how many settings and seeds,
-    the headline metric on test of the two, and its median and standard deviation over the
-    settings.  A method whose settings have no seed in common is left out.
-
-    Args:
-        cells: a row a cell, with the columns of `Comparison.cells` that this takes.
-    """
-    valid, rows = f"valid_{SELECT_ON}", {}
-    cells = cells.reindex(columns=["method", *SYSTEM, "seed", valid, HEADLINE])
-    for key, its in cells.groupby([*CHOICE]):
-        of_cells = its.groupby(["seed", "sampler"])[[valid, HEADLINE]].mean()
-        by_seed = cast("pd.DataFrame", of_cells.unstack()).dropna()  # seeds that all have
-        means = by_seed.mean().unstack(level=0)
-        if by_seed.empty or len(means) == 1:
-            continue
-        test, chosen = means[HEADLINE], means.nlargest(1, valid).iloc[0]
-        numbers = [chosen[HEADLINE], test.max(), test.median(), test.std()]
-        rows[key] = [chosen.name, test.idxmax(), len(means), len(by_seed), *numbers]
-    index = pd.MultiIndex.from_tuples(rows, names=CHOICE)
-    return pd.DataFrame(list(rows.values()), index=index, columns=list(CHOICES))
 
 
 def half_widths(grouped: Any) -> Any:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import cast
 
+import numpy as np
 import pandas as pd
 from scipy.stats import t
 
-from bench.metrics import gains
+from bench.metrics import EXPECTED, gains
+from bench.studies.records import Arrays
 from bench.studies.store import Store
 
 PREDICTIONS = "predictions"
@@ -17,10 +19,17 @@ PREDICTIONS = "predictions"
 
 def gains_by_user(store: Store, keys: Iterable[str]) -> pd.DataFrame:
     """What each test user contributes to the metrics of the cells (one a seed); `contributions`."""
-    arrays = map(store.arrays, keys)
-    return contributions(
-        pd.concat(pd.DataFrame(gains(each["rank"]), index=each["user"]) for each in arrays)
-    )
+    return contributions(pd.concat(map(_predictions, map(store.arrays, keys))))
+
+
+def _predictions(arrays: Arrays) -> pd.DataFrame:
+    """``[predictions x metrics]``, by user: in expectation where that is known."""
+    expected = {
+        name.removeprefix(EXPECTED): np.asarray(array, dtype=np.float64)
+        for name, array in arrays.items()
+        if name.startswith(EXPECTED)
+    }
+    return pd.DataFrame(expected or gains(arrays["rank"]), index=arrays["user"])
 
 
 def contributions(predictions: pd.DataFrame) -> pd.DataFrame:

@@ -15,6 +15,12 @@ import numpy.typing as npt
 
 from bench.registry import Registry
 
+Truth = Callable[
+    [npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.int64]], npt.NDArray[np.float64]
+]
+"""Users ``[P]``, and what they have had, ``items [n]`` with ``offsets [P + 1]``, to the true
+distribution of what each takes next, ``[P, n_items + 1]``; known of generated data alone."""
+
 registry: Registry[DatasetSource] = Registry("dataset", "bench.datasets", lambda: DatasetSource)
 register = registry.register
 
@@ -52,8 +58,8 @@ class Dataset:
         user_labels: ``[n_users]`` the source's own user ids, as text (split files use them).
         exposures: what users were shown and did not take, or None when the source has none.
         synthetic: made by a generator; every output must say so.
-        truth: of a generated dataset: user and history to the true distribution of the next item,
-            ``[n_items + 1]``.
+        truth: of a generated dataset: the true distribution of the next item.
+        only_tested: the last so many users are tested on, whatever the split, and nothing else.
         notes: facts a reader of the numbers must know; reports print them as footnotes.
     """
 
@@ -65,7 +71,8 @@ class Dataset:
     user_labels: npt.NDArray[np.str_] | None = None
     exposures: Exposures | None = None
     synthetic: bool = False
-    truth: Callable[[int, npt.NDArray[np.int32]], npt.NDArray[np.float64]] | None = None
+    truth: Truth | None = None
+    only_tested: int = 0
     notes: tuple[str, ...] = field(default=())
 
     @property

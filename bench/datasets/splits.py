@@ -1,6 +1,7 @@
 """Splits: which pairs train, on which users a model is chosen, and on which it is tested.
 
-Every split is a function of the dataset and a seed.  Names:
+Every split is a function of the dataset and a seed.  Users that a generated dataset has to be
+tested on alone are in the test part of each.  Names:
 
 * ``user`` (the paper's): users are shuffled and cut 70/20/10; all of a training user's sequence
   trains, and the last item of a held-out user is predicted from the rest.  An assignment file
@@ -26,7 +27,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bench.datasets.base import Dataset
+from bench.datasets.base import Dataset, Truth
 from bench.datasets.reading import files
 from bench.errors import UserError
 from bench.registry import suggest
@@ -68,12 +69,19 @@ class Examples:
         targets: ``[n_examples]`` int32.
         users: ``[n_examples]`` int64 row of each example's user in the dataset; a user may have
             several.
+        truth: the true distribution of what comes next, where it is known.
     """
 
     items: npt.NDArray[np.int32]
     offsets: Ints
     targets: npt.NDArray[np.int32]
     users: Ints
+    truth: Truth | None = None
+
+    @cached_property
+    def probabilities(self) -> npt.NDArray[np.float64] | None:
+        """``[n_examples, n_items + 1]`` of what comes next, where they are known."""
+        return None if self.truth is None else self.truth(self.users, self.items, self.offsets)
 
     @cached_property
     def repeated(self) -> npt.NDArray[np.bool_]:
@@ -107,6 +115,8 @@ class Split:
         digest = hashlib.sha256(self.name.encode())
         for part in (self.train, self.valid, self.test):
             for field in fields(part):
+                if field.name == "truth":  # follows from the dataset
+                    continue
                 array = np.ascontiguousarray(getattr(part, field.name), dtype="<i8")
                 digest.update(array.tobytes())
         return digest.hexdigest()[:16]
@@ -204,9 +214,9 @@ def _authors_path(dataset: str, data_dir: Path) -> Path:
 
 def _shuffled(dataset: Dataset, seed: int, cuts: tuple[float, float]) -> Ints:
     """``[n_users]`` role of each user; cut at int(0.7n), say, as in the authors' files."""
-    n = dataset.n_users
+    n = dataset.n_users - dataset.only_tested
     order = np.random.default_rng(seed_for(dataset.fingerprint, "split", seed)).permutation(n)
-    roles = np.empty(n, dtype=np.int64)
+    roles = np.full(dataset.n_users, ROLES["test"])
     roles[order] = np.searchsorted([int(cut * n) for cut in cuts], np.arange(n), "right")
     return roles
 
@@ -229,6 +239,8 @@ def _read_roles(dataset: Dataset, path: Path) -> Ints:
             if roles[rows[words[0]]] >= 0:
                 raise UserError(f"{path}, line {number}: user {words[0]!r} is named twice")
             roles[rows[words[0]]] = ROLES[words[1]]
+    split = dataset.n_users - dataset.only_tested
+    roles[split:][roles[split:] < 0] = ROLES["test"]
     missing = np.flatnonzero(roles < 0)
     if len(missing):
         raise UserError(
@@ -267,10 +279,12 @@ def _by_user_prefixes(dataset: Dataset, roles: Ints) -> Split:
 def _leave_one_out(dataset: Dataset) -> Split:
     start, end = dataset.offsets[:-1], dataset.offsets[1:]
     train, held_out = (np.flatnonzero(end - start >= least) for least in (4, 3))
+    split = dataset.n_users - dataset.only_tested
+    train, valid = train[train < split], held_out[held_out < split]
     return Split(
         "leave-one-out",
         _sequences(dataset, train, end[train] - 2),
-        _examples(dataset, held_out, end[held_out] - 2),
+        _examples(dataset, valid, end[valid] - 2),
         _examples(dataset, held_out, end[held_out] - 1),
     )
 
@@ -285,8 +299,9 @@ def _by_time(dataset: Dataset) -> Split:
     moments = [ordered[int(cut * len(ordered))] for cut in TIME_CUTS]
     # How many of each user's interactions came before a moment: times never fall within a user.
     before = [start + np.add.reduceat(times < moment, start) for moment in moments]
-    train = np.flatnonzero(before[0] - start >= 2)
-    valid = np.flatnonzero((before[1] > before[0]) & (before[1] - start >= 2))
+    split = np.arange(dataset.n_users) < dataset.n_users - dataset.only_tested
+    train = np.flatnonzero(split & (before[0] - start >= 2))
+    valid = np.flatnonzero(split & (before[1] > before[0]) & (before[1] - start >= 2))
     test = np.flatnonzero((end > before[1]) & (end - start >= 2))
     return Split(
         "temporal",
@@ -303,7 +318,7 @@ def _sequences(dataset: Dataset, users: Ints, end: Ints) -> Sequences:
 
 def _examples(dataset: Dataset, users: Ints, target: Ints) -> Examples:
     """The items at indices ``target``, each of one of ``users``, given all before them."""
-    return Examples(*_cut(dataset, users, target), dataset.items[target], users)
+    return Examples(*_cut(dataset, users, target), dataset.items[target], users, dataset.truth)
 
 
 def _cut(dataset: Dataset, users: Ints, end: Ints) -> tuple[npt.NDArray[np.int32], Ints]:

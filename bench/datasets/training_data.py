@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from bench.datasets.base import Dataset, Exposures
+from bench.datasets.base import Dataset, Exposures, Truth
 from bench.datasets.splits import Sequences, Split
-
-Truth = Callable[[int, npt.NDArray[np.int32]], npt.NDArray[np.float64]]
-"""User and history to the true distribution of the next item; known for synthetic data only."""
 
 
 @dataclass(frozen=True)

@@ -28,15 +28,10 @@ class Reference(ABC):
     """What training is measured against; hyper-parameters are keyword-only arguments.
 
     Every combination of ``search_space`` is fitted, and the best on validation is tested.
-
-    Attributes:
-        expected: whether its scores are the true probabilities of the next item.  Its metrics are
-            then their expectation, and not those on the items that happened to come.
     """
 
     name: ClassVar[str]
     search_space: ClassVar[dict[str, list[Any]]] = {}
-    expected: ClassVar[bool] = False
 
     def applies(self, data: TrainingData) -> bool:
         """Whether it can be had of these data; if not, tables have a dash."""

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import rankdata
 
 from bench.datasets.splits import Examples
 from bench.errors import UserError
-from bench.metrics import MISSED, accuracy, gains
+from bench.metrics import MISSED, accuracy, expected_gains
 from bench.references.base import Floats, Ints, Items, Reference
 
 SCORES_AT_ONCE, FEWEST_AT_ONCE = 2**20, 8
@@ -27,21 +28,23 @@ class _Piece:
 
 
 def measure(reference: Reference, examples: Examples, n_items: int) -> dict[str, float]:
-    """Accuracy of a fitted reference, or of the true distribution its expectation.
+    """Accuracy of a fitted reference: where the true distribution of what comes next is known, its
+    expectation, else that on what came.
 
     Raises:
         UserError: what it gives are no scores of all items.
     """
-    if not reference.expected:
+    probabilities = examples.probabilities
+    if probabilities is None:
         return accuracy(ranks(reference, examples, n_items))
-    weights = gains(np.arange(1, n_items + 2, dtype=np.float64))
-    expected: dict[str, list[float]] = {name: [] for name in weights}
-    for piece in _pieces(reference, examples, n_items):
-        for probabilities in piece.scores:
-            p = np.sort(probabilities)[::-1]
-            for name, weight in weights.items():
-                expected[name].append(float(p @ weight))
-    return {name: float(np.mean(values)) for name, values in expected.items()}
+    expected = [
+        expected_gains(rankdata(-piece.scores, axis=1), probabilities[piece.chosen])
+        for piece in _masked(reference, examples, n_items)
+    ]
+    return {
+        name: float(np.concatenate([each[name] for each in expected]).mean())
+        for name in expected[0]
+    }
 
 
 def ranks(reference: Reference, examples: Examples, n_items: int) -> Floats:
@@ -54,16 +57,23 @@ def ranks(reference: Reference, examples: Examples, n_items: int) -> Floats:
         UserError: what it gives are no scores of all items.
     """
     found = np.empty(len(examples.targets))
-    for piece in _pieces(reference, examples, n_items):
+    for piece in _masked(reference, examples, n_items):
         scores, rows = piece.scores, np.arange(len(piece.scores))
-        scores[np.repeat(rows, np.diff(piece.offsets)), piece.items] = -np.inf
-        scores[:, 0] = -np.inf
         target = scores[rows, examples.targets[piece.chosen]][:, None]
         above = np.count_nonzero(scores > target, axis=1)
         tied = np.count_nonzero(scores == target, axis=1) - 1  # without the target itself
         found[piece.chosen] = 1 + above + tied / 2
     found[examples.repeated] = MISSED
     return found
+
+
+def _masked(reference: Reference, examples: Examples, n_items: int) -> Iterator[_Piece]:
+    """All examples, in pieces; padding and what the input holds score -inf."""
+    for piece in _pieces(reference, examples, n_items):
+        rows = np.repeat(np.arange(len(piece.scores)), np.diff(piece.offsets))
+        piece.scores[rows, piece.items] = -np.inf
+        piece.scores[:, 0] = -np.inf
+        yield piece
 
 
 def _pieces(reference: Reference, examples: Examples, n_items: int) -> Iterator[_Piece]:

@@ -8,7 +8,9 @@ from dataclasses import replace
 
 import pandas as pd
 
-from bench.analysis.comparison import CHOICE, CHOICES, SYSTEM, Comparison
+from bench.analysis.choices import CHOICE, CHOICES, choices_of
+from bench.analysis.comparison import SYSTEM, Comparison
+from bench.analysis.fidelity import fidelity
 from bench.metrics import HEADLINE, METRICS, SELECT_ON
 from bench.reports.document import (
     Bullets,
@@ -23,6 +25,7 @@ from bench.reports.document import (
     Table,
     Value,
 )
+from bench.reports.summary import stopped_early
 from bench.reports.tables import places, seeds_line
 
 COSTS = {
@@ -70,10 +73,11 @@ def document(comparison: Comparison, picture: Picture) -> Document:
         title=comparison.title,
         parts=[
             *_opening(comparison),
+            *_fidelity(comparison),
             picture,
             *_accuracy(comparison),
             *_peers(comparison),
-            *choices(comparison.choices()),
+            *choices(choices_of(comparison.cells)),
             *_new_targets(comparison),
             *_masks(comparison),
             *_costs(comparison),
@@ -106,6 +110,8 @@ def _opening(comparison: Comparison) -> Iterator[Part]:
             f"WARNING: seeds trained by different versions of the code: "
             f"{', '.join(comparison.mixed)}; --force-stale trains the older ones again."
         )
+    if stopped := stopped_early(comparison):
+        yield Paragraph(f"WARNING: {stopped}")
     if unreadable := comparison.store.unreadable():
         yield Paragraph(
             f"WARNING: {len(unreadable)} of the study's cells cannot be read, and are left out: "
@@ -114,6 +120,36 @@ def _opening(comparison: Comparison) -> Iterator[Part]:
     if comparison.references:
         named = ", ".join(comparison.references)
         yield Paragraph(f"For reference, not trained and not marked: {named}.")
+
+
+def _fidelity(comparison: Comparison) -> Iterator[Part]:
+    """What a miniature can tell, and how far its order of samplers is that on real data."""
+    if not comparison.synthetic:
+        return
+    yield Heading("How far to trust this miniature")
+    yield Paragraph(
+        "Small generated datasets and short training: it shows that all runs, what each system "
+        "costs beside the others, and about in which order they come; not how accurate they are, "
+        "and not which of two near ones is better.  Tested by expectation under the generator, "
+        "which is known, so that intervals are of the users' differing alone."
+    )
+    found = fidelity(comparison)
+    if not found:
+        return
+    yield Paragraph(
+        "Kendall's tau between the order of samplers here and that on the real dataset, as stored, "
+        "of the samplers that both have, with its 95 % interval over test users; and of the pairs "
+        "that differ significantly on the real data (z tests, Holm-corrected) those that differ in "
+        "the same direction here."
+    )
+    rows: list[list[Value]] = [
+        [one.dataset, one.backbone, one.study, Number(one.samplers, "{:.0f}"),
+         Number(one.tau, "{:.2f}"), Number(one.low, "{:.2f}"), Number(one.high, "{:.2f}"),
+         Number(one.significant, "{:.0f}"), Number(one.agreeing, "{:.0f}")]
+        for one in found
+    ]  # fmt: skip
+    header = ["dataset", "backbone", "study", "samplers", "tau", "from", "to", "pairs", "agree"]
+    yield Table("Fidelity", header, rows, n_text=3, kept=(0,))
 
 
 def _accuracy(comparison: Comparison) -> Iterator[Part]:
@@ -175,7 +211,7 @@ def choices(found: pd.DataFrame) -> Iterator[Part]:
     """On what validation would choose, where there is a choice.
 
     Args:
-        found: see `bench.analysis.comparison.choices_of`.
+        found: see `bench.analysis.choices.choices_of`.
     """
     if found.empty:
         return

@@ -58,7 +58,7 @@ class Section:
 
     compared: Compared
     overview: list[str]
-    winners: list[tuple[str, list[str]]]
+    by_dataset: list[tuple[str, list[str]]]
     warnings: list[str]
     sizes: Table
     configuration: list[Table]
@@ -144,7 +144,7 @@ def _section(compared: Compared) -> Section:
     return Section(
         compared=compared,
         overview=summary.overview(comparison),
-        winners=list(summary.winners(comparison)),
+        by_dataset=list(summary.by_dataset(comparison)),
         warnings=summary.warnings(comparison),
         sizes=configuration.sizes(comparison, records),
         configuration=[

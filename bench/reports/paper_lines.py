@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.cells import contents_of, settings_of, what_differs
-from bench.analysis.comparison import choices_of
+from bench.analysis.choices import choices_of
 from bench.cell import Cell
 from bench.datasets.splits import AUTHORS
 from bench.metrics import HEADLINE, METRICS, SELECT_ON

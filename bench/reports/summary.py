@@ -1,13 +1,14 @@
-"""A comparison in words: who won, by how much, and how far the numbers can be trusted."""
+"""A comparison in words: who is level with the best, and how far the numbers can be trusted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import pandas as pd
 
 from bench.analysis.cells import sampler_order
 from bench.analysis.comparison import Comparison
+from bench.analysis.verdict import verdicts
 from bench.metrics import BASELINE, HEADLINE, METRICS
 
 FEW_USERS = 1000
@@ -15,7 +16,7 @@ FEW_USERS = 1000
 
 
 def overview(comparison: Comparison) -> list[str]:
-    """What was compared, how long it took and how often each sampler is best, a sentence each."""
+    """What was compared, how long it took, and the verdict, a sentence each."""
     cells = comparison.cells
     systems = [
         _count(cells[name].nunique(), name) for name in ("sampler", "backbone", "dataset", "seed")
@@ -25,44 +26,41 @@ def overview(comparison: Comparison) -> list[str]:
     if "train_s" in cells:
         trained += f", {_time(cells['train_s'].sum())} of training"
     sentences = [f"{trained}."]
-    means = _means(cells)
-    winners = [winner for _, row in means.iterrows() if (winner := _best(row)) is not None]
-    if cells["sampler"].nunique() > 1 and len(means) > 1 and winners:
-        counts = pd.Series(winners).value_counts(sort=False)
-        ranked = sorted(counts.items(), key=lambda pair: (-pair[1], str(pair[0])))
-        named = ", ".join(f"{name} in {count}" for name, count in ranked)
-        sentences.append(
-            f"Of {len(means)} combinations of dataset and backbone, the best sampler by "
-            f"{METRICS[HEADLINE]} is {named}."
-        )
-    return sentences
+    return sentences + [
+        sentence for verdict in verdicts(comparison) for sentence in verdict.sentences()
+    ]
 
 
-def winners(comparison: Comparison) -> Iterator[tuple[str, list[str]]]:
-    """Each dataset with a sentence a backbone: the best sampler and its gain over `uniform`."""
+def by_dataset(comparison: Comparison) -> Iterator[tuple[str, list[str]]]:
+    """Each dataset with a sentence a backbone: who is level with the best, and what the best gains
+    over `uniform`."""
     sentences: dict[str, list[str]] = {}
     means = _means(comparison.cells)
     for dataset, backbone in means.index:
         row = means.loc[(dataset, backbone)]
-        sentences.setdefault(dataset, []).append(f"{backbone}: {_sentence(row)}")
+        below = comparison.below_best[HEADLINE].get((dataset, backbone), set())
+        sentences.setdefault(dataset, []).append(f"{backbone}: {_sentence(row, below)}")
     yield from sentences.items()
 
 
-def _sentence(row: pd.Series[float]) -> str:
-    best = _best(row)
-    if best is None:
+def _sentence(row: pd.Series[float], below: Collection[str]) -> str:
+    known = row.dropna().sort_values(ascending=False, kind="stable")
+    if known.empty:
         return "no sampler was measured."
-    text = f"{best} is best, {METRICS[HEADLINE]} {row[best]:.4f}"
-    if row.notna().sum() == 1:
-        return f"{METRICS[HEADLINE]} {row[best]:.4f} by {best}, the only sampler."
-    if best == BASELINE:
-        return f"no sampler is better than {BASELINE}, {METRICS[HEADLINE]} {row[best]:.4f}."
-    baseline = row.get(BASELINE)
-    if baseline is None or pd.isna(baseline):
+    best, metric = str(known.index[0]), METRICS[HEADLINE]
+    if len(known) == 1:
+        return f"{metric} {known[best]:.4f} by {best}, the only sampler."
+    level = [str(name) for name in known.index[1:] if name not in below]
+    text = f"{best} has {metric} {known[best]:.4f}"
+    text += f", and level with it: {', '.join(level)}" if level else ", above all others"
+    if BASELINE not in known:
         return f"{text}; {BASELINE} was not trained."
-    if baseline == 0:
+    if best == BASELINE:
+        return f"{text}."
+    if known[BASELINE] == 0:
         return f"{text}; {BASELINE} reaches 0."
-    return f"{text}, {row[best] / baseline - 1:+.1%} over {BASELINE} ({baseline:.4f})."
+    gain = known[best] / known[BASELINE] - 1
+    return f"{text}; {gain:+.1%} over {BASELINE} ({known[BASELINE]:.4f})."
 
 
 def warnings(comparison: Comparison) -> list[str]:
@@ -79,6 +77,8 @@ def warnings(comparison: Comparison) -> list[str]:
     if len(few):
         named = ", ".join(f"{dataset} {count}" for dataset, count in few.items())
         found.append(f"Few test users: {named}. Other users might well order samplers otherwise.")
+    if stopped := stopped_early(comparison):
+        found.append(stopped)
     systems = len(cells[["dataset", "backbone"]].drop_duplicates())
     missing = systems * cells["sampler"].nunique() - len(seeds)
     if missing:
@@ -88,14 +88,27 @@ def warnings(comparison: Comparison) -> list[str]:
     return found
 
 
+def stopped_early(comparison: Comparison) -> str:
+    """Which systems were still getting better when the last epoch allowed was over: those whose
+    best epoch is in the last tenth of all they had; empty if none was."""
+    cells = comparison.cells.reindex(columns=["sampler", "best_epoch", "epochs"])
+    late = cells[(cells["epochs"] > 1) & (cells["best_epoch"] > 0.9 * cells["epochs"])]
+    if not len(late):
+        return ""
+    counts = late["sampler"].value_counts(sort=False)
+    named = ", ".join(
+        f"{name} {counts[name]}" for name in sampler_order(cells) if name in counts.index
+    )
+    return (
+        f"{len(late)} of {len(cells)} cells had their best epoch when the limit was near, and "
+        f"would gain by more epochs: {named}."
+    )
+
+
 def _means(cells: pd.DataFrame) -> pd.DataFrame:
     """``[(dataset, backbone) x samplers]``, the headline metric over seeds."""
     means = cells.pivot_table(HEADLINE, ["dataset", "backbone"], "sampler", aggfunc="mean")
     return means.reindex(columns=[name for name in sampler_order(cells) if name in means])
-
-
-def _best(row: pd.Series[float]) -> str | None:
-    return None if row.isna().all() else str(row.idxmax())
 
 
 def _time(seconds: float) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bench.analysis import PostHoc
 from bench.reports import manifest, page
+from bench.reports.closing import closing
 from bench.reports.document import Document, Picture
 from bench.reports.render_latex import latex
 from bench.reports.render_markdown import markdown
@@ -33,6 +34,13 @@ def write(study: Path, folder: Path, post_hoc: PostHoc = "wilcoxon") -> list[Pat
         UserError: no finished cell, or the folder cannot be written.
     """
     return manifest.put(folder, files_of(study_report(study, post_hoc)))
+
+
+def write_and_close(study: Path, folder: Path, post_hoc: PostHoc = "wilcoxon") -> list[str]:
+    """`write`, and what a command prints after it."""
+    report = study_report(study, post_hoc)
+    manifest.put(folder, files_of(report))
+    return list(closing([each.comparison for each in report.compared], folder))
 
 
 def files_of(report: StudyReport) -> dict[str, bytes]:

@@ -20,7 +20,6 @@ from bench.cell import Cell
 from bench.datasets.splits import Examples
 from bench.datasets.training_data import TrainingData
 from bench.errors import UserError
-from bench.metrics import accuracy
 from bench.studies.limits import LARGE_DISK, LARGE_HOURS
 from bench.studies.planning import Plan
 from bench.studies.processes import peak_memory_mb
@@ -229,7 +228,7 @@ def _measure(cell: Cell, data: TrainingData, valid: Examples, device: torch.devi
         trainer.models, some, device
     )  # together, as the test does in the end; warms up
     started = time.perf_counter()
-    metrics = accuracy(rank_predictions(trainer.models[:1], some, device).ranks)
+    metrics = rank_predictions(trainer.models[:1], some, device).accuracy
     user_s = (time.perf_counter() - started) / n
     best = [copy.deepcopy(model.state_dict()) for model in trainer.models]
     checkpoint = packed({"trainer": trainer.state_dict(), "best": best}, "", [0.0, 0.0])

@@ -84,8 +84,8 @@ def preset_request(preset: Preset, **chosen: Any) -> Request:
     settings = [*preset.settings.items(), *chosen.pop("settings", [])]
     everything = {
         "datasets": preset.datasets,
-        "backbones": backbones.registry.names(),
-        "samplers": samplers.registry.names(),
+        "backbones": preset.backbones or backbones.registry.names(),
+        "samplers": preset.samplers or samplers.registry.names(),
         "objectives": ["bce"],
         "seeds": preset.seeds,
         "protocol": preset.protocol,

@@ -21,7 +21,7 @@ from bench.datasets.base import Dataset
 from bench.datasets.splits import Examples, Split
 from bench.datasets.training_data import TrainingData
 from bench.files import replace
-from bench.metrics import TOP, accuracy, beyond_accuracy, by_bucket
+from bench.metrics import EXPECTED, TOP, accuracy, beyond_accuracy, by_bucket
 from bench.registry import load_plugin
 from bench.studies import environment
 from bench.studies.by_value import Carried, arrive
@@ -234,13 +234,15 @@ def _tested(
     extra = {
         each: rank_predictions(
             [fitted.models[i] for i in each.models], test, device, seen_as=each.seen_as, cut=cut
-        ).ranks
+        )
         for each in EXTRA_RANKINGS
         if max(each.models) < len(fitted.models)
     }
     counts = np.bincount(data.train.items, minlength=data.n_items + 1)
     lengths, new = np.diff(test.offsets), ~test.repeated
     apart = {"test_new": accuracy(ranking.ranks[new])} if 0 < new.sum() < len(new) else {}
+    if ranking.expected is not None:
+        apart["test_sampled"] = accuracy(ranking.ranks)
     return _Found(
         data={
             "test_users": len(np.unique(test.users)),
@@ -248,14 +250,18 @@ def _tested(
             "test_repeated": int(test.repeated.sum()),
         },
         metrics={
-            "test": accuracy(ranking.ranks) | beyond_accuracy(ranking.top, counts),
-            **{f"test_{each.name}": accuracy(ranks) for each, ranks in extra.items()},
+            "test": ranking.accuracy | beyond_accuracy(ranking.top, counts),
+            **{f"test_{each.name}": its.accuracy for each, its in extra.items()},
             **apart,
         },
         buckets=by_bucket(ranking.ranks, test.targets, lengths, counts),
         arrays={
             "rank": ranking.ranks,
-            **{f"rank_{each.name}": ranks for each, ranks in extra.items() if each.ranks_kept},
+            **{f"rank_{each.name}": its.ranks for each, its in extra.items() if each.ranks_kept},
+            **{
+                f"{EXPECTED}{name}": each.astype(np.float32)
+                for name, each in (ranking.expected or {}).items()
+            },
             "user": test.users,
             "target": test.targets,
             "length": lengths,

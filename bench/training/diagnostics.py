@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.datasets.base import Truth
 from bench.datasets.splits import Sequences
-from bench.datasets.training_data import Truth
 from bench.scoring import look_up, score_candidates
 from samplers.base import Negatives, Scored, View
 
@@ -196,16 +196,12 @@ class Diagnostics:
     def _true_probabilities(self, view: View, rows: Tensor) -> Tensor:
         """``[R, n_items + 1]`` true distribution of these targets."""
         assert self._truth is not None
-        table = []
-        for user, sequence, position in zip(
-            view.users[rows].tolist(),
-            view.sequences[rows].tolist(),
-            view.positions[rows].tolist(),
-            strict=True,
-        ):
-            start = self._train.offsets[sequence]
-            table.append(self._truth(user, self._train.items[start : start + position]))
-        return torch.as_tensor(np.stack(table), dtype=torch.float32, device=self._device)
+        lengths = view.positions[rows].cpu().numpy()
+        starts = self._train.offsets[view.sequences[rows].cpu().numpy()]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        index = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+        table = self._truth(view.users[rows].cpu().numpy(), self._train.items[index], offsets)
+        return torch.as_tensor(table, dtype=torch.float32, device=self._device)
 
 
 def _scores(view: View, rows: Tensor, ids: Tensor) -> Tensor:

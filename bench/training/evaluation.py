@@ -13,7 +13,7 @@ from torch import Tensor
 
 from backbones.base import Backbone
 from bench.datasets.splits import Examples
-from bench.metrics import MISSED
+from bench.metrics import MISSED, accuracy, expected_gains
 
 ENCODED_AT_ONCE = 256
 SCORES_AT_ONCE = {"cpu": 2**20, "cuda": 2**26}
@@ -34,10 +34,20 @@ class Ranking:
         ranks: ``[P]`` rank of each held-out item from 1, a tie counting half; `MISSED` of what
             the user has had.
         top: ``[P, top]`` int64 item ids recommended first (fewer columns in a tiny catalogue).
+        expected: metric to ``[P]``, what each prediction contributes in expectation; None where
+            the true distribution of what comes next is not known.
     """
 
     ranks: Floats
     top: npt.NDArray[np.int64]
+    expected: dict[str, Floats] | None
+
+    @property
+    def accuracy(self) -> dict[str, float]:
+        """Metrics, in expectation where that is known."""
+        if self.expected is None:
+            return accuracy(self.ranks)
+        return {name: float(each.mean()) for name, each in self.expected.items()}
 
 
 @torch.no_grad()
@@ -49,7 +59,7 @@ def rank_predictions(
     seen_as: float = -torch.inf,
     cut: int = 1,
 ) -> Ranking:
-    """Rank every held-out item among the whole catalogue.
+    """Rank every held-out item among the whole catalogue, or all items where any may come.
 
     Items already in the user's input are masked with -inf, as is the padding row.  A target that
     the input holds already has the rank `MISSED`: what the user has had is not recommended, so
@@ -69,21 +79,14 @@ def rank_predictions(
     Raises:
         FloatingPointError: the model holds or computes what is not a finite number.
     """
-    # Adding up products is the product of what is laid side by side.
-    tables = [model.items.weight for model in models]
-    table = tables[0] if len(tables) == 1 else torch.cat(tables, dim=1)
     items = torch.as_tensor(examples.items, dtype=torch.int64, device=device)
     offsets = torch.as_tensor(examples.offsets, device=device)
     targets = torch.as_tensor(examples.targets, dtype=torch.int64, device=device)
-    states = torch.cat(
-        [_encode(model, items, offsets, ENCODED_AT_ONCE // cut) for model in models], dim=1
-    )
-    if not (torch.isfinite(states).all() and torch.isfinite(table).all()):
-        raise FloatingPointError("scores are not finite: the model has diverged")
-
+    states, table = _factors(models, items, offsets, ENCODED_AT_ONCE // cut)
     ranks = torch.empty(len(targets), dtype=torch.float64, device=device)
     lists = torch.empty((len(targets), min(top, len(table) - 1)), dtype=torch.int64, device=device)
     at_once = max(FEWEST_AT_ONCE, SCORES_AT_ONCE[device.type] // len(table) // cut)
+    likely = _copied(examples.probabilities, device)
     buffers = torch.empty((2, min(at_once, len(targets)), len(table)), device=device)
     for piece in torch.arange(len(targets), device=device).split(at_once):
         scores, counts = buffers[:, : len(piece)]
@@ -95,10 +98,38 @@ def rank_predictions(
         ranks[piece] = _ranks(scores, target, counts)
         if top:
             lists[piece] = scores.topk(lists.shape[1], dim=1).indices
+        if likely is not None:
+            order = scores.argsort(dim=1, descending=True, stable=True)
+            likely[piece] = likely[piece].gather(1, order)
     found = ranks.cpu().numpy()
     if seen_as == -torch.inf:
         found[examples.repeated] = MISSED
-    return Ranking(found, lists.cpu().numpy())
+    expected = None
+    if likely is not None:  # by now in the order of the items' ranks
+        expected = expected_gains(np.arange(1.0, len(table) + 1), likely.cpu().numpy())
+    return Ranking(found, lists.cpu().numpy(), expected)
+
+
+def _factors(
+    models: Sequence[Backbone], items: Tensor, offsets: Tensor, at_once: int
+) -> tuple[Tensor, Tensor]:
+    """``[P, D]`` states and ``[n_items + 1, D]`` item table whose product is the scores, added up
+    over the models.
+
+    Raises:
+        FloatingPointError: one of them is not finite.
+    """
+    # Adding up products is the product of what is laid side by side.
+    tables = [model.items.weight for model in models]
+    table = tables[0] if len(tables) == 1 else torch.cat(tables, dim=1)
+    states = torch.cat([_encode(model, items, offsets, at_once) for model in models], dim=1)
+    if not (torch.isfinite(states).all() and torch.isfinite(table).all()):
+        raise FloatingPointError("scores are not finite: the model has diverged")
+    return states, table
+
+
+def _copied(array: Floats | None, device: torch.device) -> Tensor | None:
+    return None if array is None else torch.tensor(array, device=device)
 
 
 def _ranks(scores: Tensor, target: Tensor, counts: Tensor) -> Tensor:

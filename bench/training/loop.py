@@ -22,7 +22,7 @@ from bench.datasets.base import Exposures
 from bench.datasets.splits import Examples
 from bench.datasets.training_data import TrainingData
 from bench.errors import UserError
-from bench.metrics import SELECT_ON, accuracy
+from bench.metrics import SELECT_ON
 from bench.seeding import seed_for
 from bench.training.batches import Batch, Batches, one_pass_windows, prefix_windows
 from bench.training.checkpoint import Checkpoint
@@ -262,7 +262,7 @@ def fit(
         started = time.perf_counter()
         row = trainer.epoch(epoch)
         trained = time.perf_counter()
-        metrics = accuracy(rank_predictions(models[:1], valid, device, cut=cut).ranks)
+        metrics = rank_predictions(models[:1], valid, device, cut=cut).accuracy
         row |= {f"valid_{name}": value for name, value in metrics.items()}
         row |= {"train_s": trained - started, "valid_s": time.perf_counter() - trained}
         epochs.append(row)

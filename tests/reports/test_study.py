@@ -24,6 +24,7 @@ import pytest
 from support.grid import clean_environment
 
 import samplers
+from bench.analysis.choices import choices_of
 from bench.analysis.comparison import comparisons
 from bench.metrics import METRICS
 from bench.reports.writing import write
@@ -143,7 +144,7 @@ def known():
                 values += over_seeds(records, "ndcg@10", part)
                 values += [record.metrics[part]["ndcg@10"] for record in records]
         for each in comparisons(Store(ROOT / "results" / study)):
-            values += each.choices().select_dtypes("number").to_numpy().ravel().tolist()
+            values += choices_of(each.cells).select_dtypes("number").to_numpy().ravel().tolist()
             for on_datasets in each.references.values():
                 values += [metrics["ndcg@10"] for metrics in on_datasets.values()]
     for path in FOLDER.glob("*.csv"):

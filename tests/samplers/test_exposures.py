@@ -63,7 +63,9 @@ def test_the_twin_never_shows_before_a_step_what_is_taken_in_it():
     shown = twin.exposures
     user = np.repeat(np.arange(twin.n_users), np.diff(shown.offsets))
     assert (shown.items != twin.items[twin.offsets[user] + shown.positions]).all()
-    assert 1.0 < len(shown.items) / twin.n_interactions < 1.5
+    split = twin.n_users - twin.only_tested
+    assert shown.offsets[split] == len(shown.items)  # nothing is shown to those only tested on
+    assert 1.0 < len(shown.items) / twin.offsets[split] < 1.5
     plain = resolve_dataset("beauty-twin", None)
     assert plain.exposures is None
 

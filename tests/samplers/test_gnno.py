@@ -12,7 +12,7 @@ from support import random_sequences, sampler_for, targets_of, views_of
 
 from bench.datasets import resolve_dataset
 from bench.datasets.splits import make_split
-from samplers import Catalogue
+from samplers import Catalogue, gnno
 from samplers.gnno import Overlap, draw_by_overlap, neighbours
 
 N_ITEMS = 40
@@ -47,7 +47,9 @@ def dense(sequences, n_items):
     return J
 
 
-def test_overlap_equals_sets():
+@pytest.mark.parametrize("pairs", [gnno.DENSE, 0])
+def test_overlap_equals_sets(pairs, monkeypatch):
+    monkeypatch.setattr(gnno, "DENSE", pairs)
     sequences = [s.tolist() for s in SEQUENCES[:12]]
     batch = targets_of(sequences, N_ITEMS, [0], [1])
     sampler = sampler_for(batch, "gnno", sequences)

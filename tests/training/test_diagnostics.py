@@ -142,9 +142,9 @@ def test_negative_gradient_is_that_of_the_loss_less_the_positive_part(kind):
 
 
 def test_on_synthetic_data_the_probability_of_a_false_negative_is_exact():
-    def truth(user, history):
-        p = np.zeros(N_ITEMS + 1)
-        p[5], p[6] = 0.25, 0.01 * user + 0.001 * len(history)
+    def truth(users, items, offsets):
+        p = np.zeros((len(users), N_ITEMS + 1))
+        p[:, 5], p[:, 6] = 0.25, 0.01 * users + 0.001 * np.diff(offsets)
         return p
 
     ids = torch.tensor([[5, 6]] * 4)

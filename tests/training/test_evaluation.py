@@ -183,3 +183,34 @@ def test_an_ensemble_ranks_by_the_sum_of_scores(made):
         above = sum(score > total[target] for score in total.values())
         tied = sum(score == total[target] for score in total.values()) - 1
         assert rank == 1 + above + tied / 2
+
+
+def test_where_the_truth_is_known_accuracy_is_its_expectation(made):
+    """Against drawing what comes next a thousand times, and ranking each draw."""
+    model, inputs, _ = made
+    inputs = inputs[:40]
+    rng = np.random.default_rng(0)
+    chances = rng.dirichlet(np.full(N_ITEMS, 0.3), len(inputs))
+    with torch.no_grad():  # no ties: what is tied is ranked by id, and each draw at the middle
+        model.items.weight += 0.01 * torch.rand(model.items.weight.shape)
+
+    def truth(users, items, offsets):
+        p = np.concatenate([np.zeros((len(users), 1)), chances[users]], axis=1)
+        p[np.repeat(np.arange(len(users)), np.diff(offsets)), items] = 0
+        return p / p.sum(1, keepdims=True)
+
+    blind = examples_of(inputs, [1] * len(inputs))
+    known = Examples(blind.items, blind.offsets, blind.targets, blind.users, truth)
+    found = rank_predictions([model], known, CPU)
+    draws = []
+    for _ in range(1000):
+        targets = [rng.choice(N_ITEMS + 1, p=p) for p in known.probabilities]
+        draws.append(rank_predictions([model], examples_of(inputs, targets), CPU).accuracy)
+    for name, expected in found.accuracy.items():
+        values = [draw[name] for draw in draws]
+        assert expected == pytest.approx(np.mean(values), abs=4 * np.std(values) / 1000**0.5)
+    assert found.expected["ndcg@10"].shape == (len(inputs),)
+    # The probabilities of the examples are as they were.
+    np.testing.assert_array_equal(
+        known.probabilities, truth(known.users, known.items, known.offsets)
+    )

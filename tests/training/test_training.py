@@ -98,23 +98,16 @@ def test_stops_after_patience_and_keeps_the_best_epoch(monkeypatch):
     scores = iter([0.1, 0.3, 0.2, 0.3, 0.25, 0.9])
     weights = []
 
-    def ranked(ranks):
-        return {"ndcg@10": 0.0, "ndcg@20": next(scores)}
+    class Ranked:
+        def __init__(self, models, *rest, **options):
+            weights.append(snapshot(models[0]))
+            self.accuracy = {"ndcg@10": 0.0, "ndcg@20": next(scores)}
 
-    monkeypatch.setattr(loop, "accuracy", ranked)
-    monkeypatch.setattr(
-        loop,
-        "rank_predictions",
-        lambda models, *rest, **options: weights.append(snapshot(models[0])) or Ranks,
-    )
+    monkeypatch.setattr(loop, "rank_predictions", Ranked)
     fitted = fit_of(epochs=50, patience=3)
     assert fitted.best_epoch == 2  # the later tie is not better
     assert len(fitted.epochs) == 5
     assert snapshot(fitted.models[0]) == weights[1] != weights[4]
-
-
-class Ranks:
-    ranks = None
 
 
 def snapshot(model):

@@ -1,0 +1,46 @@
+"""What a command prints when it is done: a small table, the verdict, and where the page is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from bench.analysis.comparison import Comparison
+from bench.analysis.fidelity import fidelity
+from bench.analysis.verdict import by_rank, verdicts
+from bench.metrics import HEADLINE, METRICS
+from bench.reports.manifest import PAGE
+
+
+def closing(found: Sequence[Comparison], folder: Path) -> Iterator[str]:
+    """Lines for a terminal.
+
+    Args:
+        found: a study's comparisons.
+        folder: where its report is.
+    """
+    for comparison in found:
+        yield ""
+        yield f"{METRICS[HEADLINE]}, {comparison.title}"
+        yield _table(comparison)
+        for verdict in verdicts(comparison):
+            yield from verdict.sentences()
+        if comparison.synthetic and (known := fidelity(comparison)):
+            mean = sum(one.tau for one in known) / len(known)
+            yield (
+                f"SYNTHETIC data: of the order of samplers alone, and that about (Kendall's tau "
+                f"with real data {mean:.2f}, mean of {len(known)}); not of accuracy on real data."
+            )
+    yield ""
+    yield f"All of it, with plots: {folder / PAGE}"
+
+
+def _table(comparison: Comparison) -> str:
+    """Samplers down, the best first; across datasets, or backbones where there are several."""
+    cells = comparison.cells
+    across = "backbone" if cells["backbone"].nunique() > 1 else "dataset"
+    blocks = cells.pivot_table(HEADLINE, ["dataset", "backbone"], "sampler", aggfunc="mean")
+    means = cells.pivot_table(HEADLINE, "sampler", across, aggfunc="mean").loc[by_rank(blocks)]
+    means.columns.name = "mean of datasets" if across == "backbone" else None
+    means.index.name = None
+    return means.to_string(float_format="{:.4f}".format, na_rep="–")
