@@ -42,7 +42,7 @@ def cells_of(records: Sequence[Record]) -> pd.DataFrame:
             for name, value in metrics.items()
         }
         | dict(record.timings)
-        | {"cpu_s_to_best": _cpu_seconds_to_best(record)}
+        | {"cost_s": record.timings.get("cpu_s" if on_cpu(record) else "wall_s", math.nan)}
         for record in records
     ]
     # A metric or a timing that is called like one of the names gives way to it.
@@ -57,13 +57,10 @@ def cells_of(records: Sequence[Record]) -> pd.DataFrame:
     )
 
 
-def _cpu_seconds_to_best(record: Record) -> float:
-    """The cell's CPU seconds in proportion to its epochs; NaN unless it was trained on a CPU."""
-    if record.environment.get("device") != "cpu":
-        return math.nan
-    timings = record.timings
-    share = record.best_epoch / (timings.get("epochs") or math.nan)
-    return float(timings.get("cpu_s", math.nan) * share)
+def on_cpu(record: Record) -> bool:
+    """Whether the cell was trained on a CPU: its cost is then in CPU seconds, which another program
+    on the machine hardly changes, else in those of the clock."""
+    return record.environment.get("device") == "cpu"
 
 
 def sampler_order(cells: pd.DataFrame) -> list[str]:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
 
 import pandas as pd
-from scipy.stats import t
 
-from bench.analysis.cells import cells_of, dataset_names, draw_users, protocols_of, sampler_order
-from bench.analysis.contributions import PREDICTIONS, effective, gains_by_user
+from bench.analysis.cells import (
+    cells_of,
+    dataset_names,
+    draw_users,
+    on_cpu,
+    protocols_of,
+    sampler_order,
+)
+from bench.analysis.contributions import PREDICTIONS, Gains, effective, gains_by_user
 from bench.analysis.names import file_stem
 from bench.analysis.over_users import differ_from_best
 from bench.json_shape import as_text
@@ -29,20 +34,15 @@ stand between these, under their own names."""
 OTHER_USERS = "left out: seeds {}, on whose users not all systems were tested"
 """Of cells whose seeds draw their users: a footnote on a dataset."""
 
+FEWEST_SEEDS = 3
+"""Of which a spread says something."""
+
 SYSTEM = ("dataset", "backbone", "sampler")
-COSTS = (
-    "models",
-    "targets_per_s",
-    "epochs",
-    "best_epoch",
-    "train_s_to_best",
-    "cpu_s_to_best",
-    "wall_s",
-    "cpu_s",
-    "peak_mb",
-)
-DEVICE_COSTS = ["targets_per_s", "train_s_to_best", "cpu_s_to_best", "wall_s", "cpu_s", "peak_mb"]
+COSTS = ("models", "targets_per_s", "best_epoch", "epochs", "cost_s", "peak_mb")
+DEVICE_COSTS = ["targets_per_s", "train_s_to_best", "wall_s", "cpu_s", "cost_s", "peak_mb"]
 """Those that depend on the kind of device."""
+MEASURE = "sampled-softmax"
+"""The sampler whose cost the others' are multiples of: the one that practice would start from."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,9 @@ class Comparison:
         notes: dataset to its footnotes.
         references: name in tables to dataset to its metrics.
         own_loss: the samplers trained with a loss of their own, to that loss.
-        in_turns: whether ``cpu_s_to_best`` of the cells is training alone, with the seconds of an
-            epoch that were measured in one run of all systems (`Store.epoch_cpu_seconds`).
+        on_cpu: whether ``cost_s`` of the cells is CPU seconds; else it is those of the clock.
+        in_turns: whether it is training alone, with the seconds of an epoch that were measured in
+            one run of all systems (`Store.epoch_cpu_seconds`).
         mixed: systems whose seeds were trained by different code.
         draws: whether each seed has drawn its own users to train and to test on.
     """
@@ -75,6 +76,7 @@ class Comparison:
     notes: dict[str, list[str]]
     references: dict[str, dict[str, dict[str, float]]]
     own_loss: dict[str, str]
+    on_cpu: bool
     in_turns: bool
     draws: bool
     mixed: list[str]
@@ -85,21 +87,45 @@ class Comparison:
         Dataset and metric down, samplers across (means over seeds), references last.
         """
         for backbone, cells in self.cells.groupby("backbone", sort=True):
-            yield str(backbone), self._table(cells, lambda grouped: grouped.mean())
+            means = cells.groupby(["dataset", "sampler"])[list(METRICS)].mean()
+            yield str(backbone), self._table(cells, means)
 
     def margins(self, backbone: str) -> pd.DataFrame:
-        """A backbone's table again, with half the width of the mean's 95 % t-interval over seeds.
+        """A backbone's table again, with half the width of the mean's 95 % interval over users.
 
-        NaN where there are fewer than two seeds.
+        NaN of references, and where there is one test user.
         """
-        return self._table(self.cells[self.cells["backbone"] == backbone], half_widths)
+        cells = self.cells[self.cells["backbone"] == backbone]
+        halves = {
+            (dataset, sampler): self._gains[str(dataset), backbone].half_widths(str(sampler))
+            for dataset, sampler in cells[["dataset", "sampler"]].drop_duplicates().to_numpy()
+        }
+        return self._table(cells, pd.DataFrame(halves).T).assign(
+            **dict.fromkeys(self.references, math.nan)
+        )
 
-    def _table(
-        self, cells: pd.DataFrame, over_seeds: Callable[[Any], pd.DataFrame]
-    ) -> pd.DataFrame:
-        names = sampler_order(cells)
-        means = over_seeds(cells.groupby(["dataset", "sampler"])[list(METRICS)])
-        datasets = list(dict.fromkeys(cells["dataset"]))
+    def intervals(self) -> pd.DataFrame:
+        """The headline metric, mean over seeds, with its 95 % interval over users: ``mean``,
+        ``low`` and ``high`` by dataset, backbone and sampler."""
+        mean = self.cells.groupby([*SYSTEM])[HEADLINE].mean()
+        half = pd.Series(
+            {
+                (dataset, backbone, sampler): self._gains[dataset, backbone].half_widths(sampler)[
+                    HEADLINE
+                ]
+                for dataset, backbone, sampler in mean.index
+            }
+        ).reindex(mean.index)
+        return pd.DataFrame({"mean": mean, "low": mean - half, "high": mean + half})
+
+    def spread(self) -> pd.DataFrame:
+        """Of systems with three seeds or more: how many, the headline metric, and its standard
+        deviation over them, by dataset, backbone and sampler."""
+        found = self.cells.groupby([*SYSTEM], sort=False)[HEADLINE].agg(["count", "mean", "std"])
+        return found[found["count"] >= FEWEST_SEEDS]
+
+    def _table(self, cells: pd.DataFrame, means: pd.DataFrame) -> pd.DataFrame:
+        names, datasets = sampler_order(cells), list(dict.fromkeys(cells["dataset"]))
         values = [
             [means.at[(d, s), metric] if (d, s) in means.index else None for s in names]
             + [known.get(d, {}).get(metric) for known in self.references.values()]
@@ -130,27 +156,21 @@ class Comparison:
     def costs(self) -> pd.DataFrame:
         """What systems cost and reach, means over seeds, by dataset, backbone and sampler.
 
-        ``per_minute`` is the headline metric per minute, of `seconds`; NaN where there are none.
+        ``cost_s`` is what a user pays: the seconds of all epochs that were trained, which is up to
+        the best one and the patience after it.  ``times`` is its multiple of what `MEASURE` costs
+        on the same dataset with the same backbone; NaN where that was not trained.
         """
         cells = self.cells.reindex(columns=[*SYSTEM, *COSTS, HEADLINE])
         means = cells.groupby([*SYSTEM], sort=False)[[*COSTS, HEADLINE]].mean()
-        seconds = means[self.seconds]
-        return means.assign(per_minute=60 * means[HEADLINE] / seconds.where(seconds > 0))
+        measure = means[means.index.get_level_values("sampler") == MEASURE]["cost_s"]
+        own = means["cost_s"].rename("own").reset_index("sampler")
+        of_measure = own.join(measure.droplevel("sampler"))["cost_s"]
+        return means.assign(times=means["cost_s"].to_numpy() / of_measure.to_numpy())
 
     @property
     def synthetic(self) -> bool:
         """Whether its data are generated; cells of both kinds are never compared."""
         return bool(self.cells["synthetic"].all())
-
-    @property
-    def seconds(self) -> str:
-        """The column of cells that says how long training to the best epoch took.
-
-        CPU seconds, which another program on the machine hardly changes, where cells were trained
-        on CPUs (those of a GPU beside them have no costs); else those of the clock.
-        """
-        known = self.cells["cpu_s_to_best"].notna().any()
-        return "cpu_s_to_best" if known else "train_s_to_best"
 
     def user_gains(self, metric: str = HEADLINE) -> dict[tuple[str, str], pd.DataFrame]:
         """Per dataset and backbone what each test user contributes to a metric.
@@ -159,15 +179,15 @@ class Comparison:
             ``(dataset, backbone)`` to a frame ``[users x samplers]``, means over the seeds that a
             sampler has, indexed by user; only users whom all the samplers were tested on.
         """
-        return {block: metrics[metric].dropna() for block, metrics in self._gains.items()}
+        return {block: known.by_metric[metric].dropna() for block, known in self._gains.items()}
 
     @cached_property
     def effective_users(self) -> dict[tuple[str, str], float]:
         """How many users with equally many predictions would weigh the same as those of
         `user_gains`, per dataset and backbone."""
         return {
-            block: effective(metrics[PREDICTIONS].dropna().iloc[:, 0])
-            for block, metrics in self._gains.items()
+            block: effective(known.by_metric[PREDICTIONS].dropna().iloc[:, 0])
+            for block, known in self._gains.items()
         }
 
     @cached_property
@@ -185,8 +205,8 @@ class Comparison:
         }
 
     @cached_property
-    def _gains(self) -> dict[tuple[str, str], dict[str, pd.DataFrame]]:
-        """Per dataset and backbone, by metric: ``[users x samplers]``, means over seeds."""
+    def _gains(self) -> dict[tuple[str, str], Gains]:
+        """What users contribute, means over seeds, per dataset and backbone."""
         found = {}
         for (dataset, backbone), cells in self.cells.groupby(["dataset", "backbone"]):
             keys = {
@@ -195,10 +215,12 @@ class Comparison:
             columns = {name: gains_by_user(self.store, each) for name, each in keys.items()}
             whole = pd.concat(columns, axis=1).swaplevel(axis=1)
             names = list(columns)
-            found[str(dataset), str(backbone)] = {
-                str(metric): whole[metric][names]
-                for metric in whole.columns.get_level_values(0).unique()
-            }
+            found[str(dataset), str(backbone)] = Gains(
+                {
+                    str(metric): whole[metric][names]
+                    for metric in whole.columns.get_level_values(0).unique()
+                }
+            )
         return found
 
 
@@ -208,12 +230,6 @@ def _beside_headline(cells: pd.DataFrame, *rankings: str) -> pd.DataFrame:
     columns = [HEADLINE, *(f"{ranking}_{HEADLINE}" for ranking in rankings)]
     known = cells.reindex(columns=[*SYSTEM, *columns]).dropna(subset=[columns[1]])
     return known.groupby([*SYSTEM], sort=False)[columns].mean()
-
-
-def half_widths(grouped: Any) -> Any:
-    """Half the widths of the 95 % t-intervals of grouped values' means; NaN of fewer than two."""
-    count = grouped.count()
-    return t.ppf(0.975, count - 1) * grouped.std() / count**0.5
 
 
 def comparisons(store: Store) -> list[Comparison]:
@@ -241,13 +257,13 @@ def comparisons(store: Store) -> list[Comparison]:
             + (", each seed with users of its own" if draws else "")
         )
         cells = cells_of(members)
-        on_cpu = cells["cpu_s_to_best"].notna()
-        if on_cpu.any():
-            cells.loc[~on_cpu, DEVICE_COSTS] = math.nan  # of a GPU: not to be compared with a CPU's
-        of_cpus = set(cells["key"][on_cpu])
-        measured = _seconds_to_best([r for r in members if r.key in of_cpus], epoch_cpu_seconds)
+        of_cpus = [record for record in members if on_cpu(record)]
+        if of_cpus:  # what is of a GPU is not to be compared with a CPU's
+            elsewhere = ~cells["key"].isin([record.key for record in of_cpus])
+            cells.loc[elsewhere, cells.columns.intersection(DEVICE_COSTS)] = math.nan
+        measured = _seconds_in_turns(of_cpus, epoch_cpu_seconds)
         if measured:
-            cells = cells.assign(cpu_s_to_best=cells["key"].map(measured))
+            cells = cells.assign(cost_s=cells["key"].map(measured))
         notes = {r.cell.dataset: r.notes for r in members}
         for dataset, seeds in left_out.items():
             notes[dataset] = [*notes[dataset], OTHER_USERS.format(", ".join(map(str, seeds)))]
@@ -257,9 +273,10 @@ def comparisons(store: Store) -> list[Comparison]:
             if has_own_loss(r.cell.sampler.name)
         }
         found, in_turns = _references(members, later), bool(measured)
+        cpu = bool(of_cpus)
         mixed = _trained_by_several(cells, {record.key: record.code for record in members})
         result.append(
-            Comparison(store, name, title, cells, notes, found, own, in_turns, draws, mixed)
+            Comparison(store, name, title, cells, notes, found, own, cpu, in_turns, draws, mixed)
         )
     return result
 
@@ -295,17 +312,17 @@ def _of_common_draws(records: Sequence[Record]) -> tuple[list[Record], dict[str,
     return kept, {dataset: others for dataset, others in left_out.items() if others}
 
 
-def _seconds_to_best(
+def _seconds_in_turns(
     records: Sequence[Record], epoch_cpu_seconds: Mapping[str, float]
 ) -> dict[str, float] | None:
-    """Of training up to the best epoch, as measured apart, by key; None unless all of them were,
-    for a table has one kind of seconds."""
+    """Of training all epochs that were trained, as measured apart, by key; None unless all of them
+    were, for a table has one kind of seconds."""
     found = {}
     for record in records:
         seconds = epoch_cpu_seconds.get(record.cell.system)
         if seconds is None:
             return None
-        found[record.key] = seconds * record.best_epoch
+        found[record.key] = seconds * record.timings.get("epochs", math.nan)
     return found
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -53,11 +54,35 @@ def contributions(predictions: pd.DataFrame) -> pd.DataFrame:
     return values.assign(**{PREDICTIONS: counts / counts.mean()})
 
 
+@dataclass(frozen=True)
+class Gains:
+    """What test users contribute to the metrics of several samplers.
+
+    Attributes:
+        by_metric: ``[users x samplers]`` each; NaN where a sampler was not tested on a user.
+    """
+
+    by_metric: Mapping[str, pd.DataFrame]
+
+    def half_widths(self, sampler: str) -> pd.Series[float]:
+        """Half the widths of its metrics' 95 % t-intervals over test users."""
+        own = {metric: values[sampler].dropna() for metric, values in self.by_metric.items()}
+        return half_widths(pd.DataFrame(own))
+
+
+def half_widths(values: pd.DataFrame) -> pd.Series[float]:
+    """Half the widths of the metrics' 95 % t-intervals over test users.
+
+    Args:
+        values: what `contributions` gives.
+    """
+    freedom = effective(values[PREDICTIONS]) - 1
+    return cast("pd.Series[float]", t.ppf(0.975, freedom) * values.drop(columns=PREDICTIONS).sem())
+
+
 def margins_over_users(store: Store, keys: Iterable[str]) -> pd.Series[float]:
-    """Half the widths of the metrics' 95 % t-intervals over test users, of cells one a seed."""
-    values = gains_by_user(store, keys)
-    freedom = effective(values.pop(PREDICTIONS)) - 1
-    return cast("pd.Series[float]", t.ppf(0.975, freedom) * values.sem())
+    """`half_widths` of cells one a seed."""
+    return half_widths(gains_by_user(store, keys))
 
 
 def effective(predictions: pd.Series[float]) -> float:

@@ -22,8 +22,8 @@ class Verdict:
             there is none, those that are so on the most datasets.
         level_on: on how many datasets they are.
         worse: the samplers that are significantly below the best on every dataset, by mean rank.
-        cheapest: the one of ``level`` whose training took the least, and its mean seconds up to
-            the best epoch; None where seconds are not known of all of them.
+        cheapest: the one of ``level`` that costs the least, and its mean cost (see
+            `Comparison.costs`); None where that is not known of all of them.
         unit: what ``cheapest`` counts, "CPU seconds" or "seconds".
         untrained: references that are above all of these samplers, to on how many datasets.
         seeds: fewest and most of a system.
@@ -89,7 +89,7 @@ def _verdict(
     most = max(counts.values())
     level = by_rank(means, [name for name, count in counts.items() if count == most])
     worse = by_rank(means, [name for name, count in counts.items() if not count])
-    seconds = cells.groupby("sampler")[comparison.seconds].mean()[level]
+    seconds = cells.groupby("sampler")["cost_s"].mean()[level]
     seeds = cells.groupby(["dataset", "sampler"])["seed"].nunique()
     untrained = {
         name: sum(
@@ -106,7 +106,7 @@ def _verdict(
         level_on=most,
         worse=worse,
         cheapest=None if seconds.isna().any() else (str(seconds.idxmin()), float(seconds.min())),
-        unit="CPU seconds" if comparison.seconds.startswith("cpu") else "seconds",
+        unit="CPU seconds" if comparison.on_cpu else "seconds",
         untrained={name: count for name, count in untrained.items() if count},
         seeds=(int(seeds.min()), int(seeds.max())),
     )

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
 
 from bench.datasets.splits import Examples
 from bench.errors import UserError
@@ -37,6 +36,8 @@ def measure(reference: Reference, examples: Examples, n_items: int) -> dict[str,
     probabilities = examples.probabilities
     if probabilities is None:
         return accuracy(ranks(reference, examples, n_items))
+    from scipy.stats import rankdata  # slow to import, and of use on generated data alone
+
     expected = [
         expected_gains(rankdata(-piece.scores, axis=1), probabilities[piece.chosen])
         for piece in _masked(reference, examples, n_items)

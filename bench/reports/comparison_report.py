@@ -9,7 +9,7 @@ from dataclasses import replace
 import pandas as pd
 
 from bench.analysis.choices import CHOICE, CHOICES, choices_of
-from bench.analysis.comparison import SYSTEM, Comparison
+from bench.analysis.comparison import MEASURE, SYSTEM, Comparison
 from bench.analysis.fidelity import fidelity
 from bench.metrics import HEADLINE, METRICS, SELECT_ON
 from bench.reports.document import (
@@ -31,33 +31,32 @@ from bench.reports.tables import places, seeds_line
 COSTS = {
     "models": ("models", "{:.0f}"),
     "targets_per_s": ("targets/s", "{:,.0f}"),
-    "epochs": ("epochs", "{:.0f}"),
     "best_epoch": ("best epoch", "{:.0f}"),
-    "train_s_to_best": ("s to best epoch", "{:.1f}"),
-    "cpu_s_to_best": ("CPU s to best epoch", "{:.1f}"),
-    "wall_s": ("s in all", "{:.1f}"),
-    "cpu_s": ("CPU s in all", "{:.1f}"),
+    "epochs": ("epochs", "{:.0f}"),
+    "cost_s": ("cost", "{:.1f}"),
+    "times": (f"x {MEASURE}", "{:.2f}"),
     "peak_mb": ("peak MB", "{:,.0f}"),
     HEADLINE: (METRICS[HEADLINE], "{:.4f}"),
-    "per_minute": (f"{METRICS[HEADLINE]} per minute", "{:.4f}"),
 }
 """Of the cost table: column of `Comparison.costs` to its header and format."""
 
+COST = (
+    "Means over seeds. Cost is what a user pays: {} of all epochs that were trained, which are "
+    "those up to the best and the patience after it; beside it, its multiple of what "
+    f"{MEASURE} costs on the same dataset. "
+)
 COSTS_OF_CELLS = (
-    "Means over seeds. CPU seconds are the whole cell's, validation and test included; those to "
-    f"the best epoch are in proportion to its epochs. {METRICS[HEADLINE]} per minute is of them, "
-    "or, of a study on GPUs, of the seconds of training by the clock. Memory is the whole "
-    "process's."
+    "They are the whole cell's, validation and test included, as it was trained beside others. "
+    "Memory is the whole process's."
 )
 OWN_USERS = (
     " Each seed has drawn its own users to train and to test on, the same for all systems, so that "
     "intervals are over draws of the users too."
 )
 COSTS_IN_TURNS = (
-    "Means over seeds. CPU seconds in all are the whole cell's, validation and test included. "
-    f"Those to the best epoch, and {METRICS[HEADLINE]} per minute, are of training alone: the "
-    "seconds of an epoch were measured apart, all systems in turns in one run on one machine "
-    "(costs.json), so that they can be compared. Memory is the whole process's."
+    "They are of training alone: the seconds of an epoch were measured apart, all systems in turns "
+    "in one run on one machine (costs.json), so that they can be compared. Memory is the whole "
+    "process's."
 )
 
 
@@ -76,6 +75,7 @@ def document(comparison: Comparison, picture: Picture) -> Document:
             *_fidelity(comparison),
             picture,
             *_accuracy(comparison),
+            *_spread(comparison),
             *_peers(comparison),
             *choices(choices_of(comparison.cells)),
             *_new_targets(comparison),
@@ -96,7 +96,7 @@ def _opening(comparison: Comparison) -> Iterator[Part]:
         "Best in bold, second underlined, † significantly below the best (paired t-tests over the "
         "test users, Holm-corrected); RC is recall, NG is NDCG, on the test users, "
         f"ranking the whole catalogue. {seeds_line(counts)}"
-        + (" ± is half the 95 % interval over seeds (Student's t)." if counts.max() > 1 else "")
+        " ± is half the 95 % interval over the test users, of the mean over seeds (Student's t)."
         + (OWN_USERS if comparison.draws else "")
     )
     if comparison.own_loss:
@@ -193,6 +193,19 @@ def _rows(comparison: Comparison, backbone: str, table: pd.DataFrame) -> Iterato
         ]
 
 
+def _spread(comparison: Comparison) -> Iterator[Part]:
+    """How far seeds differ, where there are enough of them."""
+    found = comparison.spread()
+    if found.empty:
+        return
+    yield Heading("Seeds")
+    yield Paragraph(
+        f"{METRICS[HEADLINE]} and its standard deviation over seeds, of systems with three or more."
+    )
+    patterns = {"seeds": "{:.0f}", METRICS[HEADLINE]: "{:.4f}", "sd": "{:.4f}"}
+    yield _of_systems("Seeds", found, patterns)
+
+
 def _peers(comparison: Comparison) -> Iterator[Part]:
     """On the systems that train two models: which of them one would use."""
     means = comparison.peers()
@@ -265,13 +278,18 @@ def _masks(comparison: Comparison) -> Iterator[Part]:
 def _costs(comparison: Comparison) -> Iterator[Part]:
     """What each system costs."""
     yield Heading("Cost")
-    yield Paragraph(COSTS_IN_TURNS if comparison.in_turns else COSTS_OF_CELLS)
+    unit = "CPU seconds" if comparison.on_cpu else "seconds"
+    yield Paragraph(COST.format(unit) + (COSTS_IN_TURNS if comparison.in_turns else COSTS_OF_CELLS))
     costs = comparison.costs()
-    if elsewhere := sorted(set(costs.index[costs[comparison.seconds].isna()].get_level_values(2))):
+    if elsewhere := sorted(set(costs.index[costs["cost_s"].isna()].get_level_values(2))):
         yield Paragraph(
             f"Trained on a GPU, whose seconds are not those of a CPU: {', '.join(elsewhere)}."
         )
-    yield _of_systems("Cost", costs[[*COSTS]], dict(COSTS.values()))
+    patterns = {
+        f"{shown}, {unit}" if column == "cost_s" else shown: pattern
+        for column, (shown, pattern) in COSTS.items()
+    }
+    yield _of_systems("Cost", costs[[*COSTS]], patterns)
 
 
 def _of_systems(caption: str, means: pd.DataFrame, patterns: dict[str, str]) -> Table:

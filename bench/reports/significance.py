@@ -51,7 +51,9 @@ def document(comparison: Comparison, post_hoc: PostHoc = "wilcoxon") -> Document
         parts += _over_users(block, pairs) if pairs else []
     parts += [Heading("Over datasets and backbones"), *_blocks_used(findings.means)]
     ranks = findings.over_blocks
-    if ranks is not None:
+    if ranks is not None and _too_few(ranks, post_hoc):
+        parts += _wins(findings, ranks)
+    elif ranks is not None:
         title = f"{comparison.title}\nmean rank over {ranks.blocks} blocks, 1 is best"
         diagram = critical_difference(ranks.ranks, ranks.cliques, name, title)
         parts += _over_blocks(ranks, findings.means, diagram, post_hoc)
@@ -162,6 +164,41 @@ def _blocks_used(means: pd.DataFrame) -> Iterator[Part]:
         )
 
 
+def _too_few(found: OverBlocks, post_hoc: PostHoc) -> bool:
+    """Whether no pair could be significant over so few blocks."""
+    return post_hoc == "wilcoxon" and found.blocks < fewest_blocks(len(found.ranks))
+
+
+def _wins(findings: Findings, ranks: OverBlocks) -> Iterator[Part]:
+    """How often each sampler is significantly better, level and worse: what few blocks can tell."""
+    k, blocks = len(ranks.ranks), ranks.blocks
+    yield Paragraph(
+        f"No diagram of ranks: with {counted(blocks, 'block')} the smallest two-sided p of "
+        f"Wilcoxon's exact test is 2/2^{blocks} = {smallest_p(blocks):.2g}, and Holm's correction "
+        f"takes {k * (k - 1) // 2} times that; {k} samplers need {fewest_blocks(k)} blocks. In "
+        "its place, of the tests over users above: on how many blocks the sampler of the row is "
+        "significantly better than, level with, and significantly worse than that of the column, "
+        "in the order of their mean ranks."
+    )
+    counts: dict[tuple[str, str], list[int]] = {}
+    for pairs in findings.pairs.values():
+        once = {frozenset((pair.first, pair.second)): pair for pair in reversed(pairs)}
+        for pair in once.values():
+            better = int(pair.difference > 0) if pair.significant else None
+            for both, place in (
+                ((pair.first, pair.second), 1 if better is None else 2 - 2 * better),
+                ((pair.second, pair.first), 1 if better is None else 2 * better),
+            ):
+                counts.setdefault(both, [0, 0, 0])[place] += 1
+    names = [str(name) for name in ranks.ranks.index]
+    rows = [
+        [row, f"{rank:.2f}"]
+        + ["" if row == column else "/".join(map(str, counts[row, column])) for column in names]
+        for row, rank in zip(names, ranks.ranks, strict=True)
+    ]
+    yield Table("Better/level/worse", ["sampler", "mean rank", *names], rows, n_text=1, kept=(0,))
+
+
 def _over_blocks(
     found: OverBlocks, means: pd.DataFrame, diagram: Picture, post_hoc: PostHoc
 ) -> Iterator[Part]:
@@ -171,7 +208,7 @@ def _over_blocks(
         f"{found.blocks} blocks, each a dataset with a backbone; {k} samplers. Friedman's "
         f"chi-square is {found.friedman_chi2:.2f}, {p_is(found.friedman_p)}: the samplers {alike}."
     )
-    yield from map(Paragraph, _caveats(found.blocks, k, means, post_hoc))
+    yield from map(Paragraph, _caveats(found.blocks, means))
     yield diagram
     how = {"wilcoxon": "Wilcoxon's test, Holm over all pairs", "nemenyi": "Nemenyi's test"}
     yield Paragraph(f"Pairs by {how[post_hoc]}.")
@@ -188,15 +225,8 @@ def _over_blocks(
         yield Paragraph("No two neighbours in rank are alike: all differ significantly.")
 
 
-def _caveats(blocks: int, k: int, means: pd.DataFrame, post_hoc: PostHoc) -> Iterator[str]:
+def _caveats(blocks: int, means: pd.DataFrame) -> Iterator[str]:
     """What the number and the kind of the blocks do not allow to be concluded."""
-    if post_hoc == "wilcoxon" and blocks < fewest_blocks(k):
-        yield (
-            f"Too few blocks for any pair to be significant: with {blocks} the smallest two-sided "
-            f"p of Wilcoxon's exact test is 2/2^{blocks} = {smallest_p(blocks):.2g}, and Holm's "
-            f"correction takes {k * (k - 1) // 2} times that; {k} samplers need "
-            f"{fewest_blocks(k)} blocks."
-        )
     if blocks <= FEW_BLOCKS:
         yield f"With {blocks} blocks the p of Friedman's test is approximate."
     datasets = means.index.get_level_values("dataset").nunique()

@@ -23,22 +23,25 @@ from bench.reports.writing import document_files
 pytestmark = pytest.mark.filterwarnings("error")
 
 
-def test_the_report_has_statements_figures_and_ranks(tmp_path):
+def test_the_report_has_statements_figures_and_wins(tmp_path):
     (comparison,) = comparisons(study_of(tmp_path, BLOCKS))
     files = document_files(significance.document(comparison))
     name = "significance-bce-synthetic"
-    assert set(files) == {f"{name}.{suffix}" for suffix in ("md", "csv", "png", "svg")}
+    assert set(files) == {f"{name}.{suffix}" for suffix in ("md", "csv")}
     text = files[f"{name}.md"].decode()
     assert text.startswith("# Significance: SYNTHETIC data, bce loss")
     for dataset, backbone in BLOCKS:
         assert f"\n- mdcns beats uniform on {dataset} ({backbone}) by " in text
         assert f"| {dataset} | {backbone} | mdcns |  | mdcns |  |" in text
     assert "150 users, 2 seeds. Warning: the test users are few." in text
-    assert "4 blocks, each a dataset with a backbone; 3 samplers." in text
-    assert "Too few blocks for any pair to be significant: with 4 " in text
+    # Seven blocks are needed for a diagram of ranks; how often each is better needs none.
+    assert "No diagram of ranks: with 4 blocks" in text
     assert "3 samplers need 7 blocks" in text
-    assert "The 4 blocks are of 2 datasets: blocks of one dataset are not independent" in text
-    assert "](significance-bce-synthetic.png)" in text
+    wins = [line for line in text.splitlines() if line.count("/") > 3]
+    assert wins[0].startswith("| mdcns | 1.00 |  | ")
+    assert "4/0/0" in wins[0]
+    assert "0/0/4" in wins[-1]
+    assert all(line.count("/") == 4 for line in wins)
     table = pd.read_csv(io.BytesIO(files[f"{name}.csv"]))
     assert len(table) == 4 * (2 + 2)
     red = table[(table["dataset"] == "red") & (table["backbone"] == "sasrec")]
@@ -50,9 +53,19 @@ def test_the_report_has_statements_figures_and_ranks(tmp_path):
     assert comparison.below_best["ndcg@10"] == {
         (dataset, backbone): {"uniform", "dns"} for dataset, backbone in BLOCKS
     }
-    nemenyi = markdown(significance.document(comparison, "nemenyi"))
-    assert "Pairs by Nemenyi's test." in nemenyi
-    assert "Too few blocks" not in nemenyi
+
+
+def test_where_there_is_power_the_report_has_ranks_and_their_diagram(tmp_path):
+    (comparison,) = comparisons(study_of(tmp_path, BLOCKS))
+    files = document_files(significance.document(comparison, "nemenyi"))
+    name = "significance-bce-synthetic"
+    assert set(files) == {f"{name}.{suffix}" for suffix in ("md", "csv", "png", "svg")}
+    text = files[f"{name}.md"].decode()
+    assert "4 blocks, each a dataset with a backbone; 3 samplers." in text
+    assert "The 4 blocks are of 2 datasets: blocks of one dataset are not independent" in text
+    assert f"]({name}.png)" in text
+    assert "Pairs by Nemenyi's test." in text
+    assert "No diagram" not in text
 
 
 def test_pairs_with_neither_best_nor_baseline_are_in_the_csv_file_alone(tmp_path):

@@ -1,7 +1,4 @@
-"""What accuracy costs: test accuracy against seconds up to the best epoch.
-
-Which seconds: see `Comparison.seconds`.
-"""
+"""What accuracy costs: test accuracy against seconds of training; see `Comparison.costs`."""
 
 from __future__ import annotations
 
@@ -17,18 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from bench.analysis.cells import sampler_order
 from bench.analysis.comparison import Comparison
 from bench.metrics import HEADLINE
 from bench.reports.plots import style
 from bench.reports.plots.style import Looks, log_ticks
 
 SECONDS = "seconds"
-LABELS = {
-    "train_s_to_best": "seconds to best epoch",
-    "cpu_s_to_best": "CPU s to best epoch",
-}
-
 GAPS = (2, 6, 11, 17, 24, 32, 42, 54)
 """Points between a sampler and its name that are tried."""
 
@@ -42,27 +33,26 @@ Floats = npt.NDArray[np.float64]
 def figures(comparison: Comparison, looks: Looks) -> Iterator[tuple[str, Figure]]:
     """A figure a backbone, a panel a dataset, a point a sampler (means over seeds).
 
-    The Pareto front is drawn, and its members named: no other sampler is both faster and better.
+    Every point is named where it is.  The Pareto front is drawn: than its members no other sampler
+    is both faster and better.
     """
-    means = comparison.costs()[[comparison.seconds, HEADLINE]].dropna().sort_index()
-    means = means.rename(columns={comparison.seconds: SECONDS})
+    means = comparison.costs()[["cost_s", HEADLINE]].dropna().sort_index()
+    means = means.rename(columns={"cost_s": SECONDS})
     means = means[means[SECONDS] > 0]  # the axis is logarithmic
     for backbone in sorted(means.index.unique("backbone")):
         found = means.xs(backbone, level="backbone")
         datasets = list(found.index.unique("dataset"))
-        figure, axes = style.panels(datasets, 2.0)
+        figure, axes = style.panels(datasets, 2.6)
         for axis, dataset in zip(axes, datasets, strict=True):
             _draw_points(axis, found.loc[dataset], looks)
-            axis.set(xlabel=LABELS[comparison.seconds], ylabel=f"test {style.METRIC}")
-        drawn = set(found.index.unique("sampler"))
-        order = [name for name in sampler_order(comparison.cells) if name in drawn]
+            axis.set(xlabel="CPU seconds" if comparison.on_cpu else "seconds")
+            axis.set(ylabel=f"test {style.METRIC}")
         front = Line2D([], [], color=FRONT_COLOUR, linewidth=0.8, label="Pareto front")
-        handles = style.sampler_handles(looks, order, lines=False)
-        style.add_legend(figure, [*handles, front])
+        style.add_legend(figure, [front])
         style.set_title(figure, f"Accuracy and cost, {backbone}.", comparison.title)
         style.lay_out(figure)  # where a name has room depends on where all else stands
         for axis, dataset in zip(axes, datasets, strict=True):
-            _name_front(axis, found.loc[dataset])
+            _name_points(axis, found.loc[dataset])
         yield str(backbone), figure
 
 
@@ -90,7 +80,7 @@ def _draw_points(axis: Axes, points: pd.DataFrame, looks: Looks) -> None:
     axis.margins(y=0.2)  # room for names
 
 
-def _name_front(axis: Axes, points: pd.DataFrame) -> None:
+def _name_points(axis: Axes, points: pd.DataFrame) -> None:
     """Write the names where they cover neither one another nor points, as near as can be."""
     unit = axis.get_figure(root=True).dpi / 72  # type: ignore[union-attr]
     places = axis.transData.transform(points[[SECONDS, HEADLINE]].to_numpy())
@@ -102,7 +92,7 @@ def _name_front(axis: Axes, points: pd.DataFrame) -> None:
         for one, other in ((start, corner), (corner, end)):  # the steps of the front's line
             low, high = np.minimum(one, other), np.maximum(one, other)
             taken.append(np.concatenate([low - unit / 2, high + unit / 2]))
-    for sampler in front:
+    for sampler in sorted(points.index, key=lambda name: (name not in front, name)):
         name = axis.annotate(
             style.wrapped(sampler, 1.1),
             tuple(points.loc[sampler, [SECONDS, HEADLINE]]),
@@ -110,28 +100,32 @@ def _name_front(axis: Axes, points: pd.DataFrame) -> None:
             textcoords="offset points",
             ha="center",
             va="center",
-            fontsize=6,
+            fontsize=5.5,
             arrowprops={"arrowstyle": "-", "linewidth": 0.3, "color": "0.4", "shrinkB": 2},
             annotation_clip=False,
         )
         box = name.get_window_extent()
         size = np.array([box.width, box.height]) / 2 + unit  # with some room around
         inside = np.array(axis.get_window_extent().extents)
-        shift, gap = _best_place(centres[sampler], size, np.array(taken), inside, unit)
+        others = places[points.index != sampler]
+        shift, gap = _best_place(centres[sampler], others, size, np.array(taken), inside, unit)
         name.set_position(tuple(shift / unit))
         assert name.arrow_patch is not None
-        name.arrow_patch.set_visible(gap > NEAR)
         middle = centres[sampler] + shift
+        # Tied to its point where that is far, or where another point is as near.
+        nearest = np.hypot(*(others - middle).T).min(initial=np.inf)
+        name.arrow_patch.set_visible(gap > NEAR or nearest < 1.3 * np.hypot(*shift))
         taken.append(np.concatenate([middle - size, middle + size]))
 
 
 def _best_place(
-    centre: Floats, size: Floats, taken: Floats, inside: Floats, unit: float
+    centre: Floats, others: Floats, size: Floats, taken: Floats, inside: Floats, unit: float
 ) -> tuple[Floats, float]:
     """Of places around a point the one that covers least, then the nearest.
 
     Args:
         centre: of the point, in pixels.
+        others: ``[points, 2]`` centres of the other points, none of which should be nearer.
         size: half the text's width and height, in pixels.
         taken: ``[boxes, 4]`` what should not be covered: left, bottom, right, top.
         inside: the box that should not be left.
@@ -146,7 +140,9 @@ def _best_place(
     low, high = centre + shifts - size, centre + shifts + size
     covered = _shared(low[:, None], high[:, None], taken[:, :2], taken[:, 2:]).sum(axis=1)
     outside = 4 * size.prod() - _shared(low, high, inside[:2], inside[2:])
-    cost = 100 * covered + 1000 * outside.round(6) + np.hypot(*shifts.T)
+    to_others = np.linalg.norm(centre + shifts[:, None] - others, axis=2).min(1, initial=np.inf)
+    mistaken = to_others < np.hypot(*shifts.T)
+    cost = 100 * covered + 1000 * outside.round(6) + 100 * mistaken * unit + np.hypot(*shifts.T)
     best = int(cost.argmin())
     return shifts[best], float(gaps.ravel()[best])
 

@@ -6,13 +6,12 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.analysis.cells import sampler_order
-from bench.analysis.comparison import SYSTEM, Comparison, half_widths
+from bench.analysis.comparison import Comparison
+from bench.analysis.verdict import by_rank
 from bench.metrics import HEADLINE
 from bench.reports.plots import style
 
@@ -26,20 +25,19 @@ GREY = "0.35"
 
 
 def figure_of(comparison: Comparison) -> Figure:
-    """A panel a dataset, a row a sampler, a dot a backbone; bars are 95 % t-intervals over seeds.
+    """A panel a dataset, a row a sampler, the best on top by mean rank, a dot a backbone; bars are
+    95 % intervals over test users, and small dots the seeds, where there are several.
 
-    Samplers are named on the axis, so that eighteen of them need no eighteen colours.  A bar
-    that leaves the panel is longer than shown (two seeds give an interval of 9 standard
-    deviations to either side); a sampler with one seed has none.
+    Samplers are named on the axis, so that eighteen of them need no eighteen colours.
     """
     cells = comparison.cells
     datasets, backbones = sorted(set(cells["dataset"])), sorted(set(cells["backbone"]))
-    samplers = sampler_order(cells)
+    samplers = by_rank(cells.pivot_table(HEADLINE, ["dataset", "backbone"], "sampler"))
     labels = [style.wrapped(name, 1.3) for name in samplers]
     lines = max(label.count("\n") + 1 for label in labels)
     row = max(0.11 * lines, 0.05 + 0.028 * len(backbones), 0.13)
     figure, axes = style.panels(datasets, 0.5 + row * max(3, len(samplers)))
-    summary = intervals(cells)
+    summary = comparison.intervals()
     looks = _looks(backbones)
     columns = axes[0].get_subplotspec().get_gridspec().ncols  # type: ignore[union-attr]
     for place, (axis, dataset) in enumerate(zip(axes, datasets, strict=True)):
@@ -48,7 +46,11 @@ def figure_of(comparison: Comparison) -> Figure:
             heights = np.arange(len(samplers)) + offset
             axis.hlines(heights, found["low"], found["high"], color=look["color"], linewidth=0.7)
             axis.plot(found["mean"], heights, linestyle="none", **look)
-        limit = cells.loc[cells["dataset"] == dataset, HEADLINE].max()
+            own = cells[(cells["dataset"] == dataset) & (cells["backbone"] == backbone)]
+            several = own[own.groupby("sampler")["seed"].transform("count") > 1]
+            rows = heights[[samplers.index(name) for name in several["sampler"]]]
+            axis.plot(several[HEADLINE], rows, ".", color=GREY, markersize=1.5, zorder=3)
+        limit = summary.loc[[dataset]][["mean", "high"]].max().max()
         for known, dash in zip(comparison.references.values(), DASHES, strict=False):
             if dataset in known:
                 value = known[dataset][HEADLINE]
@@ -65,18 +67,11 @@ def figure_of(comparison: Comparison) -> Figure:
         for name, dash in zip(comparison.references, DASHES, strict=False)
     ]
     if summary["low"].notna().any():
-        bar = "95% t-interval over seeds"
+        bar = "95 % over test users"
         handles.append(Line2D([], [], color=GREY, linewidth=0.7, label=bar))
     style.add_legend(figure, handles)
     style.set_title(figure, comparison.title)
     return figure
-
-
-def intervals(cells: pd.DataFrame) -> pd.DataFrame:
-    """Mean over seeds and its t-interval, by dataset, backbone and sampler; NaN for one seed."""
-    grouped = cells.groupby([*SYSTEM])[HEADLINE]
-    mean, half = grouped.mean(), half_widths(grouped)
-    return pd.DataFrame({"mean": mean, "low": mean - half, "high": mean + half})
 
 
 def _looks(backbones: list[str]) -> dict[str, dict[str, Any]]:

@@ -61,7 +61,7 @@ def _pictures(
 
 def _of_all(comparison: Comparison, looks: Looks) -> Figures:
     """The figures that hold all backbones."""
-    bars = f"test {METRIC}; bars are 95 % t-intervals over seeds"
+    bars = f"test {METRIC}; bars are 95 % intervals over test users, small dots are seeds"
     yield comparison.name, bars, dots.figure_of(comparison)
     over_baseline = gains.figure_of(comparison)
     if over_baseline is not None:

@@ -1,0 +1,88 @@
+"""What a comparison is said to show: ties are called ties, and costs and seeds are named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from support import cell_of
+from support.results import result_of
+
+from bench.analysis.comparison import comparisons
+from bench.analysis.verdict import verdicts
+from bench.studies.store import Store
+
+USERS = 400
+
+
+def study_of(root, shares, datasets=("one", "two"), seconds=None, references=None, seeds=1):
+    """Samplers that hit, at rank 1, so great a share of the users, with users' luck in common."""
+    store = Store(root)
+    for number, dataset in enumerate(datasets):
+        luck = np.random.default_rng(number).random(USERS)
+        for sampler, share in shares.items():
+            for seed in range(seeds):
+                ranks = np.where(luck < share, 1.0, 50.0)
+                cell = replace(
+                    cell_of(sampler, seed=seed), dataset=dataset, fingerprint=f"{number}" * 64
+                )
+                result = result_of(cell, float((ranks == 1).mean()))
+                result.environment["device"] = "cpu"
+                result.timings["cpu_s"] = (seconds or {}).get(sampler, 10.0)
+                result.data["references"] = references or {}
+                arrays = {"rank": ranks, "user": np.arange(USERS)}
+                store.save(replace(result, arrays=arrays))
+    return comparisons(store)[0]
+
+
+def test_a_tie_is_called_a_tie_and_its_cheapest_member_is_named(tmp_path):
+    shares = {"uniform": 0.2, "dns": 0.5, "mdcns": 0.503, "srns": 0.5}
+    comparison = study_of(tmp_path, shares, seconds={"mdcns": 300.0, "dns": 30.0, "srns": 20.0})
+    (verdict,) = verdicts(comparison)
+    assert verdict.level[0] == "mdcns"
+    assert set(verdict.level) == {"mdcns", "dns", "srns"}
+    assert verdict.level_on == 2
+    assert verdict.worse == ["uniform"]
+    assert verdict.cheapest == ("srns", 20.0)
+    (sentence,) = verdict.sentences()
+    assert sentence.startswith("sasrec: level with the best on all 2 datasets: mdcns, ")
+    assert "the cheapest of them is srns, 20.0 CPU seconds a training" in sentence
+    assert sentence.endswith("significantly worse everywhere: uniform (1 seed).")
+
+
+def test_where_nobody_is_level_everywhere_it_is_said_on_how_many(tmp_path):
+    first = study_of(tmp_path / "a", {"uniform": 0.2, "dns": 0.6}, ("one",))
+    assert verdicts(first)[0].level == ["dns"]
+    store = Store(tmp_path / "b")
+    for dataset, shares in (
+        ("one", {"uniform": 0.2, "dns": 0.6}),
+        ("two", {"uniform": 0.6, "dns": 0.2}),
+    ):
+        part = study_of(tmp_path / dataset, shares, (dataset,))
+        for record in part.store.records():
+            cell = replace(record.cell, fingerprint=dataset[0] * 64)
+            result = result_of(cell, record.test["ndcg@10"])
+            store.save(replace(result, arrays=part.store.arrays(record.key)))
+    (verdict,) = verdicts(comparisons(store)[0])
+    assert verdict.level_on == 1
+    assert set(verdict.level) == {"uniform", "dns"}
+    assert verdict.worse == []
+    assert "level with the best on 1 of 2: " in verdict.sentences()[0]
+
+
+def test_what_needs_no_training_and_is_above_all_is_named(tmp_path):
+    references = {
+        "popularity": {"ndcg@10": 0.01},
+        "co-occurrence": {"ndcg@10": 0.9},
+        "oracle": {"ndcg@10": 1.0},
+    }
+    comparison = study_of(tmp_path, {"uniform": 0.2, "dns": 0.5}, references=references, seeds=2)
+    (verdict,) = verdicts(comparison)
+    assert verdict.untrained == {"co-occurrence": 2}
+    first, second = verdict.sentences()
+    assert first.endswith("(2 seeds).")
+    assert second == "Above all of them, without training: co-occurrence on all 2 datasets."
+
+
+def test_one_sampler_alone_has_no_verdict(tmp_path):
+    assert verdicts(study_of(tmp_path, {"uniform": 0.2})) == []
