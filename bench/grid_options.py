@@ -28,6 +28,14 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     whole = group.add_mutually_exclusive_group().add_argument
     whole("--all", action="store_true", help="every sampler and backbone on the preset's datasets")
     whole(
+        "--from",
+        dest="file",
+        type=Path,
+        metavar="FILE",
+        help="exactly the cells of a study.json, which every study has in its folder; of the other "
+        "options here only --datasets (paths of your own logs) and --plugin go with it",
+    )
+    whole(
         "--table",
         type=int,
         choices=TABLES,

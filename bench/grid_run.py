@@ -6,11 +6,13 @@ import argparse
 
 from bench.api import Study
 from bench.cell import PRESETS
+from bench.datasets import data_directory
 from bench.errors import UserError
 from bench.files import check_writable
-from bench.studies import study, tuning
+from bench.registry import load_plugin
+from bench.studies import study, study_file, tuning
 from bench.studies.listeners import Lines, Question
-from bench.studies.planning import make_plan
+from bench.studies.planning import Plan, make_plan
 from bench.studies.progress import Progress
 from bench.studies.request import Request, parse_settings, preset_name, request_of
 from bench.studies.resources import Resources, parse_gpus
@@ -21,7 +23,7 @@ def run(options: argparse.Namespace) -> int:
     """Plan, train what is missing, write the report; returns the exit status."""
     resources = _resources(options)
     how = study.Options(options.force_stale, options.tune, options.test_trials)
-    plan = make_plan(request(options))
+    plan = _plan(options)
     kept = Study(_study_name(options), results=options.results)
     if options.dry_run:
         tell(str(study.expected(plan, kept.store, resources, how, [Lines()])))
@@ -39,13 +41,37 @@ def run(options: argparse.Namespace) -> int:
     return 0 if result.ok else 1
 
 
+def _plan(options: argparse.Namespace) -> Plan:
+    """The cells that the options ask for.
+
+    Raises:
+        UserError: nothing, what there is not, or what does not go together.
+    """
+    if options.file is None:
+        return make_plan(request(options))
+    for name in ("backbones", "samplers", "objectives", "seeds", "splits", "preset", "set",
+                 "grid", "split", "split_file", "tune"):  # fmt: skip
+        if getattr(options, name):
+            raise UserError(
+                f"--from {options.file}: its cells are what they are; leave out "
+                f"--{name.replace('_', '-')}"
+            )
+    for plugin in options.plugin:
+        load_plugin(plugin)
+    return study_file.plan_of(
+        options.file, data_directory(options.data_dir), options.datasets or ()
+    )
+
+
 def _study_name(options: argparse.Namespace) -> str:
-    """The study's folder: ``--study``, else the preset's name, with ``-tuned`` for a tuned one and
-    ``-splits`` for one whose seeds draw their users.
+    """The study's folder: ``--study``; else with ``--from`` that of the file; else the preset's
+    name, with ``-tuned`` for a tuned one and ``-splits`` for one whose seeds draw their users.
 
     Preset ``paper`` goes to ``paper-protocol``; the tables of the paper share it, and with it the
     cells that they have in common.
     """
+    if options.file is not None and options.study is None:
+        return options.file.resolve().parent.name
     preset = preset_name(options.preset, options.table)
     if options.tune is not None:
         preset = f"{preset}-tuned"

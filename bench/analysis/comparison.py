@@ -66,6 +66,7 @@ class Comparison:
         in_turns: whether it is training alone, with the seconds of an epoch that were measured in
             one run of all systems (`Store.epoch_cpu_seconds`).
         mixed: systems whose seeds were trained by different code.
+        uncommitted: samplers that have cells of code that is in no commit, to how many.
         draws: whether each seed has drawn its own users to train and to test on.
     """
 
@@ -80,6 +81,7 @@ class Comparison:
     in_turns: bool
     draws: bool
     mixed: list[str]
+    uncommitted: dict[str, int]
 
     def backbones(self) -> Iterator[tuple[str, pd.DataFrame]]:
         """Each backbone with its table, the layout of the paper's Table 3.
@@ -275,8 +277,23 @@ def comparisons(store: Store) -> list[Comparison]:
         found, in_turns = _references(members, later), bool(measured)
         cpu = bool(of_cpus)
         mixed = _trained_by_several(cells, {record.key: record.code for record in members})
+        changed = [record.key for record in members if record.uncommitted]
+        uncommitted = cells[cells["key"].isin(changed)]["sampler"].value_counts(sort=False)
         result.append(
-            Comparison(store, name, title, cells, notes, found, own, cpu, in_turns, draws, mixed)
+            Comparison(
+                store,
+                name,
+                title,
+                cells,
+                notes,
+                found,
+                own,
+                cpu,
+                in_turns,
+                draws,
+                mixed,
+                {str(name): int(count) for name, count in uncommitted.items()},
+            )
         )
     return result
 
@@ -284,8 +301,7 @@ def comparisons(store: Store) -> list[Comparison]:
 def _trained_by_several(cells: pd.DataFrame, codes: Mapping[str, str]) -> list[str]:
     """The systems whose cells have several digests of the code, as tables name them."""
     counts = cells.assign(code=cells["key"].map(codes)).groupby([*SYSTEM])["code"].nunique()
-    return [" on ".join([sampler, backbone, dataset]) for dataset, backbone, sampler in
-            counts.index[counts > 1]]  # fmt: skip
+    return [" on ".join(reversed(system)) for system in counts.index[counts > 1]]
 
 
 def _of_common_draws(records: Sequence[Record]) -> tuple[list[Record], dict[str, list[int]]]:

@@ -43,6 +43,8 @@ class Verdict:
         """The verdict in words."""
         where = _where(self.level_on, self.datasets)
         first = f"{self.backbone}: level with the best{where}: {', '.join(self.level)}"
+        if len(self.level) == 1:
+            first = f"{self.backbone}: {self.level[0]} is best{where}, and no other level with it"
         if self.cheapest is not None and len(self.level) > 1:
             name, seconds = self.cheapest
             first += f"; the cheapest of them is {name}, {_time(seconds, self.unit)} a training"

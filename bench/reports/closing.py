@@ -28,8 +28,8 @@ def closing(found: Sequence[Comparison], folder: Path) -> Iterator[str]:
         if comparison.synthetic and (known := fidelity(comparison)):
             mean = sum(one.tau for one in known) / len(known)
             yield (
-                f"SYNTHETIC data: of the order of samplers alone, and that about (Kendall's tau "
-                f"with real data {mean:.2f}, mean of {len(known)}); not of accuracy on real data."
+                f"SYNTHETIC data tell the order of samplers alone, and that about (Kendall's tau "
+                f"with real data is {mean:.2f}, mean of {len(known)}), not accuracy on real data."
             )
     yield ""
     yield f"All of it, with plots: {folder / PAGE}"

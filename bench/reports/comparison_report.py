@@ -11,6 +11,7 @@ import pandas as pd
 from bench.analysis.choices import CHOICE, CHOICES, choices_of
 from bench.analysis.comparison import MEASURE, SYSTEM, Comparison
 from bench.analysis.fidelity import fidelity
+from bench.analysis.verdict import by_rank, verdicts
 from bench.metrics import HEADLINE, METRICS, SELECT_ON
 from bench.reports.document import (
     Bullets,
@@ -86,6 +87,7 @@ def document(comparison: Comparison, picture: Picture) -> Document:
         synthetic=comparison.synthetic,
         data=comparison.cells,
         computed=False,
+        verdict=[each for verdict in verdicts(comparison) for each in verdict.sentences()],
     )
 
 
@@ -109,6 +111,12 @@ def _opening(comparison: Comparison) -> Iterator[Part]:
         yield Paragraph(
             f"WARNING: seeds trained by different versions of the code: "
             f"{', '.join(comparison.mixed)}; --force-stale trains the older ones again."
+        )
+    if comparison.uncommitted:
+        named = ", ".join(f"{name} {count}" for name, count in comparison.uncommitted.items())
+        yield Paragraph(
+            f"WARNING: {sum(comparison.uncommitted.values())} of {len(comparison.cells)} cells are "
+            f"of code that is in no commit, so that nobody can look it up: {named}."
         )
     if stopped := stopped_early(comparison):
         yield Paragraph(f"WARNING: {stopped}")
@@ -153,9 +161,10 @@ def _fidelity(comparison: Comparison) -> Iterator[Part]:
 
 
 def _accuracy(comparison: Comparison) -> Iterator[Part]:
-    """A section a backbone, the layout of the paper's Table 3."""
+    """A section a backbone: the headline metric, then all in the layout of the paper's Table 3."""
     for backbone, values in comparison.backbones():
         yield Heading(backbone)
+        yield _headline(comparison, backbone, values)
         yield Table(
             caption=f"Backbone {backbone}",
             header=["dataset", "metric", *values.columns],
@@ -164,6 +173,36 @@ def _accuracy(comparison: Comparison) -> Iterator[Part]:
             kept=(0, 1),
             printed=Print(f"{backbone}. {comparison.title}", header=("Dataset", "Metric")),
         )
+
+
+def _headline(comparison: Comparison, backbone: str, table: pd.DataFrame) -> Table:
+    """The headline metric: samplers down, the best by mean rank first, datasets across."""
+    metric = METRICS[HEADLINE]
+    values = pd.DataFrame(table.xs(metric, level="metric"))
+    halves = pd.DataFrame(comparison.margins(backbone).xs(metric, level="metric"))
+    samplers = by_rank(values.drop(columns=list(comparison.references)))
+    columns = []
+    for dataset in map(str, values.index):
+        below = comparison.below_best[HEADLINE].get((dataset, backbone), set())
+        numbers = [Number(value) for value in values.loc[[dataset], samplers].to_numpy()[0]]
+        texts = [None if number.missing else number.text for number in numbers]
+        columns.append(
+            [
+                replace(number, mark=mark, margin=half, worse=name in below)
+                for name, number, mark, half in zip(
+                    samplers, numbers, places(texts), halves.loc[dataset, samplers], strict=True
+                )
+            ]
+        )
+    rows: list[list[Value]] = [
+        [name, *row] for name, row in zip(samplers, zip(*columns, strict=True), strict=True)
+    ]
+    rows += [
+        [name, *(Number(value, mark="reference") for value in values[name])]
+        for name in comparison.references
+    ]
+    caption = f"{metric}, {backbone}, by mean rank"
+    return Table(caption, ["sampler", *map(str, values.index)], rows, n_text=1, kept=(0,))
 
 
 def _rows(comparison: Comparison, backbone: str, table: pd.DataFrame) -> Iterator[list[Value]]:

@@ -165,6 +165,7 @@ class Document:
         data: the numbers that it is about, if they are a file too.
         computed: whether they are computed rather than stored ones: processors add up in other
             orders, so that their last digits are left out.
+        verdict: what all of it comes to, a sentence each; comes first.
     """
 
     name: str
@@ -173,6 +174,7 @@ class Document:
     synthetic: bool = False
     data: pd.DataFrame | None = None
     computed: bool = True
+    verdict: Sequence[str] = ()
 
     @property
     def pictures(self) -> list[Picture]:

@@ -143,7 +143,7 @@ def _section(compared: Compared) -> Section:
     records = configuration.records_of(comparison)
     return Section(
         compared=compared,
-        overview=summary.overview(comparison),
+        overview=[*compared.document.verdict, *summary.overview(comparison)],
         by_dataset=list(summary.by_dataset(comparison)),
         warnings=summary.warnings(comparison),
         sizes=configuration.sizes(comparison, records),

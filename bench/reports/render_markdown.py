@@ -20,7 +20,8 @@ from bench.reports.tables import markdown_table, plain
 
 def markdown(document: Document) -> str:
     """The document's Markdown file; its pictures are those beside it."""
-    blocks = [f"# {plain(document.title)}", *map(_block, document.parts)]
+    first = [Bullets(document.verdict)] if document.verdict else []
+    blocks = [f"# {plain(document.title)}", *map(_block, [*first, *document.parts])]
     return "\n\n".join(blocks) + "\n"
 
 

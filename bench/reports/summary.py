@@ -8,7 +8,6 @@ import pandas as pd
 
 from bench.analysis.cells import sampler_order
 from bench.analysis.comparison import Comparison
-from bench.analysis.verdict import verdicts
 from bench.metrics import BASELINE, HEADLINE, METRICS
 
 FEW_USERS = 1000
@@ -16,7 +15,7 @@ FEW_USERS = 1000
 
 
 def overview(comparison: Comparison) -> list[str]:
-    """What was compared, how long it took, and the verdict, a sentence each."""
+    """What was compared, and how long it took, a sentence each."""
     cells = comparison.cells
     systems = [
         _count(cells[name].nunique(), name) for name in ("sampler", "backbone", "dataset", "seed")
@@ -25,10 +24,7 @@ def overview(comparison: Comparison) -> list[str]:
     trained = f"{', '.join(systems[:-1])} and {systems[-1]}: {_count(models, 'model')}"
     if "train_s" in cells:
         trained += f", {_time(cells['train_s'].sum())} of training"
-    sentences = [f"{trained}."]
-    return sentences + [
-        sentence for verdict in verdicts(comparison) for sentence in verdict.sentences()
-    ]
+    return [f"{trained}."]
 
 
 def by_dataset(comparison: Comparison) -> Iterator[tuple[str, list[str]]]:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 import bench
+from bench.studies.records import CHANGES
 
 _PACKAGES = ("torch", "numpy", "pandas", "joblib", "mamba-ssm")
 
@@ -53,7 +54,7 @@ def _cpu_model() -> str:
 
 @cache
 def _commit() -> str | None:
-    """Commit of the harness, with ``+changes`` when files differ from it; None outside git, and
+    """Commit of the harness, with `CHANGES` when files differ from it; None outside git, and
     where the repository around it is another's (of a virtual environment in it)."""
     here = Path(__file__)
     try:
@@ -69,4 +70,4 @@ def _commit() -> str | None:
         return None
     if commit.returncode != 0:
         return None
-    return commit.stdout.strip() + ("+changes" if changes.stdout.strip() else "")
+    return commit.stdout.strip() + (CHANGES if changes.stdout.strip() else "")

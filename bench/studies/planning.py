@@ -277,13 +277,21 @@ def repeats_of(split: Split) -> list[str]:
     return [f"WARNING: {text}, so that metrics say little" if share > 0.5 else text]
 
 
-def data_of(cell: Cell, data_dir: Path | None) -> tuple[Dataset, Split]:
+def data_of(
+    cell: Cell, data_dir: Path | None, dataset: Dataset | None = None
+) -> tuple[Dataset, Split]:
     """The data and split that a stored cell was trained on.
+
+    Args:
+        data_dir: where real datasets lie.
+        dataset: in place of the one of the cell's name.
 
     Raises:
         UserError: the data is missing, or is not what the cell was trained on.
     """
-    dataset, protocol = datasets.resolve_dataset(cell.dataset, data_dir), cell.protocol
+    if dataset is None:
+        dataset = datasets.resolve_dataset(cell.dataset, data_dir)
+    protocol = cell.protocol
     split = make_split(dataset, protocol.split, protocol.split_seed, data_dir=data_dir)
     if (dataset.fingerprint, split.digest) != (cell.fingerprint, cell.split_digest):
         raise UserError(

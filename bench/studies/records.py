@@ -12,6 +12,9 @@ import samplers
 from bench.cell import Cell, Component
 from bench.errors import UserError
 
+CHANGES = "+changes"
+"""After the commit of a cell's code, where files differed from it."""
+
 Arrays = dict[str, npt.NDArray[Any]]
 
 
@@ -81,6 +84,11 @@ class Record:
         """
         parts = {name: stored[name] for name in cls.__annotations__ if name != "cell"}
         return cls(cell=Cell.from_config(stored["config"]), **parts)
+
+    @property
+    def uncommitted(self) -> bool:
+        """Whether its code was in no commit."""
+        return str(self.environment.get("commit")).endswith(CHANGES)
 
     @property
     def sampler(self) -> str:

@@ -4,6 +4,7 @@
         cells/<key>/             a finished cell (`studies.cell_files`)
         failures/<key>.txt       traceback of the last failure of an unfinished cell
         index.csv                one row a finished cell; rebuilt from the cells at any time
+        study.json               the finished cells' configurations (`studies.study_file`)
         costs.json               what an epoch of each system costs, measured in turns, in one run
                                  (``python -m bench.speed --study``)
         references.json          what needs no training, measured later than cells

@@ -60,6 +60,20 @@ def test_seeds_trained_by_different_code_are_named(tmp_path):
     assert "seeds trained by different versions of the code: dns on sasrec on made-up;" in text
 
 
+def test_cells_of_code_that_is_in_no_commit_are_counted_and_named(tmp_path):
+    store = Store(tmp_path / "results/study")
+    for sampler, commit in (("uniform", "0ab"), ("dns", "0ab+changes"), ("srns", None)):
+        result = result_of(cell_of(sampler))
+        result.environment["commit"] = commit
+        store.save(result)
+    (comparison,) = comparisons(store)
+    assert comparison.uncommitted == {"dns": 1}
+    write(store.root, tmp_path / "reports")
+    text = (tmp_path / "reports/comparison-bce-synthetic.md").read_text()
+    assert "WARNING: 1 of 3 cells are of code that is in no commit" in text
+    assert ": dns 1.\n" in text
+
+
 def test_cells_that_cannot_be_read_are_counted(tmp_path, capsys):
     store = Store(tmp_path / "results/study")
     for sampler in ("uniform", "dns"):

@@ -1,0 +1,81 @@
+"""study.json: exactly the cells of a study, trained again elsewhere."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+from support.grid import SMALL, grid, numbers, records
+
+from bench.errors import UserError
+from bench.studies import study_file
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Two samplers, one of them with a setting of its own and a peer."""
+    folder = tmp_path_factory.mktemp("study")
+    run = grid(
+        folder, *SMALL, "--samplers", "uniform", "mdcns", "--seeds", "1", "--set", "mdcns.gamma=2"
+    )
+    assert run.returncode == 0, run.stderr
+    return folder
+
+
+def test_the_same_cells_are_trained_again_from_the_file_alone(trained, tmp_path):
+    path = tmp_path / "elsewhere" / study_file.NAME
+    path.parent.mkdir()
+    shutil.copy(trained / "results/smoke/study.json", path)
+    run = grid(tmp_path, "--from", path)
+    assert run.returncode == 0, run.stderr
+    assert len(records(tmp_path, "elsewhere")) == 2
+    for key, found in records(tmp_path, "elsewhere").items():
+        assert found["config"] == records(trained)[key]["config"]
+    again = {
+        key: (record["metrics"], record["buckets"], record["best_epoch"])
+        for key, record in records(tmp_path, "elsewhere").items()
+    }
+    assert again == numbers(trained)
+
+
+def test_what_else_would_choose_cells_is_refused(trained):
+    path = trained / "results/smoke/study.json"
+    for option, *values in (["--seeds", "2"], ["--preset", "paper"], ["--set", "epochs=3"]):
+        run = grid(trained, "--from", path, option, *values)
+        assert run.returncode == 2
+        assert f"leave out {option}" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "No such file"),
+        ("{", "not a study.json"),
+        ('{"cells": 3}', "not a list"),
+        ('{"cells": []}', "names no cell"),
+    ],
+)
+def test_a_file_that_is_none_is_one_error(tmp_path, text, message):
+    path = tmp_path / "study.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UserError, match=message):
+        study_file.plan_of(path, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fingerprint": "0" * 64}, "was trained on other data"),
+        ({"sampler": {"name": "unifrom", "hyper": {}}}, "unifrom"),
+        ({"protocol": 3}, "is not an object"),
+    ],
+)
+def test_cells_that_cannot_be_had_here_are_one_error(trained, tmp_path, change, message):
+    stored = json.loads((trained / "results/smoke/study.json").read_text())
+    stored["cells"][0] |= change
+    path = tmp_path / "study.json"
+    path.write_text(json.dumps(stored))
+    with pytest.raises(UserError, match=message):
+        study_file.plan_of(path, None)
