@@ -26,6 +26,7 @@ from bench.cell import Cell, Component
 from bench.datasets.splits import Examples, Sequences
 from bench.datasets.training_data import TrainingData
 from bench.reports.plots import style
+from bench.reports.plots.looks import looks_of
 from bench.reports.tables import markdown_table
 from bench.studies.processes import in_own_processes, peak_memory_mb
 from bench.training.evaluation import rank_predictions
@@ -167,7 +168,7 @@ def _plot(points: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(style.WIDE, 2.4), layout="constrained")
     axes = figure.subplots(1, len(AXES), sharey=True)
     names = list(dict.fromkeys(points["sampler"]))
-    looks = style.looks_of(names)
+    looks = looks_of(names)
     for panel, axis in zip(axes, AXES, strict=True):
         for name in names:
             found = points[(points["axis"] == axis) & (points["sampler"] == name)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import io
 import itertools
 from dataclasses import replace
@@ -10,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.colors import to_rgba
+from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from scipy.stats import t
@@ -21,7 +22,8 @@ import samplers
 from bench.analysis.comparison import comparisons
 from bench.analysis.names import file_stem
 from bench.reports.plots import costs, curves, draw, fonts, gains, style
-from bench.reports.plots.style import MARKERS, log_ticks
+from bench.reports.plots.looks import FAMILIES, KNOWN, MARKERS, OTHERS
+from bench.reports.plots.style import log_ticks
 from bench.studies.store import Store
 
 KINDS = ("costs", "validation", "loss", "diagnostics", "buckets")
@@ -179,6 +181,36 @@ def test_looks_are_told_apart_and_do_not_depend_on_the_order():
     assert len({(look.colour, look.marker) for look in looks.values()}) == len(names)
     assert len({look.colour for look in draw.looks_of(names[-7:]).values()}) == 7
     assert len(set(MARKERS)) == len(MARKERS)
+
+
+def test_a_known_sampler_looks_the_same_in_every_study_and_like_its_family():
+    names = [*KNOWN, "uniform"]
+    looks = draw.looks_of([*names, "dns+ (M=5)", "dns+ (M=10)", "a-stranger"])
+    assert len({(look.colour, look.marker) for look in looks.values()}) == len(looks)
+    for name in names:
+        assert draw.looks_of([name, "dns+ (M=5)", "b-stranger"])[name] == looks[name]
+    hues = {name: colorsys.rgb_to_hsv(*to_rgb(look.colour))[0] for name, look in looks.items()}
+    for family in FAMILIES:
+        of_family = [hues[name] for name in family.samplers]
+        assert max(of_family) - min(of_family) < 0.2
+    assert abs(hues["dns+ (M=5)"] - hues["dns"]) < 0.2
+    registered = samplers.registry.names() + samplers.registry.variants()
+    assert set(registered) - set(names) == set()
+
+
+def test_colours_are_seen_on_white_and_neighbours_are_told_apart_in_grey():
+    def luminance(colour):  # WCAG 2
+        parts = [
+            c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)
+        ]
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+    for colour in (*OTHERS, *(each for family in FAMILIES for each in family.colours)):
+        assert 1.05 / (luminance(colour) + 0.05) >= 3
+    for family in FAMILIES:
+        for one, other in itertools.pairwise(family.colours):
+            low, high = sorted([luminance(one), luminance(other)])
+            assert (high + 0.05) / (low + 0.05) > 1.2
 
 
 @pytest.mark.parametrize("name", ["uniform", "gbce"])

@@ -14,7 +14,8 @@ from bench.analysis.cells import sampler_order
 from bench.analysis.comparison import Comparison
 from bench.metrics import HEADLINE
 from bench.reports.plots import style
-from bench.reports.plots.style import COLUMN, WIDE, Looks
+from bench.reports.plots.looks import Looks
+from bench.reports.plots.style import COLUMN, WIDE
 
 KINDS = {"popularity": "popularity of the item", "length": "length of the input"}
 """What stands before the colon of a bucket's name, to its name in the plot."""

@@ -17,7 +17,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from bench.analysis.comparison import Comparison
 from bench.metrics import HEADLINE
 from bench.reports.plots import style
-from bench.reports.plots.style import Looks, log_ticks
+from bench.reports.plots.looks import Looks
+from bench.reports.plots.style import log_ticks
 
 SECONDS = "seconds"
 GAPS = (2, 6, 11, 17, 24, 32, 42, 54)

@@ -15,7 +15,8 @@ from bench.analysis.names import file_stem
 from bench.metrics import BASELINE
 from bench.reports.document import Picture
 from bench.reports.plots import buckets, costs, curves, dots, gains, style
-from bench.reports.plots.style import METRIC, Looks, looks_of
+from bench.reports.plots.looks import Looks, looks_of
+from bench.reports.plots.style import METRIC
 
 __all__ = ["draw", "looks_of"]
 

@@ -11,10 +11,12 @@ from matplotlib.figure import Figure
 
 from bench.reports.document import Picture
 from bench.reports.plots import style
-from bench.reports.plots.style import COLOURS, WIDE
+from bench.reports.plots.style import WIDE
 
 ROW = 0.17
 """Inches that a row of names is high."""
+
+POINTS, BARS = "#0072B2", "#C44E00"
 
 BAR_STEP = 0.45
 """Height of a level of bars, in rows of names."""
@@ -60,14 +62,14 @@ def figure_of(ranks: pd.Series[float], cliques: Sequence[Sequence[str]], title: 
         row = first_row + (i if on_left else k - 1 - i)
         end = 1 - margin if on_left else k + margin
         axis.plot([rank, rank, end], [0, row, row], color="0.45", linewidth=0.6, zorder=1)
-        axis.plot(rank, 0, "o", color=COLOURS[0], markersize=3, clip_on=False, zorder=3)
+        axis.plot(rank, 0, "o", color=POINTS, markersize=3, clip_on=False, zorder=3)
         label = f"{name}  {rank:.2f}" if on_left else f"{rank:.2f}  {name}"
         side = "right" if on_left else "left"
         axis.text(end + (-margin if on_left else margin) / 3, row, label, ha=side, va="center")
     for clique, level in zip(cliques, levels, strict=True):
         height = 0.5 + BAR_STEP * level
         ends = ranks[clique[0]] - margin / 4, ranks[clique[-1]] + margin / 4
-        axis.plot(ends, [height] * 2, color=COLOURS[3], linewidth=2.5, solid_capstyle="butt")
+        axis.plot(ends, [height] * 2, color=BARS, linewidth=2.5, solid_capstyle="butt")
     axis.set_ylim(depth, -1.2)
     style.set_title(figure, *title.splitlines())
     return figure

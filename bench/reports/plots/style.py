@@ -1,4 +1,4 @@
-"""What all plots share: looks of samplers, sizes, titles, legends, and files.
+"""What all plots share: sizes, titles, legends, and files.
 
 Figures are drawn at the size at which they are printed, a column or the full width of a
 two-column paper, with text of 6 points and more.
@@ -10,8 +10,7 @@ import io
 import itertools
 import math
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from bench.metrics import BASELINE, HEADLINE
+from bench.metrics import HEADLINE
 from bench.reports.document import Picture
 from bench.reports.plots import fonts
+from bench.reports.plots.looks import Looks
 
 METRIC = HEADLINE.upper()
 """What accuracy is, on axes and in captions."""
@@ -55,16 +55,6 @@ STYLE: Any = sns.axes_style("whitegrid") | {
 """Settings of matplotlib that every figure is made and saved under."""
 
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
-"""Okabe and Ito's, safe for the colour-blind, less the yellow that white paper swallows."""
-
-MARKERS = ("s", "^", "D", "v", "P", "X", "<", "o", ">", "p", "*")
-"""As many as have no divisor in common with the colours, so that pairs repeat late."""
-
-DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
-
-BASELINE_COLOUR = "black"
-
 MOST_TICKS = 4
 STEPS = (
     (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9),
@@ -77,40 +67,6 @@ STEPS = (
 
 CHARACTER = 0.056
 """Width in inches of a character of text of 7 points, on average; a little too much."""
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a sampler is drawn, in every plot."""
-
-    colour: str
-    marker: str
-    dash: Any
-
-    @property
-    def line(self) -> dict[str, Any]:
-        """What matplotlib draws such a line by."""
-        return {"color": self.colour, "marker": self.marker, "linestyle": self.dash}
-
-
-Looks = Mapping[str, Look]
-
-
-def looks_of(samplers: Iterable[str]) -> dict[str, Look]:
-    """A look for each sampler: its own colour for the first few, then its own mark and dash too.
-
-    Args:
-        samplers: all that a study has, so that its plots agree; the order does not matter.
-    """
-    others = sorted(set(samplers) - {BASELINE})
-    looks = {BASELINE: Look(BASELINE_COLOUR, "o", "-")}
-    for i, name in enumerate(others):
-        looks[name] = Look(
-            COLOURS[i % len(COLOURS)],
-            MARKERS[i % len(MARKERS)],
-            DASHES[i // len(COLOURS) % len(DASHES)],
-        )
-    return looks
 
 
 def panels(titles: Sequence[str], height: float) -> tuple[Figure, list[Axes]]:
