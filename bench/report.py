@@ -1,8 +1,9 @@
 """python -m bench.report STUDY: tables and plots from stored results; trains nothing.
 
 ``python -m bench.report compare A B`` sets two studies side by side, ``python -m bench.report
-export STUDY`` hands results on, and ``python -m bench.report references STUDY`` measures what needs
-no training again; each has a ``--help`` of its own.
+export STUDY`` hands results on, ``python -m bench.report references STUDY`` measures what needs no
+training again, and ``python -m bench.report site`` puts all studies on one page; each has a
+``--help`` of its own.
 
 Cells are compared only within one protocol, and synthetic twins never share a table or a plot
 with real data.
@@ -37,15 +38,20 @@ co-occurrence, ...) on the data and splits of a stored study, whose cells may be
 
 They are kept in results/STUDY/references.json; the study's report shows them from then on.
 """
+SITE = """python -m bench.report site: all studies on one page, reports/index.html.
+
+Verdicts, accuracies side by side, and links to the studies' own pages.
+"""
 HEADER = ("system", "A", "B", "change %", "Holm p", "users", "common seeds", "")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status (2 for bad input)."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    command = {"compare": _compare, "export": _export, "references": _references}.get(
-        given[0] if given else ""
-    )
+    commands = {
+        "compare": _compare, "export": _export, "references": _references, "site": _site,
+    }  # fmt: skip
+    command = commands.get(given[0] if given else "")
     try:
         return _report(given) if command is None else command(given[1:])
     except UserError as error:
@@ -153,6 +159,19 @@ def _references(arguments: Sequence[str]) -> int:
     store = Store(options.results / options.study)
     count = measure_again(store, datasets.data_directory(options.data_dir))
     tell(f"{store.root / 'references.json'}: references on {count} datasets and splits")
+    return 0
+
+
+def _site(arguments: Sequence[str]) -> int:
+    parser = _parser(" site", SITE)
+    parser.add_argument("studies", nargs="*", metavar="STUDY", help="default: all with a page")
+    parser.add_argument("--reports", type=Path, default=Path("reports"), metavar="DIR")
+    options = parser.parse_args(arguments)
+    for name in options.studies:
+        check_name("bench.report site", name)
+    from bench.reports import site
+
+    tell(str(site.write(options.results, options.reports, options.studies)))
     return 0
 
 

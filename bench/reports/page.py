@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import jinja2
@@ -80,28 +81,30 @@ def html(report: StudyReport, files: Sequence[str]) -> str:
         report: what it says.
         files: names of what else the report writes, for links.
     """
+    store = report.store
+    return rendered(
+        "page.html",
+        study=store.root.name,
+        sections=[_section(each) for each in report.compared],
+        all_synthetic=all(each.document.synthetic for each in report.compared),
+        tuned=report.tuned,
+        environment=configuration.environment(tuning.reported(store)),
+        failures=_failures(store),
+        commands=reproduce.commands(store),
+        report=reproduce.report_line(store),
+        links=[(name, f"./{quote(name)}") for name in files],
+    )
+
+
+def rendered(template: str, **shown: Any) -> str:
+    """A page of a template, with style, script and policy."""
     style, script = (
         (TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js")
     )
-    sections = [_section(each) for each in report.compared]
-    store = report.store
     return (
         _environment()
-        .get_template("page.html")
-        .render(
-            study=store.root.name,
-            style=Markup(style),
-            script=Markup(script),
-            policy=_policy(style, script),
-            sections=sections,
-            all_synthetic=all(each.document.synthetic for each in report.compared),
-            tuned=report.tuned,
-            environment=configuration.environment(tuning.reported(store)),
-            failures=_failures(store),
-            commands=reproduce.commands(store),
-            report=reproduce.report_line(store),
-            links=[(name, f"./{quote(name)}") for name in files],
-        )
+        .get_template(template)
+        .render(style=Markup(style), script=Markup(script), policy=_policy(style, script), **shown)
     )
 
 
