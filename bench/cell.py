@@ -191,7 +191,7 @@ class Preset:
 REAL = ("beauty", "toys", "sports", "health", "lastfm", "kuairand")
 TWINS = tuple(f"{name}-twin" for name in REAL)
 
-_quick = Protocol(dim=32, window=20, batch_targets=256, lr=4e-3, N=20, epochs=20, patience=10)
+_quick = Protocol(dim=32, window=20, batch_targets=256, lr=4e-3, N=20, epochs=18, patience=9)
 _QUICK_SETTINGS = {
     "*.layers": "1",
     "*.dropout": "0.2",
