@@ -258,14 +258,7 @@ def comparisons(store: Store) -> list[Comparison]:
             f"at most {protocol.epochs} epochs"
             + (", each seed with users of its own" if draws else "")
         )
-        cells = cells_of(members)
-        of_cpus = [record for record in members if on_cpu(record)]
-        if of_cpus:  # what is of a GPU is not to be compared with a CPU's
-            elsewhere = ~cells["key"].isin([record.key for record in of_cpus])
-            cells.loc[elsewhere, cells.columns.intersection(DEVICE_COSTS)] = math.nan
-        measured = _seconds_in_turns(of_cpus, epoch_cpu_seconds)
-        if measured:
-            cells = cells.assign(cost_s=cells["key"].map(measured))
+        cells, cpu, in_turns = _with_costs(cells_of(members), members, epoch_cpu_seconds)
         notes = {r.cell.dataset: r.notes for r in members}
         for dataset, seeds in left_out.items():
             notes[dataset] = [*notes[dataset], OTHER_USERS.format(", ".join(map(str, seeds)))]
@@ -274,8 +267,7 @@ def comparisons(store: Store) -> list[Comparison]:
             for r in members
             if has_own_loss(r.cell.sampler.name)
         }
-        found, in_turns = _references(members, later), bool(measured)
-        cpu = bool(of_cpus)
+        found = _references(members, later)
         mixed = _trained_by_several(cells, {record.key: record.code for record in members})
         changed = [record.key for record in members if record.uncommitted]
         uncommitted = cells[cells["key"].isin(changed)]["sampler"].value_counts(sort=False)
@@ -296,6 +288,20 @@ def comparisons(store: Store) -> list[Comparison]:
             )
         )
     return result
+
+
+def _with_costs(
+    cells: pd.DataFrame, records: Sequence[Record], epoch_cpu_seconds: Mapping[str, float]
+) -> tuple[pd.DataFrame, bool, bool]:
+    """The cells with costs of one kind, whether these are of CPUs, and whether in turns."""
+    of_cpus = [record for record in records if on_cpu(record)]
+    if of_cpus:  # what is of a GPU is not to be compared with a CPU's
+        elsewhere = ~cells["key"].isin([record.key for record in of_cpus])
+        cells.loc[elsewhere, cells.columns.intersection(DEVICE_COSTS)] = math.nan
+    measured = _seconds_in_turns(of_cpus, epoch_cpu_seconds)
+    if measured:
+        cells = cells.assign(cost_s=cells["key"].map(measured))
+    return cells, bool(of_cpus), bool(measured)
 
 
 def _trained_by_several(cells: pd.DataFrame, codes: Mapping[str, str]) -> list[str]:
