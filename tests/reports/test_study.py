@@ -26,6 +26,7 @@ from support.grid import clean_environment
 import samplers
 from bench.analysis.choices import choices_of
 from bench.analysis.comparison import comparisons
+from bench.analysis.verdict import verdicts
 from bench.metrics import METRICS
 from bench.reports.writing import write
 from bench.studies.own_loss import has_own_loss
@@ -382,6 +383,18 @@ def parts(datasets):
         for name, by_dataset in shown.items()
     ]
     return sorted(rows, key=lambda row: row[1::2], reverse=True)
+
+
+@pytest.mark.parametrize("study", ["paper-sasrec", "paper-lastfm", "paper-kuairand"])
+def test_the_readme_gives_the_verdicts_of_the_reports(study):
+    said = " ".join(README.read_text().split())
+    (comparison,) = (
+        each for each in comparisons(Store(ROOT / "results" / study))
+        if each.name == "comparison-bce"
+    )  # fmt: skip
+    for verdict in verdicts(comparison):
+        for sentence in verdict.sentences():
+            assert sentence in said
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import json
 import shutil
 
 import pytest
-from support.grid import SMALL, grid, numbers, records
+from support.grid import SMALL, in_process, records
 
 from bench.errors import UserError
 from bench.studies import study_file
@@ -16,10 +16,8 @@ from bench.studies import study_file
 def trained(tmp_path_factory):
     """Two samplers, one of them with a setting of its own and a peer."""
     folder = tmp_path_factory.mktemp("study")
-    run = grid(
-        folder, *SMALL, "--samplers", "uniform", "mdcns", "--seeds", "1", "--set", "mdcns.gamma=2"
-    )
-    assert run.returncode == 0, run.stderr
+    chosen = ["--samplers", "uniform", "mdcns", "--seeds", "1", "--set", "mdcns.gamma=2"]
+    assert in_process(folder, "--workers", "1", *SMALL, *chosen)[0] == 0
     return folder
 
 
@@ -27,24 +25,20 @@ def test_the_same_cells_are_trained_again_from_the_file_alone(trained, tmp_path)
     path = tmp_path / "elsewhere" / study_file.NAME
     path.parent.mkdir()
     shutil.copy(trained / "results/smoke/study.json", path)
-    run = grid(tmp_path, "--from", path)
-    assert run.returncode == 0, run.stderr
-    assert len(records(tmp_path, "elsewhere")) == 2
-    for key, found in records(tmp_path, "elsewhere").items():
-        assert found["config"] == records(trained)[key]["config"]
-    again = {
-        key: (record["metrics"], record["buckets"], record["best_epoch"])
-        for key, record in records(tmp_path, "elsewhere").items()
-    }
-    assert again == numbers(trained)
+    assert in_process(tmp_path, "--workers", "1", "--from", str(path))[0] == 0
+    found, before = records(tmp_path, "elsewhere"), records(trained)
+    assert len(found) == 2
+    for key, record in found.items():
+        for part in ("config", "metrics", "buckets", "best_epoch"):
+            assert record[part] == before[key][part]
 
 
 def test_what_else_would_choose_cells_is_refused(trained):
     path = trained / "results/smoke/study.json"
     for option, *values in (["--seeds", "2"], ["--preset", "paper"], ["--set", "epochs=3"]):
-        run = grid(trained, "--from", path, option, *values)
-        assert run.returncode == 2
-        assert f"leave out {option}" in run.stderr
+        status, said = in_process(trained, "--from", str(path), option, *values)
+        assert status == 2
+        assert f"leave out {option}" in said
 
 
 @pytest.mark.parametrize(
