@@ -21,7 +21,7 @@ from support.results import result_of
 import samplers
 from bench.analysis.comparison import comparisons
 from bench.analysis.names import file_stem
-from bench.reports.plots import costs, curves, draw, fonts, gains, style
+from bench.reports.plots import buckets, costs, curves, draw, fonts, gains, style
 from bench.reports.plots.looks import FAMILIES, KNOWN, MARKERS, OTHERS
 from bench.reports.plots.style import log_ticks
 from bench.studies.store import Store
@@ -211,6 +211,18 @@ def test_colours_are_seen_on_white_and_neighbours_are_told_apart_in_grey():
         for one, other in itertools.pairwise(family.colours):
             low, high = sorted([luminance(one), luminance(other)])
             assert (high + 0.05) / (low + 0.05) > 1.2
+
+
+def test_buckets_of_few_predictions_are_not_drawn(tmp_path):
+    store = Store(tmp_path)
+    result = result_of(cell_of("uniform"), 0.1)
+    for label, users in (("head", 100), ("torso", 99), ("tail", 5)):
+        result.buckets[f"popularity:{label}"] = {"users": users, "ndcg@10": 0.1}
+    store.save(result)
+    (comparison,) = comparisons(store)
+    ((_, figure),) = buckets.figures(comparison, draw.looks_of(["uniform"]))
+    (labels,) = ([tick.get_text() for tick in axis.get_xticklabels()] for axis in figure.axes)
+    assert labels == ["head\n(100)"]
 
 
 @pytest.mark.parametrize("name", ["uniform", "gbce"])

@@ -20,11 +20,15 @@ from bench.reports.plots.style import COLUMN, WIDE
 KINDS = {"popularity": "popularity of the item", "length": "length of the input"}
 """What stands before the colon of a bucket's name, to its name in the plot."""
 
+FEWEST = 100
+"""Test predictions of a bucket, below which a point says nothing."""
+
 
 def figures(comparison: Comparison, looks: Looks) -> Iterator[tuple[str, Figure]]:
     """A figure a backbone, a row a dataset; points are samplers (means over seeds).
 
-    Below a bucket's name is the number of test predictions in it.
+    Below a bucket's name is the number of test predictions in it; those of fewer than `FEWEST` are
+    left out.
     """
     found = _buckets(comparison)
     if found.empty:
@@ -61,6 +65,8 @@ def _buckets(comparison: Comparison) -> pd.DataFrame:
     rows = []
     for cell in comparison.cells[["key", *names]].to_dict("records"):
         for name, bucket in comparison.store.load(cell["key"]).buckets.items():
+            if bucket["users"] < FEWEST:
+                continue
             kind, _, label = name.partition(":")
             rows.append(
                 {column: cell[column] for column in names}
