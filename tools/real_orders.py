@@ -60,9 +60,8 @@ def _rounded(values: np.ndarray, digits: int) -> list[float]:
 
 
 def text() -> str:
-    """What the file holds: a line an array."""
-    lines = json.dumps(real_orders(), indent=1, sort_keys=True)
-    return lines + "\n"
+    """What the file holds."""
+    return json.dumps(real_orders(), indent=1, sort_keys=True) + "\n"
 
 
 if __name__ == "__main__":

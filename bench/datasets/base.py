@@ -80,6 +80,11 @@ class Dataset:
         return len(self.offsets) - 1
 
     @property
+    def n_split(self) -> int:
+        """Users that a split deals out; those after them are tested on alone."""
+        return self.n_users - self.only_tested
+
+    @property
     def n_interactions(self) -> int:
         return len(self.items)
 

@@ -214,7 +214,7 @@ def _authors_path(dataset: str, data_dir: Path) -> Path:
 
 def _shuffled(dataset: Dataset, seed: int, cuts: tuple[float, float]) -> Ints:
     """``[n_users]`` role of each user; cut at int(0.7n), say, as in the authors' files."""
-    n = dataset.n_users - dataset.only_tested
+    n = dataset.n_split
     order = np.random.default_rng(seed_for(dataset.fingerprint, "split", seed)).permutation(n)
     roles = np.full(dataset.n_users, ROLES["test"])
     roles[order] = np.searchsorted([int(cut * n) for cut in cuts], np.arange(n), "right")
@@ -239,7 +239,7 @@ def _read_roles(dataset: Dataset, path: Path) -> Ints:
             if roles[rows[words[0]]] >= 0:
                 raise UserError(f"{path}, line {number}: user {words[0]!r} is named twice")
             roles[rows[words[0]]] = ROLES[words[1]]
-    split = dataset.n_users - dataset.only_tested
+    split = dataset.n_split
     roles[split:][roles[split:] < 0] = ROLES["test"]
     missing = np.flatnonzero(roles < 0)
     if len(missing):
@@ -279,7 +279,7 @@ def _by_user_prefixes(dataset: Dataset, roles: Ints) -> Split:
 def _leave_one_out(dataset: Dataset) -> Split:
     start, end = dataset.offsets[:-1], dataset.offsets[1:]
     train, held_out = (np.flatnonzero(end - start >= least) for least in (4, 3))
-    split = dataset.n_users - dataset.only_tested
+    split = dataset.n_split
     train, valid = train[train < split], held_out[held_out < split]
     return Split(
         "leave-one-out",
@@ -299,7 +299,7 @@ def _by_time(dataset: Dataset) -> Split:
     moments = [ordered[int(cut * len(ordered))] for cut in TIME_CUTS]
     # How many of each user's interactions came before a moment: times never fall within a user.
     before = [start + np.add.reduceat(times < moment, start) for moment in moments]
-    split = np.arange(dataset.n_users) < dataset.n_users - dataset.only_tested
+    split = np.arange(dataset.n_users) < dataset.n_split
     train = np.flatnonzero(split & (before[0] - start >= 2))
     valid = np.flatnonzero(split & (before[1] > before[0]) & (before[1] - start >= 2))
     test = np.flatnonzero((end > before[1]) & (end - start >= 2))

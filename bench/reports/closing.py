@@ -7,24 +7,25 @@ from pathlib import Path
 
 from bench.analysis.comparison import Comparison
 from bench.analysis.fidelity import fidelity
-from bench.analysis.verdict import by_rank, verdicts
+from bench.analysis.verdict import by_rank
 from bench.metrics import HEADLINE, METRICS
 from bench.reports.manifest import PAGE
+from bench.reports.study_report import Compared
 
 
-def closing(found: Sequence[Comparison], folder: Path) -> Iterator[str]:
+def closing(compared: Sequence[Compared], folder: Path) -> Iterator[str]:
     """Lines for a terminal.
 
     Args:
-        found: a study's comparisons.
+        compared: what is reported on a study's comparisons.
         folder: where its report is.
     """
-    for comparison in found:
+    for each in compared:
+        comparison = each.comparison
         yield ""
         yield f"{METRICS[HEADLINE]}, {comparison.title}"
         yield _table(comparison)
-        for verdict in verdicts(comparison):
-            yield from verdict.sentences()
+        yield from each.document.verdict
         if comparison.synthetic and (known := fidelity(comparison)):
             mean = sum(one.tau for one in known) / len(known)
             yield (

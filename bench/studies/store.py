@@ -41,6 +41,9 @@ Status = Literal["done", "stale", "newer", "broken", "missing"]
 """Of a cell: finished by today's code, or by other code; written by a newer version of this
 program; there, but damaged or incomplete; not there."""
 
+STUDY_FILE = "study.json"
+"""Name of the file of a study's cells, a line a cell in the order of their labels."""
+
 COSTS = {
     "environment": {"packages": {str: json_shape.scalar}, str: json_shape.scalar},
     "costs": [
@@ -231,8 +234,14 @@ class Store:
         return pd.DataFrame([_row(record) for record in self.records()])
 
     def write_index(self) -> None:
-        """Rebuild ``index.csv`` from the cells."""
-        replace(self.root / "index.csv", csv_of(self.frame()))
+        """Rebuild ``index.csv`` and ``study.json`` from the cells."""
+        records = self.records()
+        replace(self.root / "index.csv", csv_of(pd.DataFrame(map(_row, records))))
+        ordered = sorted(
+            (record.cell for record in records), key=lambda cell: (cell.label, cell.key)
+        )
+        lines = ",\n".join(json.dumps(cell.config(), sort_keys=True) for cell in ordered)
+        replace(self.root / STUDY_FILE, f'{{"cells": [\n{lines}\n]}}\n')
 
     def save_costs(self, record: Mapping[str, Any]) -> None:
         """Keep what ``bench.speed`` measured, in place of what an earlier run of it did."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from bench import datasets
 from bench.cell import Cell
 from bench.errors import UserError
-from bench.studies import search, study_file, tuning
+from bench.studies import search, tuning
 from bench.studies.estimates import Estimate
 from bench.studies.listeners import Listener
 from bench.studies.planning import Plan
@@ -92,7 +92,6 @@ def run(
         store.check_writable()
         ran = runner.train(todo, store)
         store.write_index()
-        study_file.write(store.root, (record.cell for record in store.records()))
     wanted = {cell.key for cell in todo}
     before = {cell.key: cell for cell in cells if cell.key not in wanted}
     return RunResult(cells, ran.done, [*before.values(), *ran.found], failed + ran.failed)

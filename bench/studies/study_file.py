@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import backbones
@@ -14,27 +13,19 @@ from bench.datasets import resolve_dataset
 from bench.datasets.base import Dataset
 from bench.datasets.splits import Split
 from bench.errors import UserError
-from bench.files import read_json, replace
+from bench.files import read_json
 from bench.studies.cell_files import RECORD
 from bench.studies.planning import Plan, data_of, repeats_of
 
-NAME = "study.json"
 SHAPE = {"cells": [RECORD["config"]]}
 MAX_BYTES = 2**26
-
-
-def write(folder: Path, cells: Iterable[Cell]) -> None:
-    """Keep the cells of the study in ``folder``: a line a cell, in the order of their labels."""
-    ordered = sorted(cells, key=lambda cell: (cell.label, cell.key))
-    lines = ",\n".join(json.dumps(cell.config(), sort_keys=True) for cell in ordered)
-    replace(folder / NAME, f'{{"cells": [\n{lines}\n]}}\n')
 
 
 def read(path: Path) -> list[Cell]:
     """The cells that a file names.
 
     Raises:
-        UserError: it is not there, or is not what `write` gives.
+        UserError: it is not there, or is not what `Store.write_index` writes.
     """
     try:
         return [Cell.from_config(each) for each in read_json(path, SHAPE, MAX_BYTES)["cells"]]

@@ -10,6 +10,7 @@ from support.grid import SMALL, in_process, records
 
 from bench.errors import UserError
 from bench.studies import study_file
+from bench.studies.store import STUDY_FILE
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def trained(tmp_path_factory):
 
 
 def test_the_same_cells_are_trained_again_from_the_file_alone(trained, tmp_path):
-    path = tmp_path / "elsewhere" / study_file.NAME
+    path = tmp_path / "elsewhere" / STUDY_FILE
     path.parent.mkdir()
     shutil.copy(trained / "results/smoke/study.json", path)
     assert in_process(tmp_path, "--workers", "1", "--from", str(path))[0] == 0
