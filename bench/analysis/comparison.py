@@ -17,7 +17,7 @@ from bench.analysis.cells import (
     protocols_of,
     sampler_order,
 )
-from bench.analysis.contributions import PREDICTIONS, Gains, effective, gains_by_user
+from bench.analysis.contributions import PREDICTIONS, effective, gains_by_user, half_widths
 from bench.analysis.names import file_stem
 from bench.analysis.over_users import differ_from_best
 from bench.json_shape import as_text
@@ -98,26 +98,14 @@ class Comparison:
         NaN of references, and where there is one test user.
         """
         cells = self.cells[self.cells["backbone"] == backbone]
-        halves = {
-            (dataset, sampler): self._gains[str(dataset), backbone].half_widths(str(sampler))
-            for dataset, sampler in cells[["dataset", "sampler"]].drop_duplicates().to_numpy()
-        }
-        return self._table(cells, pd.DataFrame(halves).T).assign(
-            **dict.fromkeys(self.references, math.nan)
-        )
+        halves = pd.DataFrame(self._half_widths.xs(backbone, level="backbone"))
+        return self._table(cells, halves).assign(**dict.fromkeys(self.references, math.nan))
 
     def intervals(self) -> pd.DataFrame:
         """The headline metric, mean over seeds, with its 95 % interval over users: ``mean``,
         ``low`` and ``high`` by dataset, backbone and sampler."""
         mean = self.cells.groupby([*SYSTEM])[HEADLINE].mean()
-        half = pd.Series(
-            {
-                (dataset, backbone, sampler): self._gains[dataset, backbone].half_widths(sampler)[
-                    HEADLINE
-                ]
-                for dataset, backbone, sampler in mean.index
-            }
-        ).reindex(mean.index)
+        half = self._half_widths[HEADLINE].reindex(mean.index)
         return pd.DataFrame({"mean": mean, "low": mean - half, "high": mean + half})
 
     def spread(self) -> pd.DataFrame:
@@ -181,15 +169,15 @@ class Comparison:
             ``(dataset, backbone)`` to a frame ``[users x samplers]``, means over the seeds that a
             sampler has, indexed by user; only users whom all the samplers were tested on.
         """
-        return {block: known.by_metric[metric].dropna() for block, known in self._gains.items()}
+        return {block: metrics[metric].dropna() for block, metrics in self._gains.items()}
 
     @cached_property
     def effective_users(self) -> dict[tuple[str, str], float]:
         """How many users with equally many predictions would weigh the same as those of
         `user_gains`, per dataset and backbone."""
         return {
-            block: effective(known.by_metric[PREDICTIONS].dropna().iloc[:, 0])
-            for block, known in self._gains.items()
+            block: effective(metrics[PREDICTIONS].dropna().iloc[:, 0])
+            for block, metrics in self._gains.items()
         }
 
     @cached_property
@@ -207,8 +195,20 @@ class Comparison:
         }
 
     @cached_property
-    def _gains(self) -> dict[tuple[str, str], Gains]:
-        """What users contribute, means over seeds, per dataset and backbone."""
+    def _half_widths(self) -> pd.DataFrame:
+        """Of each system's metrics, half the widths of their 95 % intervals over test users."""
+        found = {
+            (*block, sampler): half_widths(
+                pd.DataFrame({metric: its[sampler].dropna() for metric, its in metrics.items()})
+            )
+            for block, metrics in self._gains.items()
+            for sampler in metrics[HEADLINE]
+        }
+        return pd.DataFrame(found).T.rename_axis(index=[*SYSTEM])
+
+    @cached_property
+    def _gains(self) -> dict[tuple[str, str], dict[str, pd.DataFrame]]:
+        """Per dataset and backbone, by metric: ``[users x samplers]``, means over seeds."""
         found = {}
         for (dataset, backbone), cells in self.cells.groupby(["dataset", "backbone"]):
             keys = {
@@ -217,12 +217,10 @@ class Comparison:
             columns = {name: gains_by_user(self.store, each) for name, each in keys.items()}
             whole = pd.concat(columns, axis=1).swaplevel(axis=1)
             names = list(columns)
-            found[str(dataset), str(backbone)] = Gains(
-                {
-                    str(metric): whole[metric][names]
-                    for metric in whole.columns.get_level_values(0).unique()
-                }
-            )
+            found[str(dataset), str(backbone)] = {
+                str(metric): whole[metric][names]
+                for metric in whole.columns.get_level_values(0).unique()
+            }
         return found
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import cast
 
 import numpy as np
@@ -52,22 +51,6 @@ def contributions(predictions: pd.DataFrame) -> pd.DataFrame:
     counts = by_user.size()
     values = by_user.sum() / counts.mean() + metrics
     return values.assign(**{PREDICTIONS: counts / counts.mean()})
-
-
-@dataclass(frozen=True)
-class Gains:
-    """What test users contribute to the metrics of several samplers.
-
-    Attributes:
-        by_metric: ``[users x samplers]`` each; NaN where a sampler was not tested on a user.
-    """
-
-    by_metric: Mapping[str, pd.DataFrame]
-
-    def half_widths(self, sampler: str) -> pd.Series[float]:
-        """Half the widths of its metrics' 95 % t-intervals over test users."""
-        own = {metric: values[sampler].dropna() for metric, values in self.by_metric.items()}
-        return half_widths(pd.DataFrame(own))
 
 
 def half_widths(values: pd.DataFrame) -> pd.Series[float]:

@@ -323,6 +323,13 @@ def _examples(dataset: Dataset, users: Ints, target: Ints) -> Examples:
 
 def _cut(dataset: Dataset, users: Ints, end: Ints) -> tuple[npt.NDArray[np.int32], Ints]:
     start = dataset.offsets[:-1][users]
-    offsets = np.concatenate([[0], np.cumsum(end - start)])
-    index = np.arange(offsets[-1]) + np.repeat(start - offsets[:-1], end - start)
-    return dataset.items[index], offsets
+    return stretches(dataset.items, start, end - start)
+
+
+def stretches(
+    items: npt.NDArray[np.int32], start: Ints, lengths: Ints
+) -> tuple[npt.NDArray[np.int32], Ints]:
+    """So many of ``items`` from each start on, one stretch after another, and their offsets."""
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    index = np.arange(offsets[-1]) + np.repeat(start - offsets[:-1], lengths)
+    return items[index], offsets

@@ -27,7 +27,7 @@ from bench.reports.document import (
     Value,
 )
 from bench.reports.summary import stopped_early
-from bench.reports.tables import places, seeds_line
+from bench.reports.tables import placed, places, seeds_line
 
 COSTS = {
     "models": ("models", "{:.0f}"),
@@ -184,13 +184,12 @@ def _headline(comparison: Comparison, backbone: str, table: pd.DataFrame) -> Tab
     columns = []
     for dataset in map(str, values.index):
         below = comparison.below_best[HEADLINE].get((dataset, backbone), set())
-        numbers = [Number(value) for value in values.loc[[dataset], samplers].to_numpy()[0]]
-        texts = [None if number.missing else number.text for number in numbers]
+        numbers = placed(values.loc[[dataset], samplers].to_numpy()[0])
         columns.append(
             [
-                replace(number, mark=mark, margin=half, worse=name in below)
-                for name, number, mark, half in zip(
-                    samplers, numbers, places(texts), halves.loc[dataset, samplers], strict=True
+                replace(number, margin=half, worse=name in below)
+                for name, number, half in zip(
+                    samplers, numbers, halves.loc[dataset, samplers], strict=True
                 )
             ]
         )

@@ -16,9 +16,9 @@ from bench.analysis.verdict import by_rank, verdicts
 from bench.errors import UserError
 from bench.metrics import HEADLINE, METRICS
 from bench.reports import manifest
-from bench.reports.document import Number, Table, Value
+from bench.reports.document import Table, Value
 from bench.reports.page import rendered
-from bench.reports.tables import places
+from bench.reports.tables import placed
 from bench.studies.store import Store
 
 
@@ -88,20 +88,9 @@ def _matrices(studies: dict[str, list[Comparison]]) -> list[Table]:
 
 def _matrix(backbone: str, means: pd.DataFrame) -> Table:
     names = by_rank(means.T)
-    numbers = [[Number(value) for value in column] for column in means.loc[names].to_numpy().T]
-    marked = [
-        [
-            Number(number.value, mark=mark)
-            for number, mark in zip(
-                column,
-                places([None if number.missing else number.text for number in column]),
-                strict=True,
-            )
-        ]
-        for column in numbers
-    ]
+    columns = [placed(column) for column in means.loc[names].to_numpy().T]
     rows: list[list[Value]] = [
-        [name, *row] for name, row in zip(names, zip(*marked, strict=True), strict=True)
+        [name, *row] for name, row in zip(names, zip(*columns, strict=True), strict=True)
     ]
     caption = f"{METRICS[HEADLINE]} on real data, {backbone}, bce or a loss of its own"
     return Table(caption, ["sampler", *map(str, means.columns)], rows, n_text=1, kept=(0,))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from bench.reports.document import Mark, Number, Value
 
@@ -55,6 +56,13 @@ def places(texts: Sequence[str | None]) -> list[Mark]:
     marks: list[Mark] = ["best", "second"]
     place = dict(zip(ranked, marks[: max(0, len(ranked) - 1)], strict=False))
     return [place.get(text, "") if text is not None else "" for text in texts]
+
+
+def placed(values: Iterable[float]) -> list[Number]:
+    """The numbers of a row or a column, the best and the second marked."""
+    numbers = [Number(value) for value in values]
+    marks = places([None if number.missing else number.text for number in numbers])
+    return [replace(number, mark=mark) for number, mark in zip(numbers, marks, strict=True)]
 
 
 def seeds_line(counts: Iterable[int]) -> str:

@@ -235,12 +235,10 @@ class Store:
 
     def write_index(self) -> None:
         """Rebuild ``index.csv`` and ``study.json`` from the cells."""
-        records = self.records()
+        records = list(self.records())
         replace(self.root / "index.csv", csv_of(pd.DataFrame(map(_row, records))))
-        ordered = sorted(
-            (record.cell for record in records), key=lambda cell: (cell.label, cell.key)
-        )
-        lines = ",\n".join(json.dumps(cell.config(), sort_keys=True) for cell in ordered)
+        cells = sorted((r.cell for r in records), key=lambda cell: (cell.label, cell.key))
+        lines = ",\n".join(json.dumps(cell.config(), sort_keys=True) for cell in cells)
         replace(self.root / STUDY_FILE, f'{{"cells": [\n{lines}\n]}}\n')
 
     def save_costs(self, record: Mapping[str, Any]) -> None:

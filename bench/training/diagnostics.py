@@ -12,12 +12,11 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from bench.datasets.base import Truth
-from bench.datasets.splits import Sequences
+from bench.datasets.splits import Sequences, stretches
 from bench.scoring import look_up, score_candidates
 from samplers.base import Negatives, Scored, View
 
@@ -198,9 +197,8 @@ class Diagnostics:
         assert self._truth is not None
         lengths = view.positions[rows].cpu().numpy()
         starts = self._train.offsets[view.sequences[rows].cpu().numpy()]
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        index = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
-        table = self._truth(view.users[rows].cpu().numpy(), self._train.items[index], offsets)
+        histories = stretches(self._train.items, starts, lengths)
+        table = self._truth(view.users[rows].cpu().numpy(), *histories)
         return torch.as_tensor(table, dtype=torch.float32, device=self._device)
 
 
