@@ -61,7 +61,7 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
         default=[],
         metavar="OPTION=VALUE",
         help="a hyper-parameter (mdcns.gamma=1.5, sasrec.dropout=0.2, '*.dropout=0.2' wherever it "
-        "exists) or a setting of the protocol (epochs=20)",
+        "exists) or a setting of the protocol (epochs=20; gru4rec.lr=0.01 for one backbone alone)",
     )
     add(
         "--grid",
