@@ -199,7 +199,7 @@ class Meter:
                 data = TrainingData.of(self._plan.datasets[cell.fingerprint], split)
                 self._measured[kind] = _measure(cell, data, split.valid, self._device)
             except (Exception, SystemExit):  # the cell itself will fail the same way, and say so
-                self._measured[kind] = _Measured(n_items, 0.0, 0.0, 0, 0, 0)
+                self._measured[kind] = _Measured(n_items, 0.0, 0.0, 0, 0)
         torch.cuda.empty_cache()  # the cells will need it
 
 
@@ -221,7 +221,7 @@ class _Measured:
     user_s: float
     checkpoint: int
     columns: int
-    weights: int
+    weights: int = 0
 
 
 def _measure(cell: Cell, data: TrainingData, valid: Examples, device: torch.device) -> _Measured:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,10 +22,11 @@ from bench.datasets import resolve_dataset
 from bench.datasets.splits import make_split
 from bench.errors import UserError
 from bench.metrics import accuracy
-from bench.recommend import main
+from bench.recommend import _parser, main
 from bench.studies import run_cell
 from bench.training.evaluation import rank_predictions
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 N_ITEMS = 40
 
 
@@ -275,6 +279,35 @@ def test_settings_tell_namesakes_apart(shop):
     assert model.record.cell.sampler.hyper["M"] == 4
     with pytest.raises(UserError, match="2 cells match; choose by a cell's key"):
         bench.load_model(other, "dns+")
+
+
+def test_what_the_readme_shows_works(tmp_path):
+    plan = bench.plan(preset="smoke", backbones=["sasrec"], samplers=["mdcns"])
+    bench.Study("demo", results=tmp_path / "results").run(plan, workers=1, keep_models=True)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n([^`]*bench\.load_model[^`]*)```", readme)
+    run = subprocess.run(
+        [sys.executable, "-c", example], cwd=tmp_path, env=clean_environment(),
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    lists, shape = run.stdout.splitlines()
+    assert [len(each) for each in json.loads(lists.replace("'", '"'))] == [5, 5]
+    (dataset,) = plan.datasets.values()
+    assert shape == f"(1, {dataset.n_items + 1})"
+
+
+def test_every_option_that_texts_show_exists():
+    known = {option for action in _parser()._actions for option in action.option_strings}
+    texts = [ROOT / "README.md", ROOT / "docs/models.md"]
+    lines = [
+        line for text in texts for line in text.read_text(encoding="utf-8").splitlines()
+        if "-m bench.recommend " in line and line.startswith(".venv")
+    ]  # fmt: skip
+    assert len(lines) == 4
+    for line in lines:
+        assert {word for word in line.split() if word.startswith("--")} <= known
+        _parser().parse_args(shlex.split(line.partition("bench.recommend ")[2]))
 
 
 def test_split_of_a_log_is_what_the_round_trip_takes_it_for(shop):
