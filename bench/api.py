@@ -178,6 +178,7 @@ class Study:
         threads: int = 1,
         force_stale: bool = False,
         tune: int | None = None,
+        keep_models: bool = False,
     ) -> Expected:
         """What `run` would train on this machine, and take at most; measures a few steps.
 
@@ -185,7 +186,8 @@ class Study:
             UserError: bad input.
         """
         resources = Resources(workers, threads)
-        return study.expected(plan, self.store, resources, study.Options(force_stale, tune))
+        options = study.Options(force_stale, tune, keep_models=keep_models)
+        return study.expected(plan, self.store, resources, options)
 
     def status(self) -> list[str]:
         """Lines for people: what is done, running, failed and waiting.

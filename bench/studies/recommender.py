@@ -99,6 +99,11 @@ class Recommender:
             raise UserError(f"which={which!r}: expected {', '.join(get_args(Which))}")
         Resources(device=device)  # checks it
         about = store.models.about(record.key, store.arrays(record.key))
+        if about.n_items != record.data.get("items"):
+            raise UserError(
+                f"{store.models.folder(record.key)}: of {about.n_items} items, and the stored cell "
+                f"of {record.data.get('items')}"
+            )
         roles = model_files.ROLES if which == "ensemble" else (which,)
         if not set(roles) <= set(about.models):
             raise UserError(f"{record.cell.label} trained one model: it has no {which}")

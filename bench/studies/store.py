@@ -182,6 +182,7 @@ class Store:
         stored, again = self.arrays(result.cell.key), result.arrays
         common = stored.keys() & again.keys()
         if not all(np.array_equal(stored[name], again[name]) for name in common):
+            self.checkpoint(result.cell.key).unlink(missing_ok=True)
             return False
         try:
             self.models.save(result, stored, labels)

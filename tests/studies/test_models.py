@@ -147,12 +147,16 @@ def resealed(folder):
         ("self.safetensors", struct.pack("<Q", 2) + b"{}"),
         ("items.json", b'["a", "a"]'),
         ("items.json", b"[1, 2]"),
+        ("model.json", None),
     ],
 )
 def test_files_that_a_stranger_sealed_are_one_error(store, name, content):
     store.save(kept(), None)
     folder = store.models.folder(cell_of().key)
-    (folder / name).write_bytes(content)
+    if content is None:
+        edit(name, lambda about: about | {"n_items": 2**50})(folder)
+    else:
+        (folder / name).write_bytes(content)
     resealed(folder)
     with pytest.raises(UserError, match=str(folder)):
         Recommender.load(store, store.load(cell_of().key))
