@@ -126,6 +126,12 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
         action="store_true",
         help="of a study that --tune has finished: test every trial, for the report alone",
     )
+    add(
+        "--keep-models",
+        action="store_true",
+        help="keep trained weights under results/STUDY/models, for python -m bench.recommend; what "
+        "is finished without is trained again for them, and keeps its numbers",
+    )
     add("--force-stale", action="store_true", help="redo cells trained by other code")
     add(
         "--list",

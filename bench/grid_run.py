@@ -22,7 +22,7 @@ from bench.terminal import tell
 def run(options: argparse.Namespace) -> int:
     """Plan, train what is missing, write the report; returns the exit status."""
     resources = _resources(options)
-    how = study.Options(options.force_stale, options.tune, options.test_trials)
+    how = study.Options(options.force_stale, options.tune, options.test_trials, options.keep_models)
     plan = _plan(options)
     kept = Study(_study_name(options), results=options.results)
     if options.dry_run:

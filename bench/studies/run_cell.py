@@ -27,6 +27,7 @@ from bench.studies import environment
 from bench.studies.by_value import Carried, arrive
 from bench.studies.code import code_digest
 from bench.studies.compared_with import references_of
+from bench.studies.model_files import packed
 from bench.studies.planning import repeats_of
 from bench.studies.processes import peak_memory_mb
 from bench.studies.records import Arrays, CellResult
@@ -49,6 +50,7 @@ class Task:
         progress: a file to keep the state of the latest epoch in, or None.
         checkpoint: a file to keep the state of training in, to go on from after a kill, or None.
         carried: components that the process cannot import.
+        keep_models: send the trained weights back with the result.
     """
 
     cell: Cell
@@ -59,6 +61,7 @@ class Task:
     checkpoint: Path | None = None
     device: str = "cpu"
     carried: tuple[Carried, ...] = ()
+    keep_models: bool = False
 
 
 @dataclass(frozen=True)
@@ -188,6 +191,7 @@ def run_cell(task: Task, material: Material, cut: int = 1) -> CellResult:
         environment=environment.describe(device, task.threads),
         epochs=fitted.epochs,
         arrays=found.arrays,
+        weights=tuple(map(packed, fitted.models)) if task.keep_models else (),
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from bench import datasets
 from bench.cell import Cell
 from bench.errors import UserError
-from bench.studies import search, tuning
+from bench.studies import model_files, search, tuning
 from bench.studies.estimates import Estimate
 from bench.studies.listeners import Listener
 from bench.studies.planning import Plan
@@ -30,13 +30,18 @@ class Options:
         force_stale: train again what was trained by other code.
         tune: give every system so many trials first, and train its best on validation.
         test_trials: of a study that was tuned so, test every trial.
+        keep_models: keep the trained weights of the plan's cells, not of trials; what is finished
+            without is trained again for them, and keeps its numbers.
     """
 
     force_stale: bool = False
     tune: int | None = None
     test_trials: bool = False
+    keep_models: bool = False
 
     def __post_init__(self) -> None:
+        if self.keep_models:
+            model_files.check_installed()
         if self.tune is not None and self.tune < 1:
             raise UserError(f"tune={self.tune}: must be at least 1")
         if self.test_trials and self.tune is None:
@@ -188,7 +193,13 @@ def _runner(
             "--splits: --tune chooses by validation users, whom another split may test on; tune "
             "with --seeds"
         )
-    runner = Runner(plan, resources, force_stale=options.force_stale, listeners=listeners)
+    runner = Runner(
+        plan,
+        resources,
+        force_stale=options.force_stale,
+        keep_models=options.keep_models,
+        listeners=listeners,
+    )
     for line in plan.renamed:
         runner.say(line)
     for reason in plan.skipped:
