@@ -278,13 +278,17 @@ def repeats_of(split: Split) -> list[str]:
 
 
 def data_of(
-    cell: Cell, data_dir: Path | None, dataset: Dataset | None = None
+    cell: Cell,
+    data_dir: Path | None,
+    dataset: Dataset | None = None,
+    split_file: Path | None = None,
 ) -> tuple[Dataset, Split]:
     """The data and split that a stored cell was trained on.
 
     Args:
         data_dir: where real datasets lie.
         dataset: in place of the one of the cell's name.
+        split_file: that assigned its users, if one did.
 
     Raises:
         UserError: the data is missing, or is not what the cell was trained on.
@@ -292,7 +296,7 @@ def data_of(
     if dataset is None:
         dataset = datasets.resolve_dataset(cell.dataset, data_dir)
     protocol = cell.protocol
-    split = make_split(dataset, protocol.split, protocol.split_seed, data_dir=data_dir)
+    split = make_split(dataset, protocol.split, protocol.split_seed, split_file, data_dir)
     if (dataset.fingerprint, split.digest) != (cell.fingerprint, cell.split_digest):
         raise UserError(
             f"{cell.label} was trained on other data, or with another split, than "

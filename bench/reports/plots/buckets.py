@@ -64,7 +64,8 @@ def _buckets(comparison: Comparison) -> pd.DataFrame:
     names = ["backbone", "dataset", "sampler"]
     rows = []
     for cell in comparison.cells[["key", *names]].to_dict("records"):
-        for name, bucket in comparison.store.load(cell["key"]).buckets.items():
+        stored = comparison.external.get(cell["key"]) or comparison.store.load(cell["key"])
+        for name, bucket in stored.buckets.items():
             if bucket["users"] < FEWEST:
                 continue
             kind, _, label = name.partition(":")
