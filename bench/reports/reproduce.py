@@ -23,6 +23,7 @@ from bench.studies.planning import usual_hyper
 from bench.studies.records import Record
 from bench.studies.setting_grid import grid_of
 from bench.studies.store import Store
+from bench.studies.sweeps import written
 
 SEEDED = {
     FINGERPRINTS["beauty"]: "0866959c704c832d",
@@ -197,7 +198,7 @@ def _command(store: Store, records: Sequence[Record], group: _Group) -> Command:
     words += ["--split-file", assigned[-1] or "FILE"] if assigned else []
     words += ["--tune", str(group.budget)] if group.budget else []
     words += ["--grid"] if group.grid else []
-    pairs = [f"{option}={_value(value)}" for option, value in {**changed, **different}.items()]
+    pairs = [written(option, _value(value)) for option, value in {**changed, **different}.items()]
     words += ["--set", *pairs] if pairs else []
     if not all(record.synthetic for record in records):
         words += ["--data-dir", "data"]

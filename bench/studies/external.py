@@ -14,7 +14,7 @@ import math
 import os
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,13 +31,13 @@ from bench.datasets.reading import predictions as reading
 from bench.datasets.training_data import TrainingData
 from bench.errors import UserError
 from bench.files import read_json, replace, why
-from bench.metrics import HEADLINE
+from bench.metrics import HEADLINE, TOP
 from bench.studies.cell_files import MAX_JSON, read_arrays
 from bench.studies.found import found_by
 from bench.studies.planning import data_of, repeats_of
 from bench.studies.records import Arrays
 from bench.studies.store import Store
-from bench.training.given import rank_given
+from bench.training import given
 
 FOLDER, RECORD, RANKS = "external", "external.json", "ranks.npz"
 VERSION = 1
@@ -155,16 +155,14 @@ def evaluate(
         raise UserError(f"--seconds {seconds}: must be positive")
     if not json_shape.whole(seed):
         raise UserError(f"--seed {seed}: must be a whole number from 0")
-    given, source = _read(predictions, users, items)
+    read, source = _read(predictions, users, items)
     own = _own_log(dataset, data_dir)
     cell = _cell_of(store, own.fingerprint if own else dataset, split, split_seed)
     data, parts = data_of(cell, data_dir, own, split_file)
-    ranked = rank_given(given, labels_of(data, parts.test), parts.test, data.n_items, complete)
+    ranked = given.rank_given(read, labels_of(data, parts.test), parts.test, data.n_items, complete)
     found = found_by(ranked.ranking, parts.test, TrainingData.of(data, parts))
-    known = {*ranked.known, "coverage@10", "popularity@10"}
-    key = hashlib.sha256(json.dumps([name, seed, cell.data_key]).encode()).hexdigest()
     made = External(
-        key=f"external-{key[:KEY_LENGTH]}",
+        key=_key(name, seed, cell.data_key),
         name=name,
         seed=seed,
         dataset=cell.dataset,
@@ -176,10 +174,7 @@ def evaluate(
             "notes": [*data.notes, *repeats_of(parts)],
             **found.data,
         },
-        metrics={
-            part: {metric: value for metric, value in its.items() if metric in known}
-            for part, its in found.metrics.items()
-        },
+        metrics=_known(found.metrics, ranked),
         buckets=found.buckets,
         depth=ranked.depth,
         complete=complete,
@@ -188,6 +183,22 @@ def evaluate(
         ranks="",
     )
     return _save(store, made, found.arrays)
+
+
+def _key(name: str, seed: int, data_key: str) -> str:
+    digest = hashlib.sha256(json.dumps([name, seed, data_key]).encode()).hexdigest()
+    return f"external-{digest[:KEY_LENGTH]}"
+
+
+def _known(
+    metrics: Mapping[str, Mapping[str, float]], ranked: given.Given
+) -> dict[str, dict[str, float]]:
+    """Those metrics that the ranks give exactly, and what lists of ten are made of."""
+    known = {*ranked.known, f"coverage@{TOP}", f"popularity@{TOP}"}
+    return {
+        part: {metric: value for metric, value in its.items() if metric in known}
+        for part, its in metrics.items()
+    }
 
 
 def _read(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,13 @@ from bench.cell import Cell, Component, Protocol
 from bench.datasets.base import Dataset
 from bench.datasets.splits import SEEDED_SPLITS, Split, make_split
 from bench.errors import UserError
+from bench.json_shape import as_text
 from bench.pools import History
 from bench.registry import Registry
 from bench.studies.request import Request
 from bench.studies.setting_grid import grid_of
 from bench.studies.settings import Settings
+from bench.studies.sweeps import assignments
 
 
 @dataclass(frozen=True)
@@ -66,24 +68,13 @@ def make_plan(request: Request) -> Plan:
         UserError: unknown names or hyper-parameters, impossible values, unreadable data, a
             catalogue too small for the candidate pool.
     """
-    settings = Settings(request.settings)
-    protocol = settings.protocol(request.protocol)
-    self_components = settings.components(backbones.registry, request.backbones)
-    sampler_components = settings.components(
-        samplers.registry, request.samplers, defaults={"N": protocol.N}
-    )
     skipped: list[str] = []
-    if request.grid:
-        sampler_components, skipped = grid_of(sampler_components, request.fixed)
-    for component in self_components:
-        backbones.registry.build(component.name, component.hyper, 1, protocol.dim, protocol.window)
-    systems = [
-        system
-        for backbone, sampler in itertools.product(self_components, sampler_components)
-        if request.pairs is None or (backbone.name, sampler.name) in request.pairs
-        for system in _systems(settings, backbone, sampler, request.objectives)
-    ]
-    settings.check_all_used(request.fixed)
+    by_config: dict[str, dict[str, Any]] = {}  # what a setting does not touch comes with each
+    for pairs in assignments(request.settings):
+        protocol, crossed = _crossed(request, Settings(pairs), skipped)
+        by_config |= {_as_text(system): system for system in crossed}
+    skipped, systems = list(dict.fromkeys(skipped)), list(by_config.values())
+    sampler_components = [system["sampler"] for system in systems]
 
     cells: list[Cell] = []
     loaded: dict[str, Dataset] = {}
@@ -98,7 +89,7 @@ def make_plan(request: Request) -> Plan:
         loaded[dataset.fingerprint] = dataset
         checked = None
         for seed, drawn, split in _drawn(dataset, its, request):
-            if split is not checked:
+            if systems and split is not checked:
                 _check_pool(dataset, split, sampler_components)
                 checked = split
             on_users = [
@@ -118,6 +109,34 @@ def make_plan(request: Request) -> Plan:
     test_users = {key: len(split.test.targets) for key, split in splits.items()}
     repeats = {key: repeats_of(split) for key, split in splits.items()}
     return Plan(cells, loaded, splits, test_users, skipped, request, repeats=repeats)
+
+
+def _crossed(
+    request: Request, settings: Settings, skipped: list[str]
+) -> tuple[Protocol, list[dict[str, Any]]]:
+    """The protocol, and every system, with settings that have one value each."""
+    protocol = settings.protocol(request.protocol)
+    self_components = settings.components(backbones.registry, request.backbones)
+    sampler_components = settings.components(
+        samplers.registry, request.samplers, defaults={"N": protocol.N}
+    )
+    if request.grid:
+        sampler_components, left_out = grid_of(sampler_components, request.fixed)
+        skipped += left_out
+    for component in self_components:
+        backbones.registry.build(component.name, component.hyper, 1, protocol.dim, protocol.window)
+    systems = [
+        system
+        for backbone, sampler in itertools.product(self_components, sampler_components)
+        if request.pairs is None or (backbone.name, sampler.name) in request.pairs
+        for system in _systems(settings, backbone, sampler, request.objectives)
+    ]
+    settings.check_all_used(request.fixed)
+    return protocol, systems
+
+
+def _as_text(system: Mapping[str, Component | None]) -> str:
+    return as_text({part: one and asdict(one) for part, one in system.items()})
 
 
 def _datasets(request: Request, skipped: list[str]) -> Iterator[tuple[str, Dataset]]:

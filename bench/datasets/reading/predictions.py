@@ -47,7 +47,7 @@ class Predictions(ABC):
     def __init__(self, source: str, labels: npt.NDArray[np.str_] | None) -> None:
         self.source, self.labels = source, labels
         if labels is not None and len(twice := _twice(labels)):
-            raise UserError(f"{source}: user {twice[0]!r} has several rows; give one")
+            raise UserError(f"{source}: user {str(twice[0])!r} has several rows; give one")
 
     @property
     @abstractmethod
