@@ -105,8 +105,8 @@ def test_the_file_of_the_documentation_plans(tmp_path):
         ("settings = 3", "settings is '3'; expected a table"),
         ("[settings]\nepochs = 2020-01-01", "settings, epochs is"),
         ("[settings]\n'dns.N' = [[1]]", "settings, dns.N is"),
-        ("seeds = ", "no TOML: Invalid value (at line 1"),
-        ("seeds = 1\nseeds = 2", "no TOML: Cannot overwrite a value (at line 2"),
+        ("seeds = ", "no TOML: Invalid value"),
+        ("seeds = 1\nseeds = 2", "no TOML: Cannot overwrite a value"),
         ("all = true\ntable = 3", "not allowed with argument"),
     ],
 )
