@@ -64,9 +64,8 @@ def plan(
         objectives: for samplers that go with any; ``bce`` unless said otherwise.
         seeds: how many; they are 0, 1, 2, ...
         splits: in place of ``seeds``: so many, each with users of its own to train and test on.
-        settings: hyper-parameters, ``{"dns.N": 10, "*.dropout": 0.2}``, and settings of the
-            protocol, ``{"epochs": 20}``; of lists of hyper-parameters, ``{"dns.N": [10, 20]}``,
-            every combination is planned.
+        settings: hyper-parameters, ``{"dns.N": 10, "*.dropout": [0.1, 0.2]}``, of lists every
+            combination, and settings of the protocol, ``{"epochs": 20}``.
         split: ``user``, ``authors``, ``user-prefixes``, ``leave-one-out`` or ``temporal``; a table
             takes LastFM by ``user-prefixes`` and, where the file is in ``data_dir``, Beauty by
             ``authors``, unless it or ``split_file`` is given.

@@ -134,10 +134,7 @@ def request_of(
         raise UserError(f"table {table}: the paper's are {', '.join(map(str, TABLES))}")
     if split_file is not None and not Path(split_file).is_file():
         raise UserError(f"--split-file {split_file}: no such file")
-    given = [
-        (setting, sweeps.checked(setting, value) if isinstance(value, list | tuple) else value)
-        for setting, value in (settings.items() if isinstance(settings, Mapping) else settings)
-    ]
+    given = _one_or_several(settings)
     fixed = frozenset(setting for setting, _ in given)
     _check_counts(seeds, splits, fixed)
     if split is not None:
@@ -164,6 +161,16 @@ def request_of(
         fixed=fixed,
         plugins=tuple(plugins),
     )
+
+
+def _one_or_several(
+    settings: Mapping[str, Any] | Sequence[tuple[str, Any]],
+) -> list[tuple[str, Any]]:
+    """Settings as pairs, those with several values checked."""
+    return [
+        (name, sweeps.checked(name, value) if isinstance(value, list | tuple) else value)
+        for name, value in (settings.items() if isinstance(settings, Mapping) else settings)
+    ]
 
 
 def _check_counts(seeds: int | None, splits: int | None, fixed: frozenset[str]) -> None:
