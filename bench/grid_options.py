@@ -64,9 +64,9 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
         default=[],
         metavar="OPTION=VALUE",
         help="a hyper-parameter (mdcns.gamma=1.5, sasrec.dropout=0.2, '*.dropout=0.2' wherever it "
-        "exists) or a setting of the protocol (epochs=20); of several values of hyper-parameters "
-        "(mdcns.gamma=0.5,1,2) every combination is trained, those with commas written as a JSON "
-        "list",
+        "exists) or a setting of the protocol (epochs=20; gru4rec.lr=0.01 for one backbone alone); "
+        "of several values of hyper-parameters (mdcns.gamma=0.5,1,2) every combination is trained, "
+        "those with commas written as a JSON list",
     )
     add(
         "--grid",

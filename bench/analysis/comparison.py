@@ -12,9 +12,9 @@ import pandas as pd
 from bench.analysis.beside import external_gains, references_of, with_external
 from bench.analysis.cells import (
     cells_of,
+    comparable,
     draw_users,
     on_cpu,
-    protocols_of,
     sampler_order,
 )
 from bench.analysis.contributions import (
@@ -371,7 +371,7 @@ def _seconds_in_turns(
 def _groups(records: Sequence[Record]) -> Iterator[tuple[bool, str, list[Record]]]:
     """Synthetic or not, the loss, and the cells that may stand together."""
     kinds: dict[tuple[bool, str], tuple[dict[str, list[Record]], list[Record]]] = {}
-    protocols = protocols_of([record.cell for record in records])
+    protocols = comparable([record.cell for record in records])
     for record, protocol in zip(records, protocols, strict=True):
         kind = (record.synthetic, as_text(protocol))
         by_loss, with_own = kinds.setdefault(kind, ({}, []))

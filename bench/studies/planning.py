@@ -69,12 +69,15 @@ def make_plan(request: Request) -> Plan:
             catalogue too small for the candidate pool.
     """
     skipped: list[str] = []
-    by_config: dict[str, dict[str, Any]] = {}  # what a setting does not touch comes with each
+    systems: dict[str, tuple[Settings, dict[str, Any]]] = {}  # each once, whatever it shares
     for pairs in assignments(request.settings):
-        protocol, crossed = _crossed(request, Settings(pairs), skipped)
-        by_config |= {_as_text(system): system for system in crossed}
-    skipped, systems = list(dict.fromkeys(skipped)), list(by_config.values())
-    sampler_components = [system["sampler"] for system in systems]
+        settings = Settings(pairs)
+        protocol = settings.protocol(request.protocol)
+        for system in _crossed(request, settings, protocol, skipped):
+            own = settings.protocol_of(system["backbone"].name, protocol)
+            systems.setdefault(_as_text(system, own), (settings, system))
+    skipped = list(dict.fromkeys(skipped))
+    sampler_components = [system["sampler"] for _, system in systems.values()]
 
     cells: list[Cell] = []
     loaded: dict[str, Dataset] = {}
@@ -97,11 +100,11 @@ def make_plan(request: Request) -> Plan:
                     dataset=dataset.name,
                     fingerprint=dataset.fingerprint,
                     split_digest=split.digest,
-                    protocol=drawn,
+                    protocol=settings.protocol_of(system["backbone"].name, drawn),
                     seed=seed,
                     **system,
                 )
-                for system in systems
+                for settings, system in systems.values()
                 if system["sampler"].name not in left_out
             ]
             cells += on_users
@@ -112,10 +115,9 @@ def make_plan(request: Request) -> Plan:
 
 
 def _crossed(
-    request: Request, settings: Settings, skipped: list[str]
-) -> tuple[Protocol, list[dict[str, Any]]]:
-    """The protocol, and every system, with settings that have one value each."""
-    protocol = settings.protocol(request.protocol)
+    request: Request, settings: Settings, protocol: Protocol, skipped: list[str]
+) -> list[dict[str, Any]]:
+    """Every system, with settings that have one value each."""
     self_components = settings.components(backbones.registry, request.backbones)
     sampler_components = settings.components(
         samplers.registry, request.samplers, defaults={"N": protocol.N}
@@ -131,12 +133,15 @@ def _crossed(
         if request.pairs is None or (backbone.name, sampler.name) in request.pairs
         for system in _systems(settings, backbone, sampler, request.objectives)
     ]
+    for component in self_components:
+        settings.protocol_of(component.name, protocol)
     settings.check_all_used(request.fixed)
-    return protocol, systems
+    return systems
 
 
-def _as_text(system: Mapping[str, Component | None]) -> str:
-    return as_text({part: one and asdict(one) for part, one in system.items()})
+def _as_text(system: Mapping[str, Component | None], protocol: Protocol) -> str:
+    parts = {part: one and asdict(one) for part, one in system.items()}
+    return as_text([parts, protocol.config()])
 
 
 def _datasets(request: Request, skipped: list[str]) -> Iterator[tuple[str, Dataset]]:
