@@ -17,6 +17,7 @@ import pandas as pd
 from bench.analysis.cells import cells_of
 from bench.analysis.compare_studies import Change, compare
 from bench.analysis.comparison import Comparison, comparisons
+from bench.datasets import Reading
 from bench.files import check_name
 from bench.metrics import HEADLINE
 from bench.studies import study, tuning
@@ -49,12 +50,17 @@ def plan(
     data_dir: Folder | None = None,
     grid: bool = False,
     plugins: Sequence[str] = (),
+    columns: str | Mapping[str, str | int] | None = None,
+    where: str | Sequence[str] = (),
+    min_count: int | None = None,
+    repeats: str | None = None,
 ) -> Plan:
     """Cross samplers, backbones, objectives and datasets; reads the data, trains nothing.
 
     Args:
-        preset: ``smoke``, ``quick`` (unless said otherwise) or ``paper``: the datasets, protocol
-            and seeds; every registered sampler and backbone takes part.
+        preset: ``smoke``, ``quick`` (unless said otherwise), ``standard`` (with a log of your own)
+            or ``paper``: the datasets, protocol and seeds; every registered sampler and backbone
+            takes part.
         table: the number of a table of the paper, whose systems take part instead.
         datasets: registered names, or paths of your own logs, in place of the preset's.
         backbones: registered names.
@@ -71,6 +77,12 @@ def plan(
         data_dir: where real datasets lie; without, ``$BENCH_DATA``.
         grid: train every setting of each sampler's ``search_space``, at most 40 of each.
         plugins: files or modules that register components; worker processes load them too.
+        columns: of your own logs, where they have no usual names: ``{"user": "customer",
+            "item": "sku", "time": 3}``, a number from 0 standing for a name.
+        where: conditions that a row of your own logs must meet: ``["event=purchase", "price>0"]``.
+        min_count: users and items of them with fewer interactions are left out.
+        repeats: ``keep`` (unless said otherwise), ``drop-consecutive`` or ``first``: which of a
+            user's interactions with one item stay.
 
     Raises:
         UserError: unknown names, impossible values, data that cannot be read.
@@ -91,6 +103,7 @@ def plan(
             data_dir=data_dir,
             grid=grid,
             plugins=plugins,
+            reading=Reading.of(columns, where, min_count, repeats),
         )
     )
 

@@ -15,6 +15,7 @@ from bench import datasets
 from bench.datasets import catalogue
 from bench.datasets.official import Counts
 from bench.errors import UserError
+from bench.grid_options import add_reading
 from bench.terminal import tell
 
 
@@ -27,7 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif options.command == "check":
             return _check(_needed(datasets.data_directory(options.data_dir)))
         elif options.command == "describe":
-            tell(catalogue.describe(options.name, datasets.data_directory(options.data_dir)))
+            reading = datasets.Reading.of(
+                options.columns, options.where, options.min_count, options.repeats
+            )
+            data_dir = datasets.data_directory(options.data_dir)
+            tell(catalogue.describe(options.name, data_dir, reading))
         else:
             say = functools.partial(print)
             catalogue.fetch(options.names, Path(options.data_dir), options.mirror, say)
@@ -79,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     checked = commands.add_parser("check", help="compare with the paper's Table 2")
     described = commands.add_parser("describe", help="facts about one dataset")
     described.add_argument("name", metavar="NAME", help="a registered name, or a path")
+    add_reading(described)
     for command in (checked, described):
         command.add_argument("--data-dir", metavar="DIR", help="default: $BENCH_DATA")
     fetched = commands.add_parser("fetch", help="download and filter from the official sources")

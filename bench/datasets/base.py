@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from bench.datasets.log_options import Reading
 from bench.registry import Registry
 
 Truth = Callable[
@@ -56,11 +57,14 @@ class Dataset:
         n_items: catalogue size (items that never occur count too).
         times: ``[n_interactions]`` int64 unix seconds, or None when the source has none.
         user_labels: ``[n_users]`` the source's own user ids, as text (split files use them).
+        item_labels: ``[n_items]`` its own item ids, of item 1 first; None where they are the items.
         exposures: what users were shown and did not take, or None when the source has none.
         synthetic: made by a generator; every output must say so.
         truth: of a generated dataset: the true distribution of the next item.
         only_tested: the last so many users are tested on, whatever the split, and nothing else.
         notes: facts a reader of the numbers must know; reports print them as footnotes.
+        file: name of the file that it was read from, where that is a log of one's own.
+        reading: how that was read.
     """
 
     name: str
@@ -69,11 +73,14 @@ class Dataset:
     n_items: int
     times: npt.NDArray[np.int64] | None = None
     user_labels: npt.NDArray[np.str_] | None = None
+    item_labels: npt.NDArray[np.str_] | None = None
     exposures: Exposures | None = None
     synthetic: bool = False
     truth: Truth | None = None
     only_tested: int = 0
     notes: tuple[str, ...] = field(default=())
+    file: str = ""
+    reading: Reading | None = None
 
     @property
     def n_users(self) -> int:

@@ -25,6 +25,7 @@ import pandas as pd
 
 from bench import json_shape
 from bench.cell import SCHEMA_VERSION, Protocol
+from bench.datasets.log_options import SHAPE as READING
 from bench.files import read_json, read_limited
 from bench.metrics import HEADLINE, METRICS, SELECT_ON
 from bench.studies.records import Arrays, CellResult, Record
@@ -62,6 +63,8 @@ RECORD = {
         "synthetic": json_shape.boolean,
         "notes": [json_shape.text],
         "split_file": (..., json_shape.name),
+        "log": (..., json_shape.name),
+        "reading": (..., READING),
         **REFERENCES,
         str: json_shape.number,
     },
@@ -183,6 +186,7 @@ def read_record(path: Path, key: str) -> Record:
     record = Record.from_json(read_json(path, RECORD, MAX_JSON))
     if record.key != key:
         raise ValueError("it has another key")
+    record.reading.words()  # raises what an impossible one does
     if record.tested and "test_users" not in record.data:
         raise ValueError("test_users is missing")
     return record

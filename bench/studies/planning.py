@@ -124,7 +124,7 @@ def _datasets(request: Request, skipped: list[str]) -> Iterator[tuple[str, Datas
     """Each as it was asked for and as it is, once whatever it is called."""
     names: dict[str, str] = {}
     for name in request.datasets:
-        dataset = datasets.resolve_dataset(name, request.data_dir)
+        dataset = datasets.resolve_dataset(name, request.data_dir, request.reading)
         if dataset.fingerprint not in names:
             names[dataset.fingerprint] = dataset.name
             yield name, dataset

@@ -89,6 +89,7 @@ class Material:
             "synthetic": dataset.synthetic,
             "notes": [*dataset.notes, *(repeats_of(split) if test else [])],
             **({"split_file": split.file} if split.file else {}),
+            **_of_own_log(dataset),
         }
         return cls(
             f"{dataset.fingerprint} {split.digest} {'with' if test else 'without'} test",
@@ -97,6 +98,13 @@ class Material:
             split.valid,
             split.test if test else None,
         )
+
+
+def _of_own_log(dataset: Dataset) -> dict[str, Any]:
+    """Which file it was read from, and how, where that is a log of one's own."""
+    if dataset.reading is None:
+        return {}
+    return {"log": dataset.file, "reading": dataset.reading.config()}
 
 
 @dataclass(frozen=True)
