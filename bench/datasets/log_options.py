@@ -135,7 +135,7 @@ class Reading:
                 raise UserError(f"--columns {columns}: a role is named twice")
             pairs = {role: name.strip() for role, (_, _, name) in zip(roles, words, strict=True)}
         return cls(
-            tuple(sorted((role, str(name)) for role, name in pairs.items())),
+            tuple(sorted(((role, str(name)) for role, name in pairs.items()), key=_place)),
             (where,) if isinstance(where, str) else tuple(where),
             1 if min_count is None else min_count,
             REPEATS[0] if repeats is None else repeats,
@@ -171,6 +171,11 @@ class Reading:
             UserError: impossible values.
         """
         return cls.of(**{name: config[name] for name in SHAPE})
+
+
+def _place(pair: tuple[str, str]) -> int:
+    """Where roles stand; what is none is refused later."""
+    return ROLES.index(pair[0]) if pair[0] in ROLES else len(ROLES)
 
 
 USUAL = Reading()

@@ -131,8 +131,7 @@ def place(names: Sequence[str], column: str, option: str) -> int:
         raise UserError(
             f"{option}: there are {len(names)} columns, numbered from 0 to {len(names) - 1}"
         )
-    hint = suggest(column, list(names)) or f"; the columns are {shown(names)}"
-    raise UserError(f"{option}: no column {column!r}{hint}")
+    raise UserError(f"{option}: no column {column!r}{suggest(column, list(names))}")
 
 
 def _refuse_several(path: Path, role: str, names: list[str], places: list[int]) -> None:
@@ -145,6 +144,12 @@ def _refuse_several(path: Path, role: str, names: list[str], places: list[int]) 
 
 
 def _no_column(path: Path, role: str, names: Sequence[str], unnamed: Sequence[str]) -> str:
+    if len(names) < 2:
+        return (
+            f"{path}: no column of {role}s: all there is is "
+            f"{shown(unnamed or names) or 'nothing'}; between columns stands a tab, a comma, a "
+            "semicolon, a bar, '::' or a space"
+        )
     if unnamed:
         timed = next((i for i, value in enumerate(unnamed) if i > 1 and is_time(value)), None)
         example = "user=0,item=1" + ("" if timed is None else f",time={timed}")
@@ -155,8 +160,7 @@ def _no_column(path: Path, role: str, names: Sequence[str], unnamed: Sequence[st
         )
     return (
         f"{path}: no column of {role}s; its columns are {shown(names)}; say which it is with "
-        f"--columns {role}=NAME (separators that are known: a tab, a comma, a semicolon, a bar, "
-        "'::', spaces)"
+        f"--columns {role}=NAME"
     )
 
 

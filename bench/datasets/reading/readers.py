@@ -24,7 +24,6 @@ from bench.datasets.reading import files
 from bench.datasets.reading.columns import NAMES, plain
 from bench.datasets.reading.events import Events, dataset_of, events_of, labels_of
 from bench.datasets.reading.tables import (
-    AT_ONCE,
     SEPARATORS,
     Table,
     TextTable,
@@ -44,6 +43,9 @@ SUFFIXES = (".txt", ".inter", ".tsv", ".csv", ".dat", ".data", ".json", ".jsonl"
 
 PACKED = (".gz", ".bz2", ".xz", ".zip")
 """Usual ends of a compressed one's, after another or alone."""
+
+AT_ONCE = 2**14
+"""Numbers of S3-Rec text that are held one by one."""
 
 SPARSEST = 100
 """Item ids of S3-Rec text are rows of the item table as they stand: an id more than so many times
@@ -147,8 +149,6 @@ def _of_sequences(path: Path, times_path: Path | None, reading: Reading) -> Data
     made = _read_sequences(path, times_path)
     if reading == USUAL:
         return made
-    if reading.columns or reading.where:
-        raise UserError(f"{path}: lines of items have no columns; leave out --columns and --where")
     users = np.repeat(np.arange(made.n_users), made.lengths)
     assert made.user_labels is not None
     item_labels = [str(item) for item in range(1, made.n_items + 1)]
