@@ -22,6 +22,7 @@ _HOMES = {
     "Failure": "bench.studies.running",
     "Listener": "bench.studies.listeners",
     "Plan": "bench.studies.planning",
+    "Reading": "bench.datasets.log_options",
     "Record": "bench.studies.records",
     "RunResult": "bench.studies.study",
     "Study": "bench.api",

@@ -4,6 +4,7 @@ from bench.api import Study as Study
 from bench.api import compare_studies as compare_studies
 from bench.api import plan as plan
 from bench.api import run as run
+from bench.datasets.log_options import Reading as Reading
 from bench.errors import UserError as UserError
 from bench.studies.listeners import Listener as Listener
 from bench.studies.listing import listing as listing

@@ -133,12 +133,7 @@ def request_of(
     for plugin in plugins:
         load_plugin(plugin)
     name = preset_name(preset, table, datasets)
-    if name not in PRESETS:
-        raise UserError(f"unknown preset {name!r}{suggest(name, list(PRESETS))}")
-    if table is not None and table not in TABLES:
-        raise UserError(f"table {table}: the paper's are {', '.join(map(str, TABLES))}")
-    if split_file is not None and not Path(split_file).is_file():
-        raise UserError(f"--split-file {split_file}: no such file")
+    _check_preset(name, table)
     given = [*(settings.items() if isinstance(settings, Mapping) else settings)]
     fixed = frozenset(setting for setting, _ in given)
     _check_counts(seeds, splits, fixed)
@@ -149,6 +144,7 @@ def request_of(
         part: _names(part, names) for part, names in {**parts, "objectives": objectives}.items()
     }
     _check_own(name, chosen["datasets"], reading)
+    _check_file(split_file)
     found = data_directory(None if data_dir is None else os.fspath(data_dir))
     if table is not None:
         chosen = TABLES[table].grid(chosen)
@@ -178,6 +174,18 @@ def _check_counts(seeds: int | None, splits: int | None, fixed: frozenset[str]) 
         raise UserError("--splits: each split is trained with a seed of its own; leave out --seeds")
     if splits is not None and "split_seed" in fixed:
         raise UserError("--splits draws users with split_seed 0, 1, 2, ...; leave that setting out")
+
+
+def _check_preset(name: str, table: int | None) -> None:
+    if name not in PRESETS:
+        raise UserError(f"unknown preset {name!r}{suggest(name, list(PRESETS))}")
+    if table is not None and table not in TABLES:
+        raise UserError(f"table {table}: the paper's are {', '.join(map(str, TABLES))}")
+
+
+def _check_file(split_file: str | os.PathLike[str] | None) -> None:
+    if split_file is not None and not Path(split_file).is_file():
+        raise UserError(f"--split-file {split_file}: no such file")
 
 
 def _check_own(preset: str, names: list[str] | None, reading: Reading | None) -> None:

@@ -170,7 +170,7 @@ LASTFM = b"userID\tartistID\ttagID\ttimestamp\r\n1\t2\t3\t4000\r\n2\t2\t3\t5000\
 KUAIRAND = b"user_id,video_id,date,time_ms,long_view\n1,2,20220501,4000,1\n"
 
 
-NUMBERED = Reading.of("user=0,item=1,time=3", where="2>3", min_count=2, repeats="first")
+NUMBERED = Reading.of("user=0,item=1,time=3", where="2>3", repeats="first")
 
 
 def alone(content):

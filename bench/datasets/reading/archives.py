@@ -42,7 +42,7 @@ def read_member(archive: Path, name: str, columns: list[str], separator: str) ->
             places = _wanted(label, table.names, columns)
             blocks = [np.array(block.columns, np.int64) for block in table.blocks(places)]
             return pd.DataFrame(np.concatenate(blocks, axis=1).T, columns=columns)
-    except files.DAMAGED as error:
+    except (*files.DAMAGED, tarfile.TarError) as error:
         raise UserError(
             f"{archive}: cannot be read ({files.last_line(error)}); delete it and fetch again"
         ) from error
