@@ -126,7 +126,8 @@ def add_reading(group: argparse._ActionsContainer) -> None:
         "--repeats",
         choices=REPEATS,
         help="of your own logs, which interactions of a user with one item stay: all (keep, the "
-        "default), all but those right after another (drop-consecutive), the first",
+        "default), all but those right after another (drop-consecutive), the first; --set seen=ranked "
+        "also ranks what a user has had",
     )
 
 

@@ -43,6 +43,7 @@ COMPONENT = {"name": json_shape.component, "hyper": json_shape.hyper}
 _KINDS = {"int": json_shape.whole, "float": json_shape.number, "str": json_shape.component}
 PROTOCOL = {field.name: _KINDS[str(field.type)] for field in fields(Protocol)} | {
     "batches": (..., json_shape.component),
+    "seen": (..., json_shape.component),
     str: json_shape.scalar,
 }
 CHOICE = {

@@ -244,7 +244,7 @@ def _tested(
             [fitted.models[i] for i in each.models], test, device, seen_as=each.seen_as, cut=cut
         )
         for each in EXTRA_RANKINGS
-        if max(each.models) < len(fitted.models)
+        if max(each.models) < len(fitted.models) and (test.masked or each.seen_as == -math.inf)
     }
     counts = np.bincount(data.train.items, minlength=data.n_items + 1)
     lengths, new = np.diff(test.offsets), ~test.repeated

@@ -63,7 +63,8 @@ def rank_predictions(
 
     Items already in the user's input are masked with -inf, as is the padding row.  A target that
     the input holds already has the rank `MISSED`: what the user has had is not recommended, so
-    it is a miss, however small the catalogue.
+    it is a miss, however small the catalogue.  Examples that are not ``masked`` have the padding
+    row masked alone.
 
     Args:
         models: one, or several whose scores are added up (an ensemble); each is put into
@@ -91,8 +92,9 @@ def rank_predictions(
     for piece in torch.arange(len(targets), device=device).split(at_once):
         scores, counts = buffers[:, : len(piece)]
         torch.mm(states[piece], table.t(), out=scores)
-        rows, seen = _history(items, offsets, piece)
-        scores[rows, seen] = seen_as
+        if examples.masked:
+            rows, seen = _history(items, offsets, piece)
+            scores[rows, seen] = seen_as
         scores[:, 0] = seen_as
         target = scores.gather(1, targets[piece][:, None])
         ranks[piece] = _ranks(scores, target, counts)
@@ -102,7 +104,7 @@ def rank_predictions(
             order = scores.argsort(dim=1, descending=True, stable=True)
             likely[piece] = likely[piece].gather(1, order)
     found = ranks.cpu().numpy()
-    if seen_as == -torch.inf:
+    if examples.masked and seen_as == -torch.inf:
         found[examples.repeated] = MISSED
     expected = None
     if likely is not None:  # by now in the order of the items' ranks
