@@ -83,8 +83,8 @@ def rows_of(lines: Iterable[str], separator: str) -> Iterator[list[str]]:
     return csv.reader(lines, delimiter=separator, strict=True)
 
 
-def sample_of(file: io.BufferedReader[Any]) -> list[str]:
-    """The first lines of a file, of which nothing is read by that."""
+def sample_of(file: Any) -> list[str]:
+    """The first lines of a buffered reader, of which nothing is read by that."""
     sample = file.peek(SAMPLE)[:SAMPLE]
     lines = sample.decode("utf-8-sig", "replace").splitlines(keepends=True)
     if len(sample) == SAMPLE and len(lines) > 1:
@@ -153,13 +153,11 @@ class TextTable:
 
     unit: ClassVar[str] = "line"
 
-    def __init__(
-        self, name: str, file: io.BufferedReader[Any], separator: str, header: bool = True
-    ) -> None:
+    def __init__(self, name: str, file: Any, separator: str, header: bool = True) -> None:
         """
         Args:
             name: what errors call it.
-            file: UTF-8.
+            file: a buffered reader of UTF-8.
             separator: one of `SEPARATORS`.
             header: whether it has one.
 

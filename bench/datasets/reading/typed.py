@@ -28,11 +28,11 @@ class JsonTable:
     unit: ClassVar[str] = "line"
     unnamed: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, name: str, file: io.BufferedReader[Any]) -> None:
+    def __init__(self, name: str, file: Any) -> None:
         """
         Args:
             name: what errors call it.
-            file: UTF-8.
+            file: a buffered reader of UTF-8.
 
         Raises:
             UserError: its first lines are no objects.
