@@ -126,8 +126,8 @@ def add_reading(group: argparse._ActionsContainer) -> None:
         "--repeats",
         choices=REPEATS,
         help="of your own logs, which interactions of a user with one item stay: all (keep, the "
-        "default), all but those right after another (drop-consecutive), or the first; whether what "
-        "a user has had is recommended again is --set seen=masked (default) or ranked",
+        "default), all but those right after another (drop-consecutive), or the first; whether "
+        "what a user has had is ranked again is --set seen=masked (default) or ranked",
     )
 
 

@@ -56,7 +56,10 @@ def test_cells_know_their_log_and_what_was_read_of_it(trained, log):
     assert record.log == "shop.csv"
     assert record.reading.words() == OPTIONS
     page = (folder / "reports/standard/index.html").read_text(encoding="utf-8")
-    for said in ("1,600 rows read, user=who, item=what, time=when", "rows left out by --min-count"):
+    for said in (
+        "1,600 rows read, user=who, item=what, time=when",
+        "rows left out by --repeats first",
+    ):
         assert said in page
         assert any(said in note for note in record.notes)
 
