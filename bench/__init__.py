@@ -24,6 +24,7 @@ _HOMES = {
     "Listener": "bench.studies.listeners",
     "Plan": "bench.studies.planning",
     "Recommender": "bench.studies.recommender",
+    "Reading": "bench.datasets.log_options",
     "Record": "bench.studies.records",
     "RunResult": "bench.studies.study",
     "Sampling": "bench.training.own_loop",

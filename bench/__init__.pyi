@@ -6,6 +6,7 @@ from bench.api import evaluate as evaluate
 from bench.api import load_model as load_model
 from bench.api import plan as plan
 from bench.api import run as run
+from bench.datasets.log_options import Reading as Reading
 from bench.errors import UserError as UserError
 from bench.studies.external import External as External
 from bench.studies.listeners import Listener as Listener

@@ -18,7 +18,7 @@ from bench.analysis.cells import cells_of
 from bench.analysis.compare_studies import Change, compare
 from bench.analysis.comparison import Comparison, comparisons
 from bench.analysis.which_cell import which_cell
-from bench.datasets import data_directory
+from bench.datasets import Reading, data_directory
 from bench.files import check_name
 from bench.metrics import HEADLINE
 from bench.registry import load_plugin
@@ -54,28 +54,27 @@ def plan(
     data_dir: Folder | None = None,
     grid: bool = False,
     plugins: Sequence[str] = (),
+    reading: Reading | None = None,
 ) -> Plan:
     """Cross samplers, backbones, objectives and datasets; reads the data, trains nothing.
 
     Args:
-        preset: ``smoke``, ``quick`` (unless said otherwise) or ``paper``: the datasets, protocol
-            and seeds; every registered sampler and backbone takes part.
+        preset: ``smoke``, ``quick`` (usual), ``standard`` (usual with a log of your own) or
+            ``paper``: datasets, protocol and seeds; every registered sampler and backbone.
         table: the number of a table of the paper, whose systems take part instead.
         datasets: registered names, or paths of your own logs, in place of the preset's.
-        backbones: registered names.
-        samplers: registered names.
+        backbones, samplers: registered names.
         objectives: for samplers that go with any; ``bce`` unless said otherwise.
         seeds: how many; they are 0, 1, 2, ...
         splits: in place of ``seeds``: so many, each with users of its own to train and test on.
-        settings: hyper-parameters, ``{"dns.N": 10, "*.dropout": [0.1, 0.2]}``, of lists every
-            combination, and settings of the protocol, ``{"epochs": 20}``.
-        split: ``user``, ``authors``, ``user-prefixes``, ``leave-one-out`` or ``temporal``; a table
-            takes LastFM by ``user-prefixes`` and, where the file is in ``data_dir``, Beauty by
-            ``authors``, unless it or ``split_file`` is given.
+        settings: ``{"dns.N": 10, "*.dropout": [0.1, 0.2], "epochs": 20}``; lists are crossed.
+        split: ``user``, ``authors``, ``user-prefixes``, ``leave-one-out`` or ``temporal``; without
+            it and ``split_file`` tables take LastFM by ``user-prefixes``, Beauty by ``authors``.
         split_file: lines ``user train|val|test``, for split ``user``.
         data_dir: where real datasets lie; without, ``$BENCH_DATA``.
         grid: train every setting of each sampler's ``search_space``, at most 40 of each.
         plugins: files or modules that register components; worker processes load them too.
+        reading: which columns and rows of your own logs count, ``bench.Reading.of(min_count=5)``.
 
     Raises:
         UserError: unknown names, impossible values, data that cannot be read.
@@ -96,6 +95,7 @@ def plan(
             data_dir=data_dir,
             grid=grid,
             plugins=plugins,
+            reading=reading,
         )
     )
 

@@ -20,6 +20,7 @@ KEY_LENGTH = 20
 
 
 BATCHES = ("one-pass", "prefix-shuffled")
+SEEN = ("masked", "ranked")
 
 OWN_OF_BACKBONES = ("lr",)
 """Settings of the protocol of which a backbone may have its own value, ``gru4rec.lr=0.01``."""
@@ -44,6 +45,8 @@ class Protocol:
             batches hold sequences of like length; ``prefix-shuffled``: as the MDCNS paper's
             released code, every prefix is a row of its own, and rows are shuffled whatever their
             length (``docs/speed.md`` has what that costs and changes).
+        seen: ``masked``: what the user has had is not recommended, so that a target of that kind
+            is a miss; ``ranked``: it is ranked with all else, where people come back to things.
     """
 
     dim: int = 64
@@ -56,10 +59,13 @@ class Protocol:
     split: str = "user"
     split_seed: int = 0
     batches: str = "one-pass"
+    seen: str = "masked"
 
     def __post_init__(self) -> None:
         if self.batches not in BATCHES:
             raise UserError(f"batches={self.batches}: expected {' or '.join(BATCHES)}")
+        if self.seen not in SEEN:
+            raise UserError(f"seen={self.seen}: expected {' or '.join(SEEN)}")
         for name in ("dim", "window", "batch_targets", "N", "epochs", "patience", "lr"):
             if getattr(self, name) <= 0:
                 raise UserError(f"{name}={getattr(self, name)}: must be positive")
@@ -68,8 +74,9 @@ class Protocol:
         """As plain JSON values; what later versions added is left out where it is as before, so
         that stored cells keep their keys."""
         config = asdict(self)
-        if self.batches == Protocol.batches:
-            del config["batches"]
+        for name in ("batches", "seen"):
+            if config[name] == getattr(Protocol, name):
+                del config[name]
         return config
 
     @classmethod
@@ -245,5 +252,12 @@ PRESETS = {
         REAL,
         Protocol(),
         seeds=3,
+    ),
+    "standard": Preset(
+        "for logs of your own, and what they are given without a preset: like paper, but one seed "
+        "and less patience",
+        (),
+        Protocol(epochs=200, patience=20),
+        seeds=1,
     ),
 }

@@ -15,6 +15,7 @@ from bench import datasets
 from bench.datasets import catalogue
 from bench.datasets.official import Counts
 from bench.errors import UserError
+from bench.grid_options import add_reading
 from bench.terminal import tell
 
 
@@ -27,7 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif options.command == "check":
             return _check(_needed(datasets.data_directory(options.data_dir)))
         elif options.command == "describe":
-            tell(catalogue.describe(options.name, datasets.data_directory(options.data_dir)))
+            reading = datasets.Reading.of(
+                options.columns, options.where, options.min_count, options.repeats
+            )
+            data_dir = datasets.data_directory(options.data_dir)
+            tell(catalogue.describe(options.name, data_dir, reading))
         elif options.command == "export":
             _export(options)
         else:
@@ -101,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     exported.add_argument("--split", default="user", metavar="NAME", help="default: user")
     exported.add_argument("--split-seed", type=int, default=0, metavar="NUMBER", help="default: 0")
     exported.add_argument("--split-file", type=Path, metavar="FILE", help="as of bench.grid")
+    add_reading(described)
     for command in (checked, described, exported):
         command.add_argument("--data-dir", metavar="DIR", help="default: $BENCH_DATA")
     fetched = commands.add_parser("fetch", help="download and filter from the official sources")

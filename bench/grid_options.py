@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from bench.cell import PRESETS
+from bench.datasets.log_options import REPEATS
 from bench.studies.limits import LARGE_DISK, LARGE_HOURS, SETTINGS, TABLES
 
 Parser = argparse.ArgumentParser
@@ -56,7 +57,11 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
         help="so many seeds, each with users of its own to train and to test on: intervals and "
         "means are then over draws of the users too",
     )
-    add("--preset", choices=PRESETS, help="default: quick; with --table: paper")
+    add(
+        "--preset",
+        choices=PRESETS,
+        help="default: standard with a log of your own, else quick; with --table: paper",
+    )
     add(
         "--set",
         nargs="+",
@@ -87,6 +92,7 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
     )
     add("--split-file", type=Path, metavar="FILE", help="lines 'user train|val|test'")
     add("--data-dir", metavar="DIR", help="where real datasets lie (default: $BENCH_DATA)")
+    add_reading(group)
     add("--results", type=Path, default=Path("results"), metavar="DIR")
     add("--reports", type=Path, default=Path("reports"), metavar="DIR")
     add(
@@ -94,6 +100,39 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         metavar="NAME",
         help="folder under results and reports (default: the preset, paper-protocol for paper; "
         "PRESET-tuned with --tune, PRESET-splits with --splits)",
+    )
+
+
+def add_reading(group: argparse._ActionsContainer) -> None:
+    """How logs of one's own are read; see `bench.datasets.Reading`."""
+    add = group.add_argument
+    add(
+        "--columns",
+        metavar="user=NAME,item=NAME,time=NAME",
+        help="of your own logs, where they have no usual names; in place of a name its number from "
+        "0, which is all there is without a header",
+    )
+    add(
+        "--where",
+        action="append",
+        default=[],
+        metavar="CONDITION",
+        help="of your own logs, rows that meet it: event=purchase, 'rating>=4' (=, !=, >=, <=, >, "
+        "<; 'COLUMN!=' for rows that have a value); all of several",
+    )
+    add(
+        "--min-count",
+        type=_positive,
+        metavar="COUNT",
+        help="of your own logs, leave out users and items with fewer interactions, until none is "
+        "left (default: keep all)",
+    )
+    add(
+        "--repeats",
+        choices=REPEATS,
+        help="of your own logs, which interactions of a user with one item stay: all (keep, the "
+        "default), all but those right after another (drop-consecutive), or the first; whether "
+        "what a user has had is ranked again is --set seen=masked (default) or ranked",
     )
 
 

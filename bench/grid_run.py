@@ -6,7 +6,7 @@ import argparse
 
 from bench.api import Study
 from bench.cell import PRESETS
-from bench.datasets import data_directory
+from bench.datasets import Reading, data_directory
 from bench.errors import UserError
 from bench.files import check_writable
 from bench.registry import load_plugin
@@ -50,7 +50,8 @@ def _plan(options: argparse.Namespace) -> Plan:
     if options.file is None:
         return make_plan(request(options))
     for name in ("backbones", "samplers", "objectives", "seeds", "splits", "preset", "set",
-                 "grid", "split", "split_file", "tune"):  # fmt: skip
+                 "grid", "split", "split_file", "tune", "columns", "where", "min_count",
+                 "repeats"):  # fmt: skip
         if getattr(options, name):
             raise UserError(
                 f"--from {options.file}: its cells are what they are; leave out "
@@ -72,7 +73,7 @@ def _study_name(options: argparse.Namespace) -> str:
     """
     if options.file is not None and options.study is None:
         return options.file.resolve().parent.name
-    preset = preset_name(options.preset, options.table)
+    preset = preset_name(options.preset, options.table, options.datasets)
     if options.tune is not None:
         preset = f"{preset}-tuned"
     if options.splits is not None:
@@ -127,4 +128,5 @@ def request(options: argparse.Namespace) -> Request:
         data_dir=options.data_dir,
         grid=options.grid,
         plugins=options.plugin,
+        reading=Reading.of(options.columns, options.where, options.min_count, options.repeats),
     )

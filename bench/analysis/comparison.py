@@ -26,6 +26,7 @@ from bench.analysis.contributions import (
 )
 from bench.analysis.names import file_stem
 from bench.analysis.over_users import differ_from_best
+from bench.cell import Protocol
 from bench.json_shape import as_text
 from bench.metrics import HEADLINE, METRICS
 from bench.studies import external, tuning
@@ -275,6 +276,7 @@ def comparisons(store: Store) -> list[Comparison]:
             f"split {protocol.split}, d={protocol.dim}, window {protocol.window}, "
             f"at most {protocol.epochs} epochs"
             + (", each seed with users of its own" if draws else "")
+            + (f", what users have had {protocol.seen}" if protocol.seen != Protocol.seen else "")
         )
         cells, cpu, in_turns = _with_costs(cells_of(members), members, epoch_cpu_seconds)
         notes = {r.cell.dataset: r.notes for r in members}

@@ -6,9 +6,19 @@ import os
 from pathlib import Path
 
 from bench.datasets.base import Dataset, DatasetSource, register, registry
+from bench.datasets.log_options import USUAL, Reading
 from bench.errors import UserError
 
-__all__ = ["Dataset", "DatasetSource", "data_directory", "register", "registry", "resolve_dataset"]
+__all__ = [
+    "Dataset",
+    "DatasetSource",
+    "Reading",
+    "data_directory",
+    "is_path",
+    "register",
+    "registry",
+    "resolve_dataset",
+]
 
 VARIABLE = "BENCH_DATA"
 
@@ -27,15 +37,28 @@ def data_directory(option: str | None) -> Path | None:
     return None
 
 
-def resolve_dataset(name: str, data_dir: Path | None) -> Dataset:
+def is_path(name: str) -> bool:
+    """Whether a dataset is given by the path of a log, and not by a registered name."""
+    if name in registry.names():
+        return False
+    # A name that nobody registered has no dot: what has one is a file that may be missing.
+    return os.sep in name or "." in name or Path(name).is_file()
+
+
+def resolve_dataset(name: str, data_dir: Path | None, reading: Reading = USUAL) -> Dataset:
     """A dataset by its registered name, or a log by its path.
+
+    Args:
+        name: one of them.
+        data_dir: where real datasets lie.
+        reading: how a log is read.
 
     Raises:
         UserError: unknown name, missing or malformed file.
     """
-    # Reading takes pandas, which who asks for names alone does not wait for.
-    from bench.datasets.reading.readers import is_log, read_log
+    if is_path(name):
+        # Reading takes pandas, which who asks for names alone does not wait for.
+        from bench.datasets.reading.readers import read_log
 
-    if name not in registry.names() and (is_log(Path(name)) or os.sep in name):
-        return read_log(Path(name))
+        return read_log(Path(name), reading=reading)
     return registry.get(name)().load(data_dir)

@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from bench.datasets.log_options import Reading
 from bench.registry import Registry
 
 Truth = Callable[
@@ -63,6 +64,8 @@ class Dataset:
         truth: of a generated dataset: the true distribution of the next item.
         only_tested: the last so many users are tested on, whatever the split, and nothing else.
         notes: facts a reader of the numbers must know; reports print them as footnotes.
+        file: name of the file that it was read from, where that is a log of one's own.
+        reading: how that was read.
     """
 
     name: str
@@ -77,6 +80,8 @@ class Dataset:
     truth: Truth | None = None
     only_tested: int = 0
     notes: tuple[str, ...] = field(default=())
+    file: str = ""
+    reading: Reading | None = None
 
     @property
     def n_users(self) -> int:

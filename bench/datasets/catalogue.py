@@ -11,6 +11,7 @@ import numpy as np
 
 from bench import datasets
 from bench.datasets.base import Dataset
+from bench.datasets.log_options import USUAL, Reading
 from bench.datasets.official import Counts, OfficialSource
 from bench.datasets.reading.download import download
 from bench.errors import UserError
@@ -58,13 +59,13 @@ def check(data_dir: Path) -> Iterator[Finding]:
         yield Finding(name, source.published, counts, verdict, surprise=not known)
 
 
-def describe(name: str, data_dir: Path | None) -> str:
+def describe(name: str, data_dir: Path | None, reading: Reading = USUAL) -> str:
     """Sizes, lengths and facts of one dataset, by name or path.
 
     Raises:
         UserError: unknown name, missing or malformed file.
     """
-    dataset = datasets.resolve_dataset(name, data_dir)
+    dataset = datasets.resolve_dataset(name, data_dir, reading)
     counts, lengths = _counts(dataset), dataset.lengths
     low, median, high = np.percentile(lengths, [0, 50, 100], method="nearest")
     popular = np.sort(np.bincount(dataset.items, minlength=dataset.n_items + 1)[1:])[::-1]

@@ -98,7 +98,9 @@ class OfficialSource(DatasetSource):
                 f"interactions, not {self.expected.interactions:,}; the paper's figures are of "
                 "other data",
             )
-        return replace(dataset, name=self.name, notes=notes, exposures=exposures)
+        return replace(
+            dataset, name=self.name, notes=notes, exposures=exposures, file="", reading=None
+        )
 
     def path(self, data_dir: Path) -> Path | None:
         """Where the dataset lies, or None."""

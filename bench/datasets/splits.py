@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from bench.cell import SEEN
 from bench.datasets.base import Dataset, Truth
 from bench.datasets.reading import files
 from bench.errors import UserError
@@ -70,6 +71,7 @@ class Examples:
         users: ``[n_examples]`` int64 row of each example's user in the dataset; a user may have
             several.
         truth: the true distribution of what comes next, where it is known.
+        masked: whether what an input holds is left out of the ranking; else a target may be of it.
     """
 
     items: npt.NDArray[np.int32]
@@ -77,6 +79,7 @@ class Examples:
     targets: npt.NDArray[np.int32]
     users: Ints
     truth: Truth | None = None
+    masked: bool = True
 
     @cached_property
     def probabilities(self) -> npt.NDArray[np.float64] | None:
@@ -115,10 +118,12 @@ class Split:
         digest = hashlib.sha256(self.name.encode())
         for part in (self.train, self.valid, self.test):
             for field in fields(part):
-                if field.name == "truth":  # follows from the dataset
+                if field.name in ("truth", "masked"):  # that follows from the dataset
                     continue
                 array = np.ascontiguousarray(getattr(part, field.name), dtype="<i8")
                 digest.update(array.tobytes())
+        if not self.test.masked:
+            digest.update(b"ranked")
         return digest.hexdigest()[:16]
 
 
@@ -128,6 +133,7 @@ def make_split(
     seed: int,
     split_file: Path | None = None,
     data_dir: Path | None = None,
+    seen: str = SEEN[0],
 ) -> Split:
     """Split ``dataset``.
 
@@ -138,6 +144,7 @@ def make_split(
         seed: of the user shuffle; the others but ``user-prefixes`` have nothing random.
         split_file: lines ``user train|val|test`` (plain or gzip), for ``user`` alone.
         data_dir: where the authors' split lies.
+        seen: ``masked`` or ``ranked``, as `bench.cell.Protocol` has it.
 
     Raises:
         UserError: unknown name, a split the dataset cannot give, a bad split file.
@@ -162,6 +169,9 @@ def make_split(
             else _read_roles(dataset, split_file)
         )
         split = replace(_by_user(name, dataset, roles), file=given)
+    if seen != SEEN[0]:
+        valid, test = (replace(part, masked=False) for part in (split.valid, split.test))
+        split = replace(split, valid=valid, test=test)
     for part, count in (
         ("training", len(split.train.users)),
         ("validation", len(split.valid.users)),

@@ -28,10 +28,14 @@ class Reference(ABC):
     """What training is measured against; hyper-parameters are keyword-only arguments.
 
     Every combination of ``search_space`` is fitted, and the best on validation is tested.
+
+    Attributes:
+        ranks_seen: whether it says something only where what users have had is ranked, too.
     """
 
     name: ClassVar[str]
     search_space: ClassVar[dict[str, list[Any]]] = {}
+    ranks_seen: ClassVar[bool] = False
 
     def applies(self, data: TrainingData) -> bool:
         """Whether it can be had of these data; if not, tables have a dash."""

@@ -51,8 +51,8 @@ def measure(reference: Reference, examples: Examples, n_items: int) -> dict[str,
 def ranks(reference: Reference, examples: Examples, n_items: int) -> Floats:
     """``[P]`` rank of each held-out item among the whole catalogue, from 1, a tie counting half.
 
-    What the input holds is masked; a target that it holds has the rank `MISSED`, as in
-    `bench.training.evaluation.rank_predictions`.
+    What the input holds is masked, unless the examples say otherwise; a target that is has the rank
+    `MISSED`, as in `bench.training.evaluation.rank_predictions`.
 
     Raises:
         UserError: what it gives are no scores of all items.
@@ -60,7 +60,8 @@ def ranks(reference: Reference, examples: Examples, n_items: int) -> Floats:
     found = np.empty(len(examples.targets))
     for piece in _masked(reference, examples, n_items):
         found[piece.chosen] = target_ranks(piece.scores, examples.targets[piece.chosen])
-    found[examples.repeated] = MISSED
+    if examples.masked:
+        found[examples.repeated] = MISSED
     return found
 
 
@@ -78,10 +79,12 @@ def target_ranks(scores: Floats, targets: Items) -> Floats:
 
 
 def _masked(reference: Reference, examples: Examples, n_items: int) -> Iterator[_Piece]:
-    """All examples, in pieces; padding and what the input holds score -inf."""
+    """All examples, in pieces; padding scores -inf, and so does what the input holds, unless the
+    examples are not ``masked``."""
     for piece in _pieces(reference, examples, n_items):
-        rows = np.repeat(np.arange(len(piece.scores)), np.diff(piece.offsets))
-        piece.scores[rows, piece.items] = -np.inf
+        if examples.masked:
+            rows = np.repeat(np.arange(len(piece.scores)), np.diff(piece.offsets))
+            piece.scores[rows, piece.items] = -np.inf
         piece.scores[:, 0] = -np.inf
         yield piece
 

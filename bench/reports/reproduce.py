@@ -88,7 +88,7 @@ def commands(store: Store) -> list[Command]:
             if f"{part.name}.{option}" not in {**chosen, **varied}
         }
         budget = None if system is None else system.budget
-        kind = as_text([protocol, budget, _assigned(record), bool(varied)])
+        kind = as_text([protocol, budget, _assigned(record), bool(varied), record.reading.words()])
         _put(groups, _Group(kind, budget, bool(varied)), settings, record)
     return [
         _command(store, records, group)
@@ -196,6 +196,7 @@ def _command(store: Store, records: Sequence[Record], group: _Group) -> Command:
     words += ["--samplers", *names["sampler"]]
     words += ["--objectives", *losses] if losses and losses != ["bce"] else []
     words += ["--splits" if drawn else "--seeds", str(seeds)]
+    words += records[0].reading.words()
     words += ["--split", split] if split else []
     assigned = _assigned(records[0])
     words += ["--split-file", assigned[-1] or "FILE"] if assigned else []

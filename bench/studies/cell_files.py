@@ -28,6 +28,7 @@ import pandas as pd
 
 from bench import json_shape
 from bench.cell import SCHEMA_VERSION, Protocol
+from bench.datasets.log_options import SHAPE as READING
 from bench.files import read_json, read_limited
 from bench.metrics import HEADLINE, METRICS, SELECT_ON
 from bench.studies.records import Arrays, CellResult, Record
@@ -45,6 +46,7 @@ COMPONENT = {"name": json_shape.component, "hyper": json_shape.hyper}
 _KINDS = {"int": json_shape.whole, "float": json_shape.number, "str": json_shape.component}
 PROTOCOL = {field.name: _KINDS[str(field.type)] for field in fields(Protocol)} | {
     "batches": (..., json_shape.component),
+    "seen": (..., json_shape.component),
     str: json_shape.scalar,
 }
 CHOICE = {
@@ -65,6 +67,8 @@ RECORD = {
         "synthetic": json_shape.boolean,
         "notes": [json_shape.text],
         "split_file": (..., json_shape.name),
+        "log": (..., json_shape.name),
+        "reading": (..., READING),
         **REFERENCES,
         str: json_shape.number,
     },
@@ -211,6 +215,7 @@ def read_record(path: Path, key: str) -> Record:
     record = Record.from_json(read_json(path, RECORD, MAX_JSON))
     if record.key != key:
         raise ValueError("it has another key")
+    record.reading.words()  # raises what an impossible one does
     if record.tested and "test_users" not in record.data:
         raise ValueError("test_users is missing")
     return record

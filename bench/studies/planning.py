@@ -148,7 +148,7 @@ def _datasets(request: Request, skipped: list[str]) -> Iterator[tuple[str, Datas
     """Each as it was asked for and as it is, once whatever it is called."""
     names: dict[str, str] = {}
     for name in request.datasets:
-        dataset = datasets.resolve_dataset(name, request.data_dir)
+        dataset = datasets.resolve_dataset(name, request.data_dir, request.reading)
         if dataset.fingerprint not in names:
             names[dataset.fingerprint] = dataset.name
             yield name, dataset
@@ -171,7 +171,12 @@ def _drawn(
             protocol, split = replace(protocol, split_seed=seed), None
         if split is None:
             split = make_split(
-                dataset, protocol.split, protocol.split_seed, request.split_file, request.data_dir
+                dataset,
+                protocol.split,
+                protocol.split_seed,
+                request.split_file,
+                request.data_dir,
+                protocol.seen,
             )
         yield seed, protocol, split
 
@@ -292,11 +297,16 @@ def repeats_of(split: Split) -> list[str]:
     """What has to be said of held-out targets that their users have had already; nothing where
     there are none."""
     share = split.repeated
+    if not split.test.masked:
+        return [
+            f"{100 * share:.3g} % of the held-out targets are items that the user has had already; "
+            "these are ranked with all others (seen=ranked)"
+        ]
     if not share:
         return []
     text = (
         f"{100 * share:.3g} % of the held-out targets are items that the user has had already: "
-        "these are masked, and count as misses"
+        "these are masked, and count as misses (--set seen=ranked ranks them)"
     )
     return [f"WARNING: {text}, so that metrics say little" if share > 0.5 else text]
 
@@ -335,7 +345,9 @@ def data_of(
     if dataset is None:
         dataset = datasets.resolve_dataset(cell.dataset, data_dir)
     protocol = cell.protocol
-    split = make_split(dataset, protocol.split, protocol.split_seed, split_file, data_dir)
+    split = make_split(
+        dataset, protocol.split, protocol.split_seed, split_file, data_dir, protocol.seen
+    )
     if (dataset.fingerprint, split.digest) != (cell.fingerprint, cell.split_digest):
         raise UserError(
             f"{cell.label} was trained on other data, or with another split, than "

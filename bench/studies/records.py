@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 import samplers
 from bench.cell import Cell, Component
+from bench.datasets import Reading
 from bench.errors import UserError
 
 CHANGES = "+changes"
@@ -26,7 +27,7 @@ class CellResult:
         cell: what was trained.
         code: digest of the source of its sampler, backbones and objective.
         data: the dataset's sizes, whether it is synthetic, its footnotes; the name of the split
-            file, if there was one.
+            file, if there was one; of a log of one's own its name and how it was read.
         metrics: ``{"valid": {...}, "test": {...}}`` at the best epoch; no test in a tuning trial.
         buckets: NDCG@10 on test by item popularity and input length; empty in a tuning trial.
         best_epoch: from 1.
@@ -130,6 +131,18 @@ class Record:
     def split_file(self) -> str:
         """Name of the file that assigned its users; empty where none did, or none is known of."""
         return str(self.data.get("split_file", ""))
+
+    @property
+    def log(self) -> str:
+        """Name of the file that its dataset was read from; empty where that is no log of one's
+        own."""
+        return str(self.data.get("log", ""))
+
+    @property
+    def reading(self) -> Reading:
+        """How that was read."""
+        config = self.data.get("reading")
+        return Reading() if config is None else Reading.from_config(config)
 
     @property
     def references(self) -> Mapping[str, Mapping[str, float]]:

@@ -11,7 +11,7 @@ from typing import Any
 import backbones
 import samplers
 from bench.cell import PRESETS, Preset, Protocol
-from bench.datasets import data_directory
+from bench.datasets import Reading, data_directory, is_path
 from bench.errors import UserError
 from bench.registry import load_plugin, suggest
 from bench.studies import sweeps
@@ -42,6 +42,7 @@ class Request:
         lenient: leave out what a dataset cannot serve, and say so, in place of an error.
         fixed: the names of settings that the user gave, which tuning does not vary.
         plugins: files or modules with components, for the processes that will train the cells.
+        reading: how logs that are given by their paths are read.
     """
 
     datasets: Sequence[str]
@@ -60,6 +61,7 @@ class Request:
     fixed: frozenset[str] = frozenset()
     plugins: tuple[str, ...] = ()
     draws: bool = False
+    reading: Reading = field(default_factory=Reading)
 
 
 def parse_settings(given: Iterable[str]) -> list[tuple[str, Any]]:
@@ -96,9 +98,12 @@ def preset_request(preset: Preset, **chosen: Any) -> Request:
     return Request(**{**everything, **given, "settings": settings})
 
 
-def preset_name(preset: str | None, table: int | None) -> str:
-    """The preset, where it was given; ``paper`` for its tables, else ``quick``."""
-    return preset or ("quick" if table is None else "paper")
+def preset_name(preset: str | None, table: int | None, datasets: Names = None) -> str:
+    """The preset, where it was given; ``paper`` for its tables, ``standard`` where a dataset is a
+    log of one's own, else ``quick``."""
+    if preset is not None or table is not None:
+        return preset or "paper"
+    return "standard" if any(map(is_path, _names("datasets", datasets) or [])) else "quick"
 
 
 def request_of(
@@ -117,6 +122,7 @@ def request_of(
     data_dir: str | os.PathLike[str] | None = None,
     grid: bool = False,
     plugins: Sequence[str] = (),
+    reading: Reading | None = None,
 ) -> Request:
     """The request for a preset or a table of the paper, with what is given in place of its parts.
 
@@ -127,13 +133,8 @@ def request_of(
     """
     for plugin in plugins:
         load_plugin(plugin)
-    name = preset_name(preset, table)
-    if name not in PRESETS:
-        raise UserError(f"unknown preset {name!r}{suggest(name, list(PRESETS))}")
-    if table is not None and table not in TABLES:
-        raise UserError(f"table {table}: the paper's are {', '.join(map(str, TABLES))}")
-    if split_file is not None and not Path(split_file).is_file():
-        raise UserError(f"--split-file {split_file}: no such file")
+    name = preset_name(preset, table, datasets)
+    _check_preset(name, table)
     given = _one_or_several(settings)
     fixed = frozenset(setting for setting, _ in given)
     _check_counts(seeds, splits, fixed)
@@ -143,6 +144,8 @@ def request_of(
     chosen: dict[str, Any] = {
         part: _names(part, names) for part, names in {**parts, "objectives": objectives}.items()
     }
+    _check_own(name, chosen["datasets"], reading)
+    _check_file(split_file)
     found = data_directory(None if data_dir is None else os.fspath(data_dir))
     if table is not None:
         chosen = TABLES[table].grid(chosen)
@@ -160,6 +163,7 @@ def request_of(
         split_file=None if split_file is None else Path(split_file),
         fixed=fixed,
         plugins=tuple(plugins),
+        reading=reading,
     )
 
 
@@ -181,6 +185,28 @@ def _check_counts(seeds: int | None, splits: int | None, fixed: frozenset[str]) 
         raise UserError("--splits: each split is trained with a seed of its own; leave out --seeds")
     if splits is not None and "split_seed" in fixed:
         raise UserError("--splits draws users with split_seed 0, 1, 2, ...; leave that setting out")
+
+
+def _check_preset(name: str, table: int | None) -> None:
+    if name not in PRESETS:
+        raise UserError(f"unknown preset {name!r}{suggest(name, list(PRESETS))}")
+    if table is not None and table not in TABLES:
+        raise UserError(f"table {table}: the paper's are {', '.join(map(str, TABLES))}")
+
+
+def _check_file(split_file: str | os.PathLike[str] | None) -> None:
+    if split_file is not None and not Path(split_file).is_file():
+        raise UserError(f"--split-file {split_file}: no such file")
+
+
+def _check_own(preset: str, names: list[str] | None, reading: Reading | None) -> None:
+    """Refuse what is for logs of one's own where there is none."""
+    if names is None and not PRESETS[preset].datasets:
+        raise UserError(f"--preset {preset} is for logs of your own: give --datasets PATH")
+    if reading is not None and reading.words() and not any(map(is_path, names or [])):
+        raise UserError(
+            f"{reading.words()[0]} is for logs of your own: none of --datasets is a path"
+        )
 
 
 def _names(part: str, given: Names) -> list[str] | None:

@@ -93,6 +93,7 @@ class Material:
             "synthetic": dataset.synthetic,
             "notes": [*dataset.notes, *(repeats_of(split) if test else [])],
             **({"split_file": split.file} if split.file else {}),
+            **_of_own_log(dataset),
         }
         return cls(
             f"{dataset.fingerprint} {split.digest} {'with' if test else 'without'} test",
@@ -101,6 +102,13 @@ class Material:
             split.valid,
             split.test if test else None,
         )
+
+
+def _of_own_log(dataset: Dataset) -> dict[str, Any]:
+    """Which file it was read from, and how, where that is a log of one's own."""
+    if dataset.reading is None:
+        return {}
+    return {"log": dataset.file, "reading": dataset.reading.config()}
 
 
 @dataclass(frozen=True)
@@ -231,7 +239,7 @@ def _tested(
             [fitted.models[i] for i in each.models], test, device, seen_as=each.seen_as, cut=cut
         )
         for each in EXTRA_RANKINGS
-        if max(each.models) < len(fitted.models)
+        if max(each.models) < len(fitted.models) and (test.masked or each.seen_as == -math.inf)
     }
     found = found_by(ranking, test, data)
     return Found(

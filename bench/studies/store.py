@@ -281,7 +281,13 @@ class Store:
         replace(self.root / "index.csv", csv_of(pd.DataFrame(map(_row, records))))
         cells = sorted((r.cell for r in records), key=lambda cell: (cell.label, cell.key))
         lines = ",\n".join(json.dumps(cell.config(), sort_keys=True) for cell in cells)
-        replace(self.root / STUDY_FILE, f'{{"cells": [\n{lines}\n]}}\n')
+        logs = {
+            r.cell.fingerprint: {"file": r.log, "reading": r.reading.config()}
+            for r in records
+            if r.log
+        }
+        more = f',\n"logs": {json.dumps(logs, sort_keys=True)}' if logs else ""
+        replace(self.root / STUDY_FILE, f'{{"cells": [\n{lines}\n]{more}}}\n')
 
     def save_costs(self, record: Mapping[str, Any]) -> None:
         """Keep what ``bench.speed`` measured, in place of what an earlier run of it did."""

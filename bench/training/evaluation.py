@@ -63,7 +63,8 @@ def rank_predictions(
 
     Items already in the user's input are masked with -inf, as is the padding row.  A target that
     the input holds already has the rank `MISSED`: what the user has had is not recommended, so
-    it is a miss, however small the catalogue.
+    it is a miss, however small the catalogue.  Examples that are not ``masked`` have the padding
+    row masked alone.
 
     Args:
         models: one, or several whose scores are added up (an ensemble); each is put into
@@ -86,7 +87,8 @@ def rank_predictions(
     ranks = torch.empty(len(targets), dtype=torch.float64, device=device)
     lists = torch.empty((len(targets), min(top, n_items)), dtype=torch.int64, device=device)
     likely = _copied(examples.probabilities, device)
-    for piece, scores, counts in scored_pieces(models, items, offsets, seen_as, cut):
+    seen = seen_as if examples.masked else None
+    for piece, scores, counts in scored_pieces(models, items, offsets, seen, cut):
         target = scores.gather(1, targets[piece][:, None])
         ranks[piece] = _ranks(scores, target, counts)
         if top:
@@ -95,7 +97,7 @@ def rank_predictions(
             order = scores.argsort(dim=1, descending=True, stable=True)
             likely[piece] = likely[piece].gather(1, order)
     found = ranks.cpu().numpy()
-    if seen_as == -torch.inf:
+    if examples.masked and seen_as == -torch.inf:
         found[examples.repeated] = MISSED
     expected = None
     if likely is not None:  # by now in the order of the items' ranks

@@ -38,12 +38,14 @@ def measured(name: str, data: TrainingData, valid: Examples, test: Examples) -> 
     """Choose the setting of a registered reference by validation, then test that one.
 
     Returns:
-        None where it does not apply to the data.
+        None where it does not apply to the data, or to how they are ranked.
 
     Raises:
         UserError: its settings are too many or impossible, or its scores are none.
     """
     started = time.process_time()
+    if registry.get(name).ranks_seen and test.masked:
+        return None
     best: Reference | None = None
     chosen, chosen_by = {}, None
     settings = _settings(name)

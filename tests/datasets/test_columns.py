@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import io
+import lzma
 import random
 import zipfile
 
@@ -62,17 +65,33 @@ def iso(t):
 def test_it_is_read_as_the_usual_form_is(tmp_path, usual, name, header, separator, time, note):
     found = read_log(written(tmp_path / name, header, separator, time))
     assert found.fingerprint == usual.fingerprint
-    assert found.notes == ((f"times are taken for {note}",) if note else ())
+    read, *notes, left = found.notes
+    assert read.startswith("137 rows read, user=")
+    assert left.startswith("137 interactions of 20 users with 40 items, from 2023-11-14 to 2023-1")
+    assert notes == ([f"times are taken for {note}"] if note else [])
 
 
-def test_gzip_is_told_by_content_and_a_zip_archive_named(tmp_path, usual):
+def zipped(members):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return packed.getvalue()
+
+
+def test_what_packs_a_log_is_told_by_content(tmp_path, usual):
     plain = (tmp_path / "usual.csv").read_bytes()
     (tmp_path / "packed.csv").write_bytes(gzip.compress(plain))
     assert read_log(tmp_path / "packed.csv").fingerprint == usual.fingerprint
-    with zipfile.ZipFile(tmp_path / "archive.csv", "w") as archive:
-        archive.writestr("usual.csv", plain)
-    with pytest.raises(UserError, match=r"archive\.csv: a zip archive; unpack it"):
-        read_log(tmp_path / "archive.csv")
+    for packed in (bz2.compress(plain), lzma.compress(plain), zipped({"a/usual.csv": plain})):
+        (tmp_path / "packed.csv").write_bytes(packed)
+        assert read_log(tmp_path / "packed.csv").fingerprint == usual.fingerprint
+    beside = {"usual.csv": plain, "__MACOSX/._usual.csv": b"x", "folder/": b""}
+    (tmp_path / "packed.zip").write_bytes(zipped(beside))
+    assert read_log(tmp_path / "packed.zip").fingerprint == usual.fingerprint
+    (tmp_path / "archive.zip").write_bytes(zipped({"a.csv": plain, "b.csv": plain}))
+    with pytest.raises(UserError, match=r"archive\.zip: a zip archive of 2 files \(a.csv, b.csv\)"):
+        read_log(tmp_path / "archive.zip")
 
 
 def test_without_times_the_order_of_rows_counts_and_that_is_said(tmp_path, capsys):
@@ -80,18 +99,18 @@ def test_without_times_the_order_of_rows_counts_and_that_is_said(tmp_path, capsy
     log.write_text("\n".join(["user,item,day", *(f"{u},{i},{t}" for u, i, t in ROWS)]))
     found = read_log(log)
     assert found.times is None
-    assert found.notes[0].startswith("no column of times")
     assert found.notes[1] == "columns not read: day; every row counts as an interaction"
+    assert found.notes[2].startswith("WARNING: no column of times is known")
     words = ["--datasets", str(log), "--samplers", "uniform", "--backbones", "sasrec", "--dry-run"]
     assert grid.main([*words, "--set", "N=3", "--results", str(tmp_path)]) == 0
-    assert "log: no column of times" in capsys.readouterr().out
+    assert "log: WARNING: no column of times" in capsys.readouterr().out
 
 
 def test_a_label_is_not_read_and_that_is_said(tmp_path):
     log = tmp_path / "log.inter"
     header = "user_id:token\titem_id:token\ttimestamp:float\tlabel:float"
     log.write_text("\n".join([header, *(f"{u}\t{i}\t{t}\t{u % 2}" for u, i, t in ROWS)]))
-    (note,) = read_log(log).notes
+    _, note, _ = read_log(log).notes
     assert note == "columns not read: label:float; every row counts as an interaction"
 
 
@@ -121,11 +140,15 @@ def test_what_stands_for_nothing_is_no_user_and_no_item(tmp_path, word, role):
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("x.csv", "who,what\n1,2\n", "rename the one of users to 'user' (userid, uid, customer"),
-        ("x.csv", "who what\n1 2\n", "between columns stands a tab, a comma, a semicolon, a bar"),
-        ("x.dat", "1::2::3\n", "write a table with a header such as user,item,timestamp as .csv"),
+        ("x.csv", "who,what\n1,2\n", "who, what; say which it is with --columns user=NAME"),
+        ("x.csv", "who/what\n1/2\n", "between columns stands a tab, a comma, a semicolon, a bar"),
+        ("x.dat", "1::2::3\n", "its first line (1, 2, 3) is taken for a row, as no name in it is"),
         ("x.csv", "user,item,time\n1,2,noon\n", "nor a date such as 2024-01-31"),
-        ("x.txt", "1 2\n1 3\n", "pairs of user and item go into a .csv with the header user,item"),
+        (
+            "x.txt",
+            "1 2\n1 3\n",
+            "go into a .csv with the header user,item, or are read by --columns user=0,item=1",
+        ),
     ],
 )
 def test_an_error_says_what_to_do(tmp_path, name, text, told):

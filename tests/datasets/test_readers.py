@@ -107,7 +107,7 @@ def test_dates_of_parquet_are_unix_seconds_whatever_their_unit(tmp_path, unit):
     assert read_log(tmp_path / "x.parquet").times.tolist() == [1577836800, 1577923200]
     frame.loc[1, "timestamp"] = pd.NaT
     frame.to_parquet(tmp_path / "x.parquet")
-    with pytest.raises(UserError, match="line 3: timestamp"):
+    with pytest.raises(UserError, match="row 2: timestamp"):
         read_log(tmp_path / "x.parquet")
 
 
@@ -130,7 +130,11 @@ BAD = [
     ("x.txt", "1 2 3\n2 1_0\n", "line 2: item id '1_0' is not a positive integer"),
     ("x.txt", "1 2 3\n2 ١\n", "line 2: item id '١' is not a positive integer"),
     ("x.txt", b"1 2 3\n2 4\x00\n", "line 2: not UTF-8 text"),
-    ("x.csv", "user,user,item\na,b,c\n", "2 columns 'user'; keep one"),
+    (
+        "x.csv",
+        "user,user,item\na,b,c\n",
+        "'user' and 'user' may both be the user; say which with --columns user=0",
+    ),
     ("x.txt", "1 2 3\n2 0 4\n", "line 2: item id 0 is not a positive integer"),
     ("x.txt", "1 2 3\n2 4 -5\n", "line 2: item id -5 is not a positive integer"),
     ("x.txt", f"1 2 {'9' * 30}\n", "line 1: item id '9+' is not a positive integer"),
@@ -149,12 +153,39 @@ BAD = [
     ("x.csv", "user,item\na,x\n\nb,y\n", "line 3: no user"),
     ("x.csv", "user,item\n", "empty"),
     ("x.csv", "", "empty"),
-    ("x.csv", "who,what\n1,2\n", "no column 'user'; its columns are who, what"),
-    ("x.csv", "user,thing\n1,2\n", "no column 'item'; its columns are user, thing"),
+    (
+        "x.csv",
+        "who,what\n1,2\n",
+        "no column of users; its columns are who, what; say which .* --columns user=NAME",
+    ),
+    ("x.csv", "user,thing\n1,2\n", "no column of items; its columns are user, thing"),
     ("x.csv", ",".join(map(str, range(20_000))), "more than 10000 columns"),
     ("x.csv", 'user,item\na,"x\n', "line 2: unexpected end of data"),
     ("x.parquet", b"junk", "not a Parquet file"),
-    ("x.json", "{}", "unknown format; known are .txt"),
+    ("x.json", "{}", "no column of users: all there is is nothing"),
+    ("x.json", '{"user": 1, "item": 2}\n[1, 2]\n', "line 2: expected a JSON object a line"),
+    ("x.json", '[{"user": 1, "item": 2}]', "line 1: expected a JSON object a line .*jq"),
+    ("x.json", '{"user": 1, "item": 2}\n\n{"user": 1, "item": 2}\n', "line 2: no user"),
+    ("x.json", '{"user": 1, "item": [2]}\n', "line 1: column 'item' holds more than one value"),
+    ("x.json", '{"user": 1, "item": 2}\n{"item": 2}\n', "line 2: no user"),
+    ("x.csv", "user,item\n", "empty; expected rows"),
+    ("x.csv", "user\na\nb\n", "no column of items: all there is is user"),
+    ("x.csv", "user,item,time\na,x,2020-01-01\nb,y,1577836800\n", "line 3: .* of another form"),
+    ("x.csv", "user,item,time\na,x,1577836800\nb,y,2020-01-01\n", "line 3: .* of another form"),
+    ("x.csv", "user,item,time\na,x,03/04/2020\n", "line 2: .* read in several ways; write the y"),
+    (
+        "x.csv",
+        "user,item,time\na,x,1577836800\na,y,1577836800000\na,z,1577836801\n",
+        "line 3: .*'1577836800000' is not in seconds, as others are",
+    ),
+    ("x.csv", "user,item\nnan,x\n", r"line 2: no user \(nan\); leave .* --where 'user!='"),
+    ("x.csv", b"\x7fELF\x02\x01\x01\0\0\0", "line 1: not UTF-8 text"),
+    ("x.csv", "user,item\nJosé,x\n".encode("cp1252"), "line 2: .* iconv -f WINDOWS-1252"),
+    ("x.csv", "user,item\na,x\n".encode("utf-16")[:-1], "damaged UTF-16"),
+    ("x.csv", '"user","item","time"\n"a\nb","x","1"\n"c","y","soon"\n', "line 4: timestamp 'soon'"),
+    ("x.csv", "customer,user,item\n1,2,3\n", "--columns user=customer or --columns user=user"),
+    ("x.csv", "user,item,date,ts\n1,2,3,4\n", "'date' and 'ts' may both be the time"),
+    ("x.dat", "1::2::5::978300760\n", "such as --columns user=0,item=1,time=3"),
 ]
 
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from bench import grid
 from bench.analysis.comparison import comparisons
-from bench.datasets.splits import Examples
+from bench.datasets.splits import Examples, Sequences
+from bench.datasets.training_data import TrainingData
+from bench.metrics import MISSED
+from bench.references import registry
+from bench.references.ranking import ranks
+from bench.reports.reproduce import commands
 from bench.studies.store import Store
 
 GIVEN = ["--workers", "1", "--backbones", "sasrec", "--samplers", "uniform", "--seeds", "1",
-         "--set", "epochs=2", "N=1"]  # fmt: skip
+         "--preset", "quick", "--set", "epochs=2", "N=1"]  # fmt: skip
 
 
 def run_of(tmp_path, sequences, *options):
@@ -84,3 +90,45 @@ def test_where_none_were_nothing_is_said(tmp_path, capsys):
     assert run_of(tmp_path, distinct(60, 40, 8)) == 0
     assert "has had already" not in capsys.readouterr().out
     assert "New targets" not in (tmp_path / "reports/study/comparison-bce.md").read_text()
+
+
+def test_where_what_was_had_is_ranked_a_target_of_that_kind_can_be_hit(tmp_path, capsys):
+    """Every user takes the last item once more: recency has all of them first."""
+    sequences = [[*each, each[-1]] for each in distinct(60, 40, 8)]
+    assert run_of(tmp_path, sequences) == 0
+    assert run_of(tmp_path, sequences, "--set", "seen=ranked") == 0
+    store = Store(tmp_path / "results/study")
+    records = {record.cell.protocol.seen: record for record in store.records()}
+    assert {seen: "recency" in r.references for seen, r in records.items()} == {
+        "masked": False, "ranked": True
+    }  # fmt: skip
+    ranked = records["ranked"]
+    assert ranked.references["recency"]["ndcg@10"] == 1.0
+    assert records["masked"].test["recall@20"] == 0.0
+    assert ranked.test["recall@20"] > 0.0
+    assert (store.arrays(ranked.key)["rank"] <= 40).all()
+    assert "test_seen_as_zero" not in ranked.metrics
+    assert records["masked"].cell.data_key != ranked.cell.data_key
+    first, second = comparisons(store)  # they stand in no table together
+    assert {len(first.cells), len(second.cells)} == {1}
+    assert "what users have had ranked" in first.title + second.title
+    said = "100 % of the held-out targets are items that the user has had already; these are ranked"
+    assert said in capsys.readouterr().out
+    page = (tmp_path / "reports/study/index.html").read_text(encoding="utf-8")
+    assert said in page
+    assert "seen=ranked" in page  # the command, too
+    (again,) = [c.line for c in commands(store) if "seen=ranked" in c.line]
+    assert "--preset" in again
+
+
+def test_recency_ranks_by_a_users_own_latest_then_by_popularity():
+    train = Sequences(np.array([5, 5, 4, 5, 4, 3], np.int32), np.array([0, 6]), np.array([0]))
+    reference = registry.build("recency", {})
+    reference.fit(TrainingData(train, 6))
+    inputs = np.array([1, 2, 1, 3], np.int32)
+    (scores,) = reference.scores(inputs, np.array([0, 4]), np.array([0]))
+    order = np.argsort(-scores[1:], kind="stable") + 1
+    assert order.tolist() == [3, 1, 2, 5, 4, 6]
+    examples = Examples(inputs, np.array([0, 4]), np.array([1], np.int32), np.array([0]))
+    assert ranks(reference, replace(examples, masked=False), 6).tolist() == [2.0]
+    assert ranks(reference, examples, 6).tolist() == [MISSED]

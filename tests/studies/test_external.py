@@ -191,7 +191,7 @@ HOSTILE = {
     "item 0": (lambda f: f.assign(item=f["item"] - 1), "line 2: item '0' is not a number from 1"),
     "an item's name": (lambda f: f.assign(item="B00X"), "item 'B00X' is not a finite number"),
     "no score": (lambda f: f[["user", "item"]], "no column 'score' or 'rank'"),
-    "no users": (lambda f: f[["item", "score"]], "no column 'user'"),
+    "no users": (lambda f: f[["item", "score"]], "no column of users; its columns are"),
     "a score that is none": (lambda f: f.assign(score="high"), "line 2: score 'high' is not"),
     "an infinite score": (lambda f: f.assign(score=np.inf), "score 'inf' is not a finite"),
     "an item twice": (lambda f: pd.concat([f, f.head(1)]), "item 1 is twice in the list of user"),

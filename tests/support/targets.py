@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import lzma
 import tarfile
 import tempfile
 import zipfile
@@ -17,7 +18,7 @@ import pandas as pd
 import torch
 
 from bench.analysis.comparison import comparisons
-from bench.datasets import registry
+from bench.datasets import Reading, registry
 from bench.datasets.kuairand import MEMBERS
 from bench.datasets.lastfm import MEMBER
 from bench.datasets.reading.archives import read_member
@@ -169,6 +170,16 @@ LASTFM = b"userID\tartistID\ttagID\ttimestamp\r\n1\t2\t3\t4000\r\n2\t2\t3\t5000\
 KUAIRAND = b"user_id,video_id,date,time_ms,long_view\n1,2,20220501,4000,1\n"
 
 
+NUMBERED = Reading.of("user=0,item=1,time=3", where="2>3", repeats="first")
+
+
+def alone(content):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("log.csv", content)
+    return packed.getvalue()
+
+
 def uses():
     return [
         Target("log.txt", read_log, TEXT),
@@ -177,6 +188,11 @@ def uses():
         Target("log.csv.gz", read_log, TABLE, gzip.compress),
         Target("log.inter", read_log, TABLE.replace(b"q, r", b"").replace(b",", b"\t")),
         Target("log.parquet", read_log, parquet()),
+        Target("log.dat", lambda p: read_log(p, reading=NUMBERED), b"1::7::5::978300760\n" * 3),
+        Target("clicks.jsonl", read_log, b'{"user": "a", "item": 7, "time": "2024-01-31"}\n' * 3),
+        Target("log16.csv", read_log, TABLE.decode().encode("utf-16")),
+        Target("log.zip", read_log, TABLE, alone),
+        Target("log.csv.xz", read_log, TABLE, lzma.compress),
         Target("times.txt", lambda p: read_log(_good_log(p), p), b"1 1 2 2\n2 5 6\n3 1 2 3 4\n"),
         Target("shown.txt", lambda p: read_exposures(p, DATASET),
                b"1 +3 -2 +1 +9\n2 +2 +3 -5\n3 +4 +5 +6 -1 +7\n"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -75,6 +76,23 @@ def test_ranks_equal_brute_force_with_ties_counting_half(made, seen_as):
     assert found.ranks.tolist() == expected
     assert len(set(expected)) > 20
     assert any(r % 1 for r in expected)  # ties did occur
+
+
+def test_without_a_mask_all_items_compete_and_no_target_is_missed(made):
+    model, inputs, _ = made
+    targets = [history[0] for history in inputs]
+    found = rank_predictions(
+        [model], replace(examples_of(inputs, targets), masked=False), CPU, top=3
+    )
+    table = model.items.weight.detach().double()
+    for history, target, rank, top in zip(inputs, targets, found.ranks, found.top, strict=True):
+        shown = torch.tensor([list(history)[-model.window :]])
+        with torch.no_grad():
+            state = model.last(shown, torch.tensor([shown.shape[1]]))[0].double()
+        scores = (table @ state).numpy()[1:]
+        mine = scores[target - 1]
+        assert abs((1 + (scores > mine + 1e-6).sum()) - rank) <= (abs(scores - mine) < 1e-6).sum()
+        assert scores[top - 1].min() >= np.sort(scores)[-3] - 1e-6
 
 
 def test_smaller_pieces_rank_the_same(made):

@@ -5,29 +5,20 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
-import lzma
-import struct
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+import numpy as np
 import pandas as pd
 
 from bench.datasets.reading import files
-from bench.datasets.reading.readers import read_table
+from bench.datasets.reading.tables import TextTable
 from bench.errors import UserError
 
 MAX_MEMBERS = 10_000
-
-DAMAGED = (
-    zipfile.BadZipFile, tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError,
-    struct.error, OverflowError,
-    RuntimeError,  # encrypted, or (NotImplementedError) compressed in a way that is not known
-)  # fmt: skip
-"""What a damaged archive makes the standard library raise; and ValueError."""
 
 
 def read_member(archive: Path, name: str, columns: list[str], separator: str) -> pd.DataFrame:
@@ -47,9 +38,11 @@ def read_member(archive: Path, name: str, columns: list[str], separator: str) ->
     try:
         with _open_member(archive, name) as member:
             file = io.BufferedReader(files.Text(label, member), files.CHUNK)
-            table = read_table(label, file, separator, lambda names: _wanted(label, names, columns))
-            return table.astype("int64")
-    except DAMAGED as error:
+            table = TextTable(label, file, separator)
+            places = _wanted(label, table.names, columns)
+            blocks = [np.array(block.columns, np.int64) for block in table.blocks(places)]
+            return pd.DataFrame(np.concatenate(blocks, axis=1).T, columns=columns)
+    except (*files.DAMAGED, tarfile.TarError) as error:
         raise UserError(
             f"{archive}: cannot be read ({files.last_line(error)}); delete it and fetch again"
         ) from error
@@ -57,11 +50,11 @@ def read_member(archive: Path, name: str, columns: list[str], separator: str) ->
         raise UserError(f"{label}: {files.last_line(error)}") from error
 
 
-def _wanted(label: str, names: Sequence[str], columns: list[str]) -> dict[str, str]:
+def _wanted(label: str, names: Sequence[str], columns: list[str]) -> list[int]:
     missing = [column for column in columns if column not in names]
     if missing:
         raise UserError(f"{label}: no column {missing[0]!r}; delete it and fetch again")
-    return {column: column for column in columns}
+    return [names.index(column) for column in columns]
 
 
 @contextlib.contextmanager

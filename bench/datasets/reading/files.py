@@ -6,13 +6,17 @@ goes into what is kept of a file, never into the file itself or what it would un
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import contextlib
 import gzip
 import io
+import lzma
+import struct
+import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bench.errors import UserError
@@ -31,8 +35,24 @@ Logs unpack to some 3 to 20 times their size, a bomb of zeros to a thousand time
 
 CHUNK = 2**20
 
-GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
+GZIP, ZIP, BZIP2, XZ, PARQUET = b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ\0", b"PAR1"
 """How such files begin."""
+
+PACKED: dict[bytes, Callable[[Any], Any]] = {
+    GZIP: gzip.open,
+    BZIP2: bz2.open,
+    XZ: lzma.open,
+}
+"""What unpacks a file of one stream that begins so."""
+
+UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+"""Byte order marks of UTF-16, as spreadsheets write it."""
+
+DAMAGED = (
+    zipfile.BadZipFile, lzma.LZMAError, zlib.error, struct.error, EOFError, OSError, OverflowError,
+    RuntimeError,  # encrypted, or (NotImplementedError) compressed in a way that is not known
+)  # fmt: skip
+"""What a damaged archive makes the standard library raise; and ValueError."""
 
 
 class Limited(io.RawIOBase):
@@ -102,7 +122,8 @@ class Text(io.RawIOBase):
             bad = error.object.count(b"\n", 0, error.start)
         if bad is not None:
             raise UserError(
-                f"{self._name}, line {self._line + bad}: not UTF-8 text; convert it with iconv"
+                f"{self._name}, line {self._line + bad}: not UTF-8 text; convert it, such as with "
+                "iconv -f WINDOWS-1252 -t UTF-8 (or is it no text at all?)"
             )
         end = chunk.find(b"\n")
         if self._length + (len(chunk) if end < 0 else end) > self._max_line:
@@ -114,30 +135,111 @@ class Text(io.RawIOBase):
         self._length = len(chunk) - chunk.rfind(b"\n") - 1 + (self._length if end < 0 else 0)
 
 
+class Utf8(io.RawIOBase):
+    """A binary stream of UTF-16, as UTF-8."""
+
+    def __init__(self, name: str, source: Any, encoding: str) -> None:
+        """
+        Args:
+            name: what errors call it.
+            source: a binary stream that begins with a byte order mark.
+            encoding: of it.
+        """
+        self._name, self._source, self._left = name, source, b""
+        self._decoder = codecs.getincrementaldecoder(encoding)()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._left:
+            chunk = self._source.read(CHUNK)
+            try:
+                self._left = self._decoder.decode(chunk, final=not chunk).encode()
+            except UnicodeError as error:
+                raise UserError(f"{self._name}: damaged UTF-16 ({last_line(error)})") from error
+            if not chunk:
+                break
+        size = min(len(buffer), len(self._left))
+        buffer[:size], self._left = self._left[:size], self._left[size:]
+        return size
+
+
 @contextlib.contextmanager
 def open_text(path: Path, max_line: int = MAX_LINE) -> Iterator[io.BufferedReader]:
-    """A text file, unpacked if it is compressed by gzip, checked as it is read.
+    """A text file, unpacked if it is compressed, whatever its name ends in, checked as it is read.
 
     Args:
-        path: of the file.
+        path: of the file: plain, by gzip, bzip2 or xz, or the one file of a zip archive; UTF-8, or
+            UTF-16 with a byte order mark.
         max_line: longest line in bytes.
 
     Raises:
-        UserError: also in the ``with`` block: it cannot be read, is damaged, not UTF-8 or passes
+        UserError: also in the ``with`` block: it cannot be read, is damaged, not text or passes
             a limit.
+    """
+    name = str(path)
+    try:
+        with path.open("rb") as raw, contextlib.ExitStack() as opened:
+            source: Any = io.BufferedReader(_unpacked(path, raw, opened), CHUNK)
+            encoding = UTF16.get(source.peek(2)[:2])
+            if encoding is not None:
+                source = Utf8(name, source, encoding)
+            yield io.BufferedReader(Text(name, source, max_line), CHUNK)
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from error
+
+
+def start(path: Path) -> bytes:
+    """How a file begins.
+
+    Raises:
+        UserError: it cannot be read.
     """
     try:
         with path.open("rb") as raw:
-            start = raw.read(4)
-            raw.seek(0)
-            if start.startswith(ZIP) and not path.suffix == ".gz":
-                raise UserError(f"{path}: a zip archive; unpack it")
-            packed = path.suffix == ".gz" or start.startswith(GZIP)
-            source: Any = gzip.GzipFile(fileobj=raw) if packed else raw
-            limited = Limited(str(path), source, raw.tell if packed else None)
-            yield io.BufferedReader(Text(str(path), limited, max_line), CHUNK)
-    except (OSError, EOFError, zlib.error) as error:
+            return raw.read(8)
+    except OSError as error:
         raise UserError(f"{path}: cannot be read ({error})") from error
+
+
+def _unpacked(path: Path, raw: Any, opened: contextlib.ExitStack) -> Limited:
+    begins = raw.read(8)
+    raw.seek(0)
+    if begins.startswith(ZIP):
+        return _member(path, raw, opened)
+    unpack = next((unpack for magic, unpack in PACKED.items() if begins.startswith(magic)), None)
+    if unpack is None and path.suffix == ".gz":
+        unpack = gzip.open  # whose error says that it is none
+    return Limited(str(path), raw if unpack is None else unpack(raw), unpack and raw.tell)
+
+
+def _member(path: Path, raw: Any, opened: contextlib.ExitStack) -> Limited:
+    """The one file of a zip archive."""
+    try:
+        archive = opened.enter_context(zipfile.ZipFile(raw))
+        members = [each for each in archive.infolist() if not _is_beside(each)]
+        if len(members) != 1:
+            names = ", ".join(each.filename[-40:] for each in members[:MEMBERS_SHOWN])
+            raise UserError(
+                f"{path}: a zip archive of {len(members)} files{f' ({names})' if names else ''}; "
+                "unpack it and give the one that is the log"
+            )
+        (found,) = members
+        # What the headers say of sizes is not relied on, only held against each other.
+        packed = min(found.compress_size, path.stat().st_size)
+        return Limited(str(path), opened.enter_context(archive.open(found)), lambda: packed)
+    except (*DAMAGED, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({last_line(error)})") from error
+
+
+MEMBERS_SHOWN = 10
+
+
+def _is_beside(member: zipfile.ZipInfo) -> bool:
+    """A folder, or what a Mac adds."""
+    parts = PurePosixPath(member.filename).parts
+    return member.is_dir() or "__MACOSX" in parts or parts[-1:] == (".DS_Store",)
 
 
 def up_to_the_last(lines: Iterable[str]) -> Iterator[tuple[int, str]]:

@@ -6,6 +6,7 @@ arrays and DataFrames.  Higher scores are better; rank 1 is the best.
 
 from __future__ import annotations
 
+import itertools
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ import pandas as pd
 
 from bench.datasets.reading import files
 from bench.datasets.reading.columns import columns_of, plain
-from bench.datasets.reading.readers import read_table
+from bench.datasets.reading.tables import TextTable
 from bench.errors import UserError
 
 Ints = npt.NDArray[np.int64]
@@ -198,12 +199,15 @@ def read(path: Path) -> Predictions:
             f"rank, or .npz with arrays {', '.join(ARRAYS)}"
         )
 
-    def choose(names: Sequence[str]) -> dict[str, str]:
-        return _columns(path, names)
-
     with files.open_text(path) as file:
-        table = read_table(str(path), file, SEPARATORS[suffix], choose)
-    return _of_table(str(path), table, first_line=2)
+        table = TextTable(str(path), file, SEPARATORS[suffix])
+        places = _columns(path, table.names)
+        blocks = list(table.blocks(list(places.values())))
+    columns = {
+        role: list(itertools.chain.from_iterable(block.columns[at] for block in blocks))
+        for at, role in enumerate(places)
+    }
+    return _of_table(str(path), pd.DataFrame(columns), first_line=2)
 
 
 def of_frame(frame: pd.DataFrame) -> Predictions:
@@ -212,9 +216,8 @@ def of_frame(frame: pd.DataFrame) -> Predictions:
     Raises:
         UserError: it has not, or holds what is none.
     """
-    columns = _columns(Path("DataFrame"), [str(name) for name in frame.columns])
-    chosen = frame.set_axis([str(name) for name in frame.columns], axis=1)
-    table = pd.DataFrame({role: chosen[name] for role, name in columns.items()})
+    places = _columns(Path("DataFrame"), [str(name) for name in frame.columns])
+    table = pd.DataFrame({role: frame.iloc[:, at] for role, at in places.items()})
     if table.empty:
         raise UserError("DataFrame: it has no rows")
     return _of_table("DataFrame", table.reset_index(drop=True), first_line=0)
@@ -288,14 +291,14 @@ def _read_npz(path: Path) -> Predictions:
     return of_array(array, users, items if name == "scores" else None, source)
 
 
-def _columns(path: Path, names: Sequence[str]) -> dict[str, str]:
-    """Role to the name of its column: user, item, and score, rank or both."""
-    roles = columns_of(path, names).found
-    roles.pop("timestamp", None)
+def _columns(path: Path, names: Sequence[str]) -> dict[str, int]:
+    """Role to the number of its column: user, item, and score, rank or both."""
+    roles = {r: at for r, at in columns_of(path, names, None).places.items() if r != "time"}
     for role, accepted in VALUES.items():
-        chosen = [name for name in names if plain(name) in accepted]
+        chosen = [at for at, name in enumerate(names) if plain(name) in accepted]
         if len(chosen) > 1:
-            raise UserError(f"{path}: columns {', '.join(chosen)}: which is the {role}? keep one")
+            both = ", ".join(names[at] for at in chosen)
+            raise UserError(f"{path}: columns {both}: which is the {role}? keep one")
         if chosen:
             roles[role] = chosen[0]
     if not VALUES.keys() & roles.keys():

@@ -1,15 +1,14 @@
-"""Reading logs: S3-Rec text, RecBole ``.inter``, CSV and Parquet.
+"""Reading logs: S3-Rec text, tables of text, JSON lines and Parquet, told by what they hold.
 
 Whatever is wrong with a file is one `UserError` that names the file, the line and the remedy.
 """
 
 from __future__ import annotations
 
-import csv
 import io
 import itertools
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,28 +19,33 @@ import pandas as pd
 
 from bench import json_shape
 from bench.datasets.base import Dataset, Exposures
+from bench.datasets.log_options import USUAL, Reading
 from bench.datasets.reading import files
-from bench.datasets.reading.columns import MISSING, Columns, columns_of, separator_of, times_of
+from bench.datasets.reading.columns import NAMES, plain
+from bench.datasets.reading.events import Events, dataset_of, events_of, labels_of
+from bench.datasets.reading.tables import (
+    SEPARATORS,
+    Table,
+    TextTable,
+    has_header,
+    sample_of,
+    separator_of,
+)
+from bench.datasets.reading.times import SECONDS_FROM
+from bench.datasets.reading.typed import JsonTable, ParquetTable
 from bench.errors import UserError
 
 Ints = npt.NDArray[np.int64]
 
-TABLES = {".inter": "\t", ".tsv": "\t", ".csv": ","}
-"""Suffix of a text table to what usually separates its columns."""
+SUFFIXES = (".txt", ".inter", ".tsv", ".csv", ".dat", ".data", ".json", ".jsonl", ".ndjson",
+            ".parquet", ".pq")  # fmt: skip
+"""Usual ends of a log's name; another one is read by what it holds, too."""
 
-TEXTS = (".txt", *TABLES)
-SUFFIXES = (*TEXTS, *(f"{suffix}.gz" for suffix in TEXTS), ".parquet")
+PACKED = (".gz", ".bz2", ".xz", ".zip")
+"""Usual ends of a compressed one's, after another or alone."""
 
 AT_ONCE = 2**14
-"""Numbers of a text, or rows of a table, that are held one by one."""
-
-MAX_COLUMNS = 10_000
-
-HEADER = 2**16
-"""Bytes in which a header is looked for what separates its columns."""
-
-PARQUET_ROWS = 2**10
-"""Rows of Parquet that are unpacked at a time: few, for a small file may repeat a long text."""
+"""Numbers of S3-Rec text that are held one by one."""
 
 SPARSEST = 100
 """Item ids of S3-Rec text are rows of the item table as they stand: an id more than so many times
@@ -49,38 +53,45 @@ the number of interactions (and above a million) is taken for a mistake."""
 
 
 def stem(path: Path) -> str:
-    """The file's name without its format's suffix."""
-    return next((path.name[: -len(s)] for s in SUFFIXES if path.name.endswith(s)), path.stem)
+    """The file's name without what says its format."""
+    name = path.name
+    for suffixes in (PACKED, SUFFIXES):
+        ends = next((suffix for suffix in suffixes if name.endswith(suffix)), "")
+        name = name.removesuffix(ends) or name
+    return name
 
 
 def is_log(path: Path) -> bool:
-    """Whether the name has a suffix that :func:`read_log` knows."""
-    return path.name.endswith(SUFFIXES)
+    """Whether the name ends as that of a log does, or is that of a file."""
+    return path.name.endswith((*SUFFIXES, *PACKED)) or path.is_file()
 
 
-def read_log(path: Path, times_path: Path | None = None) -> Dataset:
-    """Read a log of any format, told by its suffix.
+def read_log(path: Path, times_path: Path | None = None, reading: Reading = USUAL) -> Dataset:
+    """Read a log of any format.
 
     Args:
         path: the file.
         times_path: for S3-Rec text, a companion ``user t1 t2 ...`` of unix seconds.
+        reading: which columns and rows count.
 
     Raises:
-        UserError: unknown suffix, missing or malformed file.
+        UserError: missing or malformed file.
     """
-    if not is_log(path):
-        raise UserError(
-            f"{path}: unknown format; known are {', '.join(SUFFIXES)}; write a table with a header "
-            "such as user,item,timestamp as .csv"
-        )
+    if path.is_dir():
+        raise UserError(f"{path}: a directory; give the path of the log in it")
     if not path.is_file():
         raise UserError(f"{path}: no such file")
-    if not json_shape.name(stem(path)):
+    name = stem(path)
+    if not json_shape.name(name):
         raise UserError(f"{str(path)!r}: not a name that tables can show; rename the file")
-    if path.name.endswith((".txt", ".txt.gz")):
-        return _read_text(path, times_path)
-    read = _read_parquet if path.suffix == ".parquet" else _read_csv
-    return _from_table(path, *read(path))
+    if files.start(path).startswith(files.PARQUET) or path.suffix in (".parquet", ".pq"):
+        made = _of_table(path, ParquetTable(path), reading)
+    else:
+        made = _read_text(path, times_path, reading)
+    notes = [*made.notes, _summary(made)]
+    # Notes are kept with results, where control characters, of a column's name for one, break.
+    printable = ("".join(c if c.isprintable() else "?" for c in note) for note in notes)
+    return replace(made, notes=tuple(printable), reading=reading, file=path.name)
 
 
 def from_events(
@@ -95,30 +106,76 @@ def from_events(
         times: ``[n]`` unix seconds, or None: then file order is taken for time order.  Fractions
             count for the order and are dropped after it; ties keep file order.
     """
-    user_codes, labels = pd.factorize(pd.Series(users, dtype="string"))
-    ties = np.zeros(len(user_codes)) if times is None else times
-    order = np.lexsort((ties, user_codes))
-    item_codes, item_labels = pd.factorize(pd.Series(items, dtype="string").iloc[order])
-    counts = np.bincount(user_codes, minlength=len(labels))
-    return Dataset(
-        name=name,
-        items=(item_codes + 1).astype(np.int32),
-        offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        n_items=len(item_labels),
-        times=None if times is None else times[order].astype(np.int64),
-        user_labels=_labels(name, labels.tolist()),
-        item_labels=_labels(name, item_labels.tolist(), "item"),
+    codes = [pd.factorize(pd.Series(ids, dtype="string")) for ids in (users, items)]
+    (user_codes, user_labels), (item_codes, item_labels) = codes
+    seconds = None if times is None else times.astype(np.int64)
+    return dataset_of(
+        name, Events(user_codes, item_codes, list(user_labels), list(item_labels), times, seconds)
     )
 
 
-def _labels(name: str, labels: list[str], of: str = "user") -> npt.NDArray[np.str_]:
-    """The ids as an array, in which each takes as much room as the longest."""
-    longest = max(map(len, labels), default=0)
-    if 4 * longest * len(labels) > files.MAX_BYTES:
-        raise UserError(
-            f"{name}: {len(labels)} {of} ids, one of them of {longest} characters; number the {of}s"
-        )
-    return np.array(labels, dtype=str)
+def _read_text(path: Path, times_path: Path | None, reading: Reading) -> Dataset:
+    """S3-Rec text, JSON lines or a table, which the first lines tell."""
+    with files.open_text(path) as file:
+        lines = sample_of(file)
+        if lines and lines[0].lstrip()[:1] in ("{", "["):
+            return _of_table(path, JsonTable(str(path), file), reading)
+        if not _is_sequences(path, lines, reading):
+            given = [*reading.named.values(), *(each.column for each in reading.conditions)]
+            separator = separator_of(lines, given)
+            header = has_header(lines, separator, reading.named.values())
+            return _of_table(path, TextTable(str(path), file, separator, header), reading)
+    return _of_sequences(path, times_path, reading)
+
+
+def _is_sequences(path: Path, lines: list[str], reading: Reading) -> bool:
+    """Whether it is S3-Rec text: a ``.txt`` with nothing but white space between what it holds,
+    and no header."""
+    named = path.name.endswith((".txt", *(f".txt{suffix}" for suffix in PACKED)))
+    if not named or reading.columns or reading.where:
+        return False
+    first = lines[0] if lines else ""
+    names = {plain(word) for word in first.split()}
+    header = bool(names & {*NAMES["user"]} and names & {*NAMES["item"]})
+    return not header and not any(mark in first for mark in SEPARATORS if not mark.isspace())
+
+
+def _of_table(path: Path, table: Table, reading: Reading) -> Dataset:
+    events, notes = events_of(path, table, reading)
+    return dataset_of(stem(path), events, reading, notes)
+
+
+def _of_sequences(path: Path, times_path: Path | None, reading: Reading) -> Dataset:
+    made = _read_sequences(path, times_path)
+    if reading == USUAL:
+        return made
+    users = np.repeat(np.arange(made.n_users), made.lengths)
+    assert made.user_labels is not None
+    item_labels = [str(item) for item in range(1, made.n_items + 1)]
+    order = np.arange(made.n_interactions)
+    return dataset_of(
+        made.name,
+        Events(users, made.items - 1, made.user_labels.tolist(), item_labels, order, made.times),
+        reading,
+    )
+
+
+def _summary(dataset: Dataset) -> str:
+    """How much is left, of which time, and how much of it is of items that users have had."""
+    users = np.repeat(np.arange(dataset.n_users), dataset.lengths)
+    pairs = pd.Series(users * (dataset.n_items + 1) + dataset.items)
+    again = float(pairs.duplicated().mean())
+    span = ""
+    if dataset.times is not None:
+        low, high = int(dataset.times.min()), int(dataset.times.max())
+        dated = high >= SECONDS_FROM
+        ends = [str(np.datetime64(t, "s"))[:10] if dated else str(t) for t in (low, high)]
+        span = f", from {ends[0]} to {ends[1]}" if dated else f", times {ends[0]} to {ends[1]}"
+    return (
+        f"{dataset.n_interactions:,} interactions of {dataset.n_users:,} users with "
+        f"{dataset.n_items:,} items{span}; {100 * again:.3g} % of them with an item that the user "
+        "has had before"
+    )
 
 
 def read_exposures(path: Path, dataset: Dataset) -> Exposures:
@@ -157,7 +214,7 @@ def read_exposures(path: Path, dataset: Dataset) -> Exposures:
     )
 
 
-def _read_text(path: Path, times_path: Path | None) -> Dataset:
+def _read_sequences(path: Path, times_path: Path | None) -> Dataset:
     labels, offsets, items = _read_lines(path, "item")
     if not len(items):
         raise UserError(f"{path}: empty; expected lines 'user item item ...'")
@@ -189,7 +246,7 @@ def _read_text(path: Path, times_path: Path | None) -> Dataset:
         offsets=offsets,
         n_items=n_items,
         times=times,
-        user_labels=_labels(str(path), labels),
+        user_labels=labels_of(str(path), "user", labels),
     )
 
 
@@ -217,7 +274,7 @@ def _read_lines(path: Path, what: str) -> tuple[list[str], Ints, Ints]:
                 raise UserError(
                     f"{path}, line {number}: user {user[:40]!r} has a line already "
                     f"(line {seen[user]}); a user has one line: pairs of user and item go into "
-                    "a .csv with the header user,item"
+                    "a .csv with the header user,item, or are read by --columns user=0,item=1"
                 )
             seen[user] = number
             labels.append(user)
@@ -246,122 +303,3 @@ def _numbers(path: Path, words: list[str], counts: list[int], first: int, what: 
 
 def _is_integer(word: str) -> bool:
     return bool(re.fullmatch("[+-]?[0-9]{1,19}", word)) and -(2**63) <= int(word) < 2**63
-
-
-def _read_csv(path: Path) -> tuple[pd.DataFrame, Columns]:
-    """User, item and, if there are any, timestamps of a text table, as text."""
-    usual = next(separator for suffix, separator in TABLES.items() if suffix in path.suffixes)
-    chosen: list[Columns] = []
-
-    def choose(names: Sequence[str]) -> dict[str, str]:
-        chosen.append(columns_of(path, names))
-        return chosen[0].found
-
-    with files.open_text(path) as file:
-        header = file.peek(HEADER)[:HEADER].decode("utf-8-sig", "replace").splitlines()
-        table = read_table(
-            str(path), file, separator_of(header[0] if header else "", usual), choose
-        )
-    return table, chosen[0]
-
-
-def read_table(
-    name: str, file: Any, separator: str, choose: Callable[[Sequence[str]], dict[str, str]]
-) -> pd.DataFrame:
-    """Some columns of a table as text; of a row that is too short what lacks is empty.
-
-    Args:
-        name: what errors call it.
-        file: a buffered reader of UTF-8.
-        separator: a comma, or a tab, with which quotation marks are text.
-        choose: called with the header; gives the result's columns and what the header calls each.
-
-    Raises:
-        UserError: no row, more than ``MAX_COLUMNS`` columns, a row longer than the header, an
-            empty line among the others, a quotation that does not end.
-    """
-    rows = csv.reader(
-        io.TextIOWrapper(file, "utf-8-sig", newline=""),
-        delimiter=separator,
-        quoting=csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL,
-        strict=True,
-    )
-    parts, part = [], list[list[str]]()
-    empty = 0  # the first of a run of empty lines
-    try:
-        header = next(rows, [])
-        if len(header) > MAX_COLUMNS:
-            raise UserError(
-                f"{name}, line 1: more than {MAX_COLUMNS} columns; keep the needed ones"
-            )
-        chosen = choose(header) if header else {}
-        places = [header.index(column) for column in chosen.values()]
-        for row in rows:
-            if len(row) > len(header):
-                raise UserError(f"{name}, line {rows.line_num}: more fields than the header has")
-            if not row:
-                empty = empty or rows.line_num
-                continue
-            if empty:
-                raise UserError(f"{name}, line {empty}: no {next(iter(chosen))}, the line is empty")
-            part.append([row[place] if place < len(row) else "" for place in places])
-            if len(part) == AT_ONCE:
-                parts.append(pd.DataFrame(part, columns=list(chosen), dtype="str"))
-                part.clear()
-    except csv.Error as error:
-        raise UserError(f"{name}, line {rows.line_num}: {error}") from error
-    parts.append(pd.DataFrame(part, columns=list(chosen), dtype="str"))
-    if not sum(map(len, parts)):
-        raise UserError(f"{name}: empty; expected a header and rows below it")
-    return pd.concat(parts, ignore_index=True)
-
-
-def _read_parquet(path: Path) -> tuple[pd.DataFrame, Columns]:
-    """User, item and, if there are any, timestamps, typed."""
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise UserError(
-            f"{path}: reading Parquet needs pyarrow; pip install 'negative-sampling-bench[parquet]'"
-        ) from error
-    batches, size = [], 0
-    try:
-        with pq.ParquetFile(path) as file:
-            columns = columns_of(path, file.schema_arrow.names)
-            found = columns.found
-            for role, name in found.items():
-                if pa.types.is_nested(file.schema_arrow.field(name).type):
-                    raise UserError(f"{path}: column {role!r} holds more than one value a row")
-            for batch in file.iter_batches(PARQUET_ROWS, columns=list(found.values())):
-                batch.validate(full=True)
-                size += batch.nbytes
-                if size > files.MAX_BYTES:
-                    raise UserError(
-                        f"{path}: longer than {files.MAX_BYTES} bytes unpacked; keep fewer users"
-                    )
-                batches.append(batch)
-        if not sum(map(len, batches)):
-            raise UserError(f"{path}: empty; expected rows of user, item, timestamp")
-        table = pa.Table.from_batches(batches).to_pandas(ignore_metadata=True)
-    except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError) as error:
-        raise UserError(f"{path}: not a Parquet file ({files.last_line(error)})") from error
-    return table[list(found.values())].set_axis(list(found), axis=1), columns
-
-
-def _from_table(path: Path, table: pd.DataFrame, columns: Columns) -> Dataset:
-    for role in ("user", "item"):
-        words = table[role].astype(str).str.strip()
-        missing = np.flatnonzero(table[role].isna() | words.str.casefold().isin(MISSING))
-        if len(missing):
-            found = words.iloc[missing[0]]
-            raise UserError(
-                f"{path}, line {missing[0] + 2}: no {role}{f' ({found})' if found else ''}; leave "
-                "the row out"
-            )
-    times, notes = None, columns.notes
-    if "timestamp" in table:
-        times, more = times_of(path, table["timestamp"])
-        notes = [*notes, *more]
-    made = from_events(stem(path), table["user"].astype(str), table["item"].astype(str), times)
-    return replace(made, notes=tuple(notes))

@@ -1,0 +1,133 @@
+"""A study on a log of one's own: how it was read goes with its cells, and can be done again."""
+
+from __future__ import annotations
+
+import json
+import random
+import shlex
+
+import pytest
+
+import bench
+from bench import grid
+from bench.cell import PRESETS
+from bench.grid_options import parser
+from bench.grid_run import request
+from bench.reports.reproduce import commands
+from bench.studies import study_file
+from bench.studies.planning import make_plan
+from bench.studies.store import Store
+
+OPTIONS = ["--columns", "user=who,item=what,time=when", "--where", "event=buy", "--where",
+           "stars>=2", "--min-count", "2", "--repeats", "first"]  # fmt: skip
+SYSTEM = ["--samplers", "uniform", "--backbones", "gru4rec", "--workers", "1"]
+SETTINGS = ["--set", "epochs=1", "N=5", "dim=8"]
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory):
+    rng = random.Random(0)
+    rows = [
+        f"c{u};s{rng.randrange(60)};{t};{rng.choice(['buy', 'look'])};{rng.randint(1, 5)}"
+        for u in range(80)
+        for t in range(20)
+    ]
+    path = tmp_path_factory.mktemp("log") / "shop.csv"
+    path.write_text("\n".join(["who;what;when;event;stars", *rows]), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(log, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    where = ["--results", str(folder / "results"), "--reports", str(folder / "reports")]
+    given = ["--datasets", str(log), *OPTIONS, *SYSTEM, *SETTINGS]
+    assert grid.main([*given, *where]) == 0
+    return folder, given
+
+
+def keys_of(words):
+    return {cell.key for cell in make_plan(request(parser().parse_args(words))).cells}
+
+
+def test_cells_know_their_log_and_what_was_read_of_it(trained, log):
+    folder, _ = trained
+    (record,) = Store(folder / "results/standard").records()
+    assert record.log == "shop.csv"
+    assert record.reading.words() == OPTIONS
+    page = (folder / "reports/standard/index.html").read_text(encoding="utf-8")
+    for said in (
+        "1,600 rows read, user=who, item=what, time=when",
+        "rows left out by --repeats first",
+    ):
+        assert said in page
+        assert any(said in note for note in record.notes)
+
+
+def test_the_command_on_the_page_trains_the_same_cells(trained, log):
+    folder, _ = trained
+    store = Store(folder / "results/standard")
+    (command,) = commands(store)
+    assert shlex.join(OPTIONS) in command.line
+    words = shlex.split(command.line)[3:]
+    words[words.index("--datasets") + 1] = str(log)
+    words[words.index("--data-dir") + 1] = str(folder)
+    assert keys_of(words) == {record.key for record in store.records()}
+
+
+def test_study_json_reads_the_log_as_the_study_did(trained, log, tmp_path):
+    folder, given = trained
+    path = folder / "results/standard/study.json"
+    assert {cell.key for cell in study_file.plan_of(path, None, [str(log)]).cells} == keys_of(given)
+    with pytest.raises(bench.UserError, match=r"a log of your own, shop\.csv; give the path of th"):
+        study_file.plan_of(path, None)
+    other = tmp_path / "other.csv"
+    other.write_text("who;what;when;event;stars\na;b;1;buy;5\nb;b;1;buy;5\n", encoding="utf-8")
+    with pytest.raises(bench.UserError, match=r"its content is that of no log|no interaction"):
+        study_file.plan_of(path, None, [str(other)])
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    del stored["logs"]  # as studies before have it
+    (tmp_path / "study.json").write_text(json.dumps(stored), encoding="utf-8")
+    assert study_file.read(tmp_path / "study.json").logs == {}
+
+
+def test_a_study_of_python_is_that_of_the_command(trained, log):
+    _, given = trained
+    reading = bench.Reading.of(
+        {"user": "who", "item": 1, "time": "when"}, ["event=buy", "stars>=2"], 2, "first"
+    )
+    plan = bench.plan(
+        datasets=log, samplers="uniform", backbones="gru4rec", reading=reading,
+        settings={"epochs": 1, "N": 5, "dim": 8},
+    )  # fmt: skip
+    assert {cell.key for cell in plan.cells} == keys_of(given)
+
+
+def test_a_log_of_ones_own_has_the_standard_protocol_unless_asked(log):
+    named = ["--datasets", str(log), *OPTIONS, *SYSTEM, "--set", "N=5"]
+    made = request(parser().parse_args(named))
+    assert made.protocol == PRESETS["standard"].protocol
+    assert (made.protocol.dim, made.protocol.window) == (64, 50)
+    toy = request(parser().parse_args([*named, "--preset", "quick"]))
+    assert toy.protocol == PRESETS["quick"].protocol
+    twins = request(parser().parse_args(["--datasets", "beauty-twin", *SYSTEM]))
+    assert twins.protocol == PRESETS["quick"].protocol
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--datasets", "beauty-twin", "--min-count", "5"], "--min-count is for logs of your own"),
+        (["--preset", "standard", *SYSTEM], "--preset standard is for logs of your own: give"),
+        (["--datasets", "absent.csv"], r"absent\.csv: no such file"),
+    ],
+)
+def test_what_is_for_own_logs_needs_one(words, message):
+    with pytest.raises(bench.UserError, match=message):
+        make_plan(request(parser().parse_args([*words, *SYSTEM[:4]])))
+
+
+def test_how_a_log_was_read_cannot_be_changed_for_given_cells(trained, log, capsys):
+    path = trained[0] / "results/standard/study.json"
+    assert grid.main(["--from", str(path), "--datasets", str(log), "--min-count", "3"]) == 2
+    assert "leave out --min-count" in capsys.readouterr().err
