@@ -31,7 +31,7 @@ from bench.studies.planning import repeats_of
 from bench.studies.processes import peak_memory_mb
 from bench.studies.records import Arrays, CellResult
 from bench.training.checkpoint import Checkpoint
-from bench.training.evaluation import rank_predictions
+from bench.training.evaluation import Ranking, rank_predictions
 from bench.training.loop import Epoch, Fitted, fit
 
 OUT_OF_TIME = "the time for it was up"
@@ -283,10 +283,7 @@ def _tested(
         arrays={
             "rank": ranking.ranks,
             **{f"rank_{each.name}": its.ranks for each, its in extra.items() if each.ranks_kept},
-            **{
-                f"{EXPECTED}{name}": each.astype(np.float32)
-                for name, each in (ranking.expected or {}).items()
-            },
+            **_expected(ranking),
             "user": test.users,
             "target": test.targets,
             "length": lengths,
@@ -295,10 +292,19 @@ def _tested(
     )
 
 
+def _expected(ranking: Ranking) -> Arrays:
+    """What each prediction contributes to metrics in expectation, where that is known."""
+    return {
+        f"{EXPECTED}{name}": each.astype(np.float32)
+        for name, each in (ranking.expected or {}).items()
+    }
+
+
 def _validated(valid: Examples, fitted: Fitted, device: torch.device, cut: int) -> _Found:
     """A trial of tuning ends with what it was selected on."""
-    ranks = rank_predictions(fitted.models[:1], valid, device, cut=cut).ranks
-    arrays: Arrays = {"rank": ranks, "user": valid.users, "target": valid.targets}
+    ranking = rank_predictions(fitted.models[:1], valid, device, cut=cut)
+    arrays: Arrays = {"rank": ranking.ranks, "user": valid.users, "target": valid.targets}
+    arrays |= _expected(ranking)
     return _Found({}, {}, {}, arrays)
 
 
