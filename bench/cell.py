@@ -21,6 +21,9 @@ KEY_LENGTH = 20
 
 BATCHES = ("one-pass", "prefix-shuffled")
 
+OWN_OF_BACKBONES = ("lr",)
+"""Settings of the protocol of which a backbone may have its own value, ``gru4rec.lr=0.01``."""
+
 
 @dataclass(frozen=True)
 class Protocol:

@@ -9,13 +9,15 @@ from typing import Any
 
 import pandas as pd
 
-from bench.cell import Cell
+from bench.cell import OWN_OF_BACKBONES, Cell
 from bench.json_shape import as_text
 from bench.metrics import BASELINE
 from bench.studies.records import Record
 
 DRAWN = "each seed's own"
 """In place of a split, or its seed, where every seed has drawn its users."""
+OWN = "each backbone's own"
+"""In place of a learning rate, where backbones have several."""
 
 
 def cells_of(records: Sequence[Record]) -> pd.DataFrame:
@@ -107,6 +109,27 @@ def protocols_of(cells: Sequence[Cell]) -> list[dict[str, Any]]:
     return [
         cell.protocol.config() | ({"split_seed": DRAWN} if drawn else {})
         for cell, drawn in zip(cells, draw_users(cells), strict=True)
+    ]
+
+
+def comparable(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """As `protocols_of`, and the same for cells of several backbones of which each has a learning
+    rate of its own: a backbone at two rates is two systems, which no table puts side by side."""
+    protocols = protocols_of(cells)
+    alike = [as_text(protocol | dict.fromkeys(OWN_OF_BACKBONES, OWN)) for protocol in protocols]
+    values: dict[str, dict[str, set[str]]] = {}
+    for kind, cell, protocol in zip(alike, cells, protocols, strict=True):
+        its = as_text([protocol[name] for name in OWN_OF_BACKBONES])
+        values.setdefault(kind, {}).setdefault(cell.backbone.name, set()).add(its)
+    own = {
+        kind
+        for kind, by_backbone in values.items()
+        if all(len(its) == 1 for its in by_backbone.values())
+        and len(set().union(*by_backbone.values())) > 1
+    }
+    return [
+        protocol | dict.fromkeys(OWN_OF_BACKBONES, OWN) if kind in own else protocol
+        for kind, protocol in zip(alike, protocols, strict=True)
     ]
 
 

@@ -11,10 +11,10 @@ import pandas as pd
 
 from bench.analysis.cells import (
     cells_of,
+    comparable,
     dataset_names,
     draw_users,
     on_cpu,
-    protocols_of,
     sampler_order,
 )
 from bench.analysis.contributions import PREDICTIONS, effective, gains_by_user, half_widths
@@ -349,7 +349,7 @@ def _seconds_in_turns(
 def _groups(records: Sequence[Record]) -> Iterator[tuple[bool, str, list[Record]]]:
     """Synthetic or not, the loss, and the cells that may stand together."""
     kinds: dict[tuple[bool, str], tuple[dict[str, list[Record]], list[Record]]] = {}
-    protocols = protocols_of([record.cell for record in records])
+    protocols = comparable([record.cell for record in records])
     for record, protocol in zip(records, protocols, strict=True):
         kind = (record.synthetic, as_text(protocol))
         by_loss, with_own = kinds.setdefault(kind, ({}, []))

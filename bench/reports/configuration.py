@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bench.analysis.cells import protocols_of
+from bench.analysis.cells import OWN, comparable
 from bench.analysis.comparison import Comparison
+from bench.cell import OWN_OF_BACKBONES
 from bench.json_shape import as_text
 from bench.reports.document import Number, Table, Value
 from bench.studies.records import Record
@@ -36,8 +37,13 @@ def sizes(comparison: Comparison, records: Mapping[str, Record]) -> Table:
 
 def protocol(records: Iterable[Record]) -> Table:
     """The protocol that all of them share, a row a setting."""
-    shared = protocols_of([record.cell for record in records])[0]
-    rows = [[name, _shown(value)] for name, value in shared.items()]
+    cells = [record.cell for record in records]
+    own = {
+        name: ", ".join(sorted({f"{c.backbone.name} {getattr(c.protocol, name)}" for c in cells}))
+        for name in OWN_OF_BACKBONES
+    }
+    shared = comparable(cells)[0]
+    rows = [[name, own[name] if value == OWN else _shown(value)] for name, value in shared.items()]
     return Table("Protocol", ["setting", "value"], rows, n_text=2, kept=(0, 1))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from bench import datasets
-from bench.analysis.cells import protocols_of
+from bench.analysis.cells import comparable
 from bench.cell import PRESETS
 from bench.datasets.official import OfficialSource
 from bench.datasets.splits import AUTHORS
@@ -279,7 +279,7 @@ class FilledTable:
 def fill(records: Sequence[Record], margins_of: Margins) -> list[FilledTable]:
     """Every table of the paper that some of the records belong to, one for each protocol."""
     groups: dict[str, list[Record]] = {}
-    protocols = protocols_of([record.cell for record in records])
+    protocols = comparable([record.cell for record in records])
     for record, known in zip(records, protocols, strict=True):
         protocol = {**asdict(record.cell.protocol), **known}
         del protocol["split"]

@@ -10,8 +10,8 @@ from typing import Any
 
 import samplers
 from bench import datasets
-from bench.analysis.cells import draw_users, protocols_of
-from bench.cell import PRESETS, Cell, Component, Preset, Protocol
+from bench.analysis.cells import comparable, draw_users
+from bench.cell import OWN_OF_BACKBONES, PRESETS, Cell, Component, Preset, Protocol
 from bench.errors import UserError
 from bench.json_shape import as_text
 from bench.registry import Registry
@@ -22,6 +22,7 @@ from bench.studies.paper_grids import FINGERPRINTS
 from bench.studies.planning import usual_hyper
 from bench.studies.records import Record
 from bench.studies.setting_grid import grid_of
+from bench.studies.settings import Settings
 from bench.studies.store import Store
 
 SEEDED = {
@@ -74,7 +75,7 @@ def commands(store: Store) -> list[Command]:
     tuned = {key: one for one in tuning.read(store.root) or [] for key in one.cells}
     reported = [_today(record) for record in tuning.reported(store)]
     groups, gridded = list[_Group](), _gridded(reported)
-    protocols = protocols_of([record.cell for record in reported])
+    protocols = comparable([record.cell for record in reported])
     for record, protocol in zip(reported, protocols, strict=True):
         system = tuned.get(record.key)
         chosen = {} if system is None or system.chosen is None else system.chosen
@@ -176,6 +177,8 @@ def _command(store: Store, records: Sequence[Record], group: _Group) -> Command:
     protocol = cells[0].protocol
     name = min(PRESETS, key=lambda name: len(_changed(protocol, PRESETS[name].protocol)))
     changed = _changed(protocol, PRESETS[name].protocol)
+    for option in OWN_OF_BACKBONES:
+        changed.pop(option, None)
     split = changed.pop("split", None)
     drawn = any(draw_users(cells))
     if drawn:
@@ -197,6 +200,7 @@ def _command(store: Store, records: Sequence[Record], group: _Group) -> Command:
     words += ["--split-file", assigned[-1] or "FILE"] if assigned else []
     words += ["--tune", str(group.budget)] if group.budget else []
     words += ["--grid"] if group.grid else []
+    changed |= _own_of_backbones(cells, PRESETS[name])
     pairs = [f"{option}={_value(value)}" for option, value in {**changed, **different}.items()]
     words += ["--set", *pairs] if pairs else []
     if not all(record.synthetic for record in records):
@@ -245,6 +249,23 @@ def _changed(protocol: Protocol, preset: Protocol) -> dict[str, Any]:
     """The settings of a protocol that a preset has otherwise."""
     usual = asdict(preset)
     return {name: value for name, value in asdict(protocol).items() if usual.get(name) != value}
+
+
+def _own_of_backbones(cells: Sequence[Cell], preset: Preset) -> dict[str, Any]:
+    """Settings of the protocol that a backbone may have its own of, where a preset would give
+    others: one for all backbones that agree, else one for each that differs."""
+    given = Settings(list(preset.settings.items()))
+    found: dict[str, Any] = {}
+    for option in OWN_OF_BACKBONES:
+        its = {cell.backbone.name: getattr(cell.protocol, option) for cell in cells}
+        other = {
+            f"{backbone}.{option}": value
+            for backbone, value in sorted(its.items())
+            if getattr(given.protocol_of(backbone, preset.protocol), option) != value
+        }
+        agreed = len(set(its.values())) == 1
+        found |= {option: next(iter(its.values()))} if other and agreed else other
+    return found
 
 
 def _different(

@@ -83,6 +83,8 @@ def make_plan(request: Request) -> Plan:
         if request.pairs is None or (backbone.name, sampler.name) in request.pairs
         for system in _systems(settings, backbone, sampler, request.objectives)
     ]
+    for component in self_components:
+        settings.protocol_of(component.name, protocol)
     settings.check_all_used(request.fixed)
 
     cells: list[Cell] = []
@@ -106,7 +108,7 @@ def make_plan(request: Request) -> Plan:
                     dataset=dataset.name,
                     fingerprint=dataset.fingerprint,
                     split_digest=split.digest,
-                    protocol=drawn,
+                    protocol=settings.protocol_of(system["backbone"].name, drawn),
                     seed=seed,
                     **system,
                 )

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bench.cell import Component, Protocol
+import backbones
+from bench.cell import OWN_OF_BACKBONES, Component, Protocol
 from bench.errors import UserError
 from bench.registry import Registry, suggest
 from bench.studies.components import ANY, REGISTRIES
@@ -35,6 +36,21 @@ class Settings:
             self._used.add(name)
         return replace(base, **changed)
 
+    def protocol_of(self, backbone: str, base: Protocol) -> Protocol:
+        """The protocol of a backbone's cells, with what of it the backbone has its own.
+
+        The last setting counts, as everywhere: ``lr=0.001`` after ``gru4rec.lr=0.01`` is for all.
+        """
+        parameters = Protocol.parameters()
+        changed = {}
+        for name, value in self._pairs:
+            target, dot, option = name.rpartition(".")
+            own = target == backbone and _own_of_backbone(backbone, option)
+            if own or (not dot and option in OWN_OF_BACKBONES):
+                changed[option] = parameters[option].parse(target or "protocol", value)
+                self._used.add(name)
+        return replace(base, **changed)
+
     def components(
         self,
         registry: Registry[Any],
@@ -52,6 +68,8 @@ class Settings:
                 target, dot, option = setting.rpartition(".")
                 if not dot or target not in (name, ANY):
                     continue
+                if registry is backbones.registry and _own_of_backbone(name, option):
+                    continue  # It is the protocol's.
                 # A namesake in another registry may be meant; if none is, let it be an error.
                 if option in known or (target == name and not _elsewhere(registry, name, option)):
                     given[option] = value
@@ -80,6 +98,12 @@ class Settings:
                     f"--set {setting}={value}: {target!r} {hint}"
                     f"{'' if target in every else suggest(target, every)}"
                 )
+
+
+def _own_of_backbone(backbone: str, option: str) -> bool:
+    """Whether the option of a backbone is one of the protocol; a hyper-parameter goes before."""
+    known = backbones.registry.hyper_parameters(backbone)
+    return option in OWN_OF_BACKBONES and option not in known
 
 
 def _elsewhere(registry: Registry[Any], name: str, option: str) -> bool:

@@ -22,6 +22,7 @@ import samplers
 from bench.analysis.comparison import comparisons
 from bench.analysis.names import file_stem
 from bench.reports.plots import buckets, costs, curves, draw, fonts, gains, style
+from bench.reports.plots import looks as looks_module
 from bench.reports.plots.looks import FAMILIES, KNOWN, MARKERS, OTHERS
 from bench.reports.plots.style import log_ticks
 from bench.studies.store import Store
@@ -211,6 +212,26 @@ def test_colours_are_seen_on_white_and_neighbours_are_told_apart_in_grey():
         for one, other in itertools.pairwise(family.colours):
             low, high = sorted([luminance(one), luminance(other)])
             assert (high + 0.05) / (low + 0.05) > 1.2
+
+
+def test_lines_that_one_cannot_follow_are_grey():
+    names = ["mixed", "gbce", "mdcns", "dns+ (M=5)", "dns", "popularity", "ahns", "a-stranger"]
+    looks = draw.looks_of([*names, "uniform"])
+    assert looks_module.highlighted(names[:6], looks) == looks  # as many as are told apart
+    shown = looks_module.highlighted([*names, "uniform"], looks)
+    named = [name for name, look in shown.items() if look != looks_module.OTHER]
+    # The best of each family, a stranger being one, and the baseline, which is last here.
+    assert named == ["mixed", "mdcns", "dns+ (M=5)", "popularity", "a-stranger", "uniform"]
+    assert all(shown[name] == looks[name] for name in named)
+
+
+def test_figures_of_lines_say_how_many_are_grey(tmp_path, drawn):
+    draw.draw(study_of(tmp_path / "study", samplers.registry.names()))
+    for kind in ("validation", "diagnostics"):
+        figure = drawn[f"{kind}-bce-synthetic-sasrec"]
+        assert len(figure.legends[0].texts) == 7
+        others = f"{len(samplers.registry.names()) - 6} others"
+        assert figure.legends[0].texts[-1].get_text() == others
 
 
 def test_buckets_of_few_predictions_are_not_drawn(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 
+import pytest
 from support import cell_of
 from support.results import result_of
 
@@ -18,10 +19,13 @@ from bench.studies.planning import make_plan
 from bench.studies.store import Store
 
 
-def test_the_command_trains_what_the_study_has(tmp_path):
-    given = ["--preset", "smoke", "--datasets", "beauty-twin", "--backbones", "sasrec", "linrec"]
+@pytest.mark.parametrize("preset", ["smoke", "quick"])
+@pytest.mark.parametrize("rates", [[], ["lr=0.003"], ["linrec.lr=0.5"], ["lr=1", "gru4rec.lr=3"]])
+def test_the_command_trains_what_the_study_has(tmp_path, preset, rates):
+    given = ["--preset", preset, "--datasets", "beauty-twin"]
+    given += ["--backbones", "sasrec", "linrec", "gru4rec"]
     given += ["--samplers", "uniform", "mdcns", "gbce", "--objectives", "bpr", "--seeds", "2"]
-    given += ["--set", "mdcns.gamma=1.5", "N=15", "sasrec.dropout=0.1"]
+    given += ["--set", "mdcns.gamma=1.5", "N=15", "sasrec.dropout=0.1", *rates]
     planned = plan_of(given)
     store = Store(tmp_path / "study")
     for cell in planned:

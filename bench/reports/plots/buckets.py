@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from bench.analysis.buckets import by_bucket
 from bench.analysis.cells import sampler_order
 from bench.analysis.comparison import Comparison
 from bench.metrics import HEADLINE
@@ -25,7 +26,8 @@ FEWEST = 100
 
 
 def figures(comparison: Comparison, looks: Looks) -> Iterator[tuple[str, Figure]]:
-    """A figure a backbone, a row a dataset; points are samplers (means over seeds).
+    """A figure a backbone, a row a dataset; points are samplers (means over seeds), with 95 %
+    intervals over test users.
 
     Below a bucket's name is the number of test predictions in it; those of fewer than `FEWEST` are
     left out.
@@ -38,7 +40,7 @@ def figures(comparison: Comparison, looks: Looks) -> Iterator[tuple[str, Figure]
     width = COLUMN if len(samplers) <= 6 else WIDE
     for backbone, chosen in found.groupby("backbone", sort=True):
         datasets = sorted(set(chosen["dataset"]))
-        figure = Figure(figsize=(width, 0.8 + 1.25 * len(datasets)), layout="constrained")
+        figure = Figure(figsize=(width, 0.9 + 1.25 * len(datasets)), layout="constrained")
         axes = figure.subplots(len(datasets), len(kinds), squeeze=False, sharey="row")
         drawn = [name for name in samplers if name in set(chosen["sampler"])]
         for row, dataset in zip(axes, datasets, strict=True):
@@ -48,7 +50,8 @@ def figures(comparison: Comparison, looks: Looks) -> Iterator[tuple[str, Figure]
                 title = f"{dataset}, {KINDS[kind]}" if width == WIDE else dataset
                 axis.set_title(style.wrapped(title, (width - 0.6) / len(kinds) - 0.1))
             row[0].set_ylabel(f"test {style.METRIC}")
-            highest = chosen.loc[chosen["dataset"] == dataset, HEADLINE].max()
+            own = chosen[chosen["dataset"] == dataset]
+            highest = (own[HEADLINE] + own["half"].fillna(0)).max()
             row[0].set_ylim(0, 1.08 * highest or 1)
             row[0].yaxis.set_major_locator(MaxNLocator(nbins=4))
         for axis, kind in zip(axes[-1], kinds, strict=True):
@@ -60,32 +63,30 @@ def figures(comparison: Comparison, looks: Looks) -> Iterator[tuple[str, Figure]
 
 
 def _buckets(comparison: Comparison) -> pd.DataFrame:
-    """A row a cell and bucket, buckets in the order in which they are stored."""
+    """A row a system and bucket of enough predictions, buckets in the order of `by_bucket`."""
     names = ["backbone", "dataset", "sampler"]
-    rows = []
-    for cell in comparison.cells[["key", *names]].to_dict("records"):
-        for name, bucket in comparison.store.load(cell["key"]).buckets.items():
-            if bucket["users"] < FEWEST:
-                continue
-            kind, _, label = name.partition(":")
-            rows.append(
-                {column: cell[column] for column in names}
-                | {"kind": kind, "bucket": label, "users": bucket["users"]}
-                | {HEADLINE: bucket[HEADLINE]}
-            )
-    return pd.DataFrame(rows)
+    found = []
+    for _, cells in comparison.cells.groupby(names, sort=False):
+        its = by_bucket(comparison.store, list(cells["key"]))
+        if len(its):
+            kinds = its.index.str.partition(":").to_frame(index=False)
+            its = its.reset_index(drop=True).assign(kind=kinds[0], bucket=kinds[2])
+            found.append(its.assign(**cells[names].iloc[0]))
+    rows = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=["users"])
+    return rows[rows["users"] >= FEWEST]
 
 
 def _draw_groups(axis: Axes, part: pd.DataFrame, samplers: list[str], looks: Looks) -> None:
     """A group of points for each bucket, in it a point for each sampler."""
     buckets = list(dict.fromkeys(part["bucket"]))
-    means = part.groupby(["sampler", "bucket"])[HEADLINE].mean()
+    known = part.set_index(["sampler", "bucket"])[[HEADLINE, "half"]]
     offsets = np.linspace(-0.38, 0.38, len(samplers)) if len(samplers) > 1 else np.zeros(1)
     for sampler, offset in zip(samplers, offsets, strict=True):
-        heights = [means.get((sampler, bucket), np.nan) for bucket in buckets]
-        look = looks[sampler]
-        places = np.arange(len(buckets)) + offset
-        axis.plot(places, heights, look.marker, color=look.colour, markersize=3)
+        its = known.reindex([(sampler, bucket) for bucket in buckets])
+        look, places = looks[sampler], np.arange(len(buckets)) + offset
+        low, high = its[HEADLINE] - its["half"], its[HEADLINE] + its["half"]
+        axis.vlines(places, low, high, color=look.colour, linewidth=0.6)
+        axis.plot(places, its[HEADLINE], look.marker, color=look.colour, markersize=3)
     for edge in range(1, len(buckets)):
         axis.axvline(edge - 0.5, color="0.85", linewidth=0.5)
     users = part.groupby("bucket")["users"].max()

@@ -12,13 +12,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
 from bench.analysis.comparison import Comparison
 from bench.metrics import HEADLINE
 from bench.reports.plots import style
 from bench.reports.plots.looks import Looks
-from bench.reports.plots.style import log_ticks
 
 SECONDS = "seconds"
 GAPS = (2, 6, 11, 17, 24, 32, 42, 54)
@@ -73,10 +72,7 @@ def _draw_points(axis: Axes, points: pd.DataFrame, looks: Looks) -> None:
         look = looks[str(sampler)]
         axis.plot(seconds, accuracy, look.marker, color=look.colour, markersize=3.5)
     low, high = points[SECONDS].min() / 1.5, points[SECONDS].max() * 1.5
-    axis.set(xscale="log", xlim=(low, high))
-    axis.xaxis.set_major_locator(FixedLocator(log_ticks(low, high)))
-    axis.xaxis.set_minor_locator(NullLocator())
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    style.log_axis(axis, "x", low, high)
     axis.yaxis.set_major_locator(MaxNLocator(nbins=4))
     axis.margins(y=0.2)  # room for names
 

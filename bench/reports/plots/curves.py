@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from bench.analysis.cells import sampler_order
 from bench.analysis.comparison import Comparison
 from bench.metrics import HEADLINE
 from bench.reports.plots import style
-from bench.reports.plots.looks import Looks
+from bench.reports.plots.looks import OTHER, Looks
 from bench.reports.plots.style import COLUMN, WIDE
 
 DIAGNOSTICS = {
@@ -64,7 +65,8 @@ def validation(
 def loss(
     comparison: Comparison, history: pd.DataFrame, looks: Looks
 ) -> Iterator[tuple[str, Figure]]:
-    """Training loss against the epoch: a figure a backbone, a panel a dataset.
+    """Training loss against the epoch, on a logarithmic axis: a figure a backbone, a panel a
+    dataset.
 
     Losses of several kinds are no more comparable than metres and seconds, so samplers with a
     loss of their own are left out, unless there are no others.
@@ -74,7 +76,9 @@ def loss(
     left_out = bool(own.any() and not own.all())
     note = " Without samplers that have their own loss." if left_out else ""
     shown = history[~own] if left_out else history
-    yield from _curves(comparison, shown, looks, "loss", "training loss", "Training loss", note)
+    yield from _curves(
+        comparison, shown, looks, "loss", "training loss", "Training loss", note, log=True
+    )
 
 
 def diagnostics(
@@ -132,6 +136,8 @@ def _curves(
     label: str,
     heading: str,
     note: str = "",
+    *,
+    log: bool = False,
 ) -> Iterator[tuple[str, Figure]]:
     if column not in history:
         return
@@ -142,6 +148,9 @@ def _curves(
         for axis, dataset in zip(axes, datasets, strict=True):
             drawn |= _lines(axis, epochs.loc[dataset], column, looks)
             axis.set(xlabel="epoch", ylabel=label)
+            values = epochs.loc[dataset, column]
+            if log and (values > 0).all():
+                style.log_axis(axis, "y", values.min() / 1.05, values.max() * 1.05)
         _finish(figure, comparison, drawn, looks, f"{heading}, {backbone}.{note}")
         yield backbone, figure
 
@@ -158,14 +167,15 @@ def _lines(axis: Axes, epochs: pd.DataFrame, column: str, looks: Looks) -> set[s
     axis.yaxis.set_major_locator(MaxNLocator(nbins=4))
     drawn: set[str] = set()
     for sampler, values in epochs[column].dropna().groupby(level="sampler"):
-        every = max(1, len(values) // MARKS)
+        every, look = max(1, len(values) // MARKS), looks[str(sampler)]
         axis.plot(
             values.index.get_level_values("epoch"),
             values,
-            **looks[str(sampler)].line,
+            **look.line,
             markersize=2.5,
             markevery=(len(drawn) % every, every),
-            linewidth=0.9,
+            linewidth=0.5 if look == OTHER else 0.9,
+            zorder=1.9 if look == OTHER else 2,
         )
         drawn.add(str(sampler))
     return drawn
@@ -175,6 +185,11 @@ def _finish(
     figure: Figure, comparison: Comparison, drawn: set[str], looks: Looks, heading: str
 ) -> None:
     order = [name for name in sampler_order(comparison.cells) if name in drawn]
-    style.add_legend(figure, style.sampler_handles(looks, order, lines=True))
+    named = [name for name in order if looks[name] != OTHER]
+    handles = style.sampler_handles(looks, named, lines=True)
+    if len(named) < len(order):
+        others = f"{len(order) - len(named)} others"
+        handles.append(Line2D([], [], label=others, **OTHER.line))
+    style.add_legend(figure, handles)
     seeds = SEEDS if comparison.cells["seed"].nunique() > 1 else ""
     style.set_title(figure, heading + seeds, comparison.title)

@@ -12,13 +12,16 @@ from matplotlib.figure import Figure
 
 from bench.analysis.comparison import Comparison
 from bench.analysis.names import file_stem
-from bench.metrics import BASELINE
+from bench.analysis.verdict import by_rank
+from bench.metrics import BASELINE, HEADLINE
 from bench.reports.document import Picture
 from bench.reports.plots import buckets, costs, curves, dots, gains, style
-from bench.reports.plots.looks import Looks, looks_of
+from bench.reports.plots.looks import Looks, highlighted, looks_of
 from bench.reports.plots.style import METRIC
 
 __all__ = ["draw", "looks_of"]
+
+BY_BUCKET = "by popularity and length; bars are 95 % intervals over test users"
 
 MANY = 200
 """Cells; from there on figures are drawn in several processes."""
@@ -74,12 +77,14 @@ def _of_one(comparison: Comparison, looks: Looks) -> Figures:
     """The figures of a backbone."""
     name = comparison.name.removeprefix("comparison-")
     history = curves.histories(comparison)
+    ranked = by_rank(comparison.cells.pivot_table(HEADLINE, "dataset", "sampler"))
+    lines = highlighted(ranked, looks)
     for kind, caption, figures in (
         ("costs", f"test {METRIC} and cost", costs.figures(comparison, looks)),
-        ("validation", f"validation {METRIC}", curves.validation(comparison, history, looks)),
-        ("loss", "training loss", curves.loss(comparison, history, looks)),
-        ("diagnostics", "what samplers draw", curves.diagnostics(comparison, history, looks)),
-        ("buckets", "by popularity and length", buckets.figures(comparison, looks)),
+        ("validation", f"validation {METRIC}", curves.validation(comparison, history, lines)),
+        ("loss", "training loss", curves.loss(comparison, history, lines)),
+        ("diagnostics", "what samplers draw", curves.diagnostics(comparison, history, lines)),
+        ("buckets", BY_BUCKET, buckets.figures(comparison, looks)),
     ):
         for backbone, figure in figures:
             yield file_stem(kind, name, backbone), f"{caption}, {backbone}", figure

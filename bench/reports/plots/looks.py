@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +77,12 @@ class Look:
 
 Looks = Mapping[str, Look]
 
+OTHER = Look("0.75", "", "-")
+"""Of those that a figure shows without their names: a line among lines."""
+
+MOST_TOLD_APART = 6
+"""Lines that one can follow through a panel."""
+
 
 def looks_of(samplers: Iterable[str]) -> dict[str, Look]:
     """A look for each sampler; no two have both colour and mark in common.
@@ -104,6 +110,23 @@ def looks_of(samplers: Iterable[str]) -> dict[str, Look]:
         taken.add(free[0][:2])
         looks[name] = Look(*free[0])
     return looks
+
+
+def highlighted(samplers: Sequence[str], looks: Looks) -> dict[str, Look]:
+    """The looks of samplers in a figure of lines: with more than `MOST_TOLD_APART` only the
+    baseline, the best of each family and the best of the rest keep theirs, and others are grey.
+
+    Args:
+        samplers: the best first.
+        looks: of all of them.
+    """
+    if len(samplers) <= MOST_TOLD_APART:
+        return dict(looks)
+    families = [KNOWN.get(name.partition(" (")[0], (None, 0))[0] for name in samplers]
+    first = [name for i, name in enumerate(samplers) if families[i] not in families[:i]]
+    order = [BASELINE, *first, *samplers]
+    chosen = [name for name in dict.fromkeys(order) if name in samplers][:MOST_TOLD_APART]
+    return {name: looks[name] if name in chosen else OTHER for name in samplers}
 
 
 KNOWN = {name: (family, place) for family in FAMILIES for place, name in enumerate(family.samplers)}

@@ -12,13 +12,15 @@ import math
 import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from PIL import Image
 
 from bench.metrics import HEADLINE
@@ -153,6 +155,15 @@ def log_ticks(low: float, high: float) -> list[float]:
         if len(ticks) <= MOST_TICKS:
             return ticks
     return ticks[:: -(-len(ticks) // MOST_TICKS)]
+
+
+def log_axis(axis: Axes, which: Literal["x", "y"], low: float, high: float) -> None:
+    """Make an axis logarithmic between two positive numbers, with a few round ones named."""
+    its: Axis = getattr(axis, f"{which}axis")
+    axis.set(**{f"{which}scale": "log", f"{which}lim": (low, high)})
+    its.set_major_locator(FixedLocator(log_ticks(low, high)))
+    its.set_minor_locator(NullLocator())
+    its.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def lay_out(figure: Figure) -> None:
