@@ -20,6 +20,7 @@ from bench.analysis.comparison import Comparison, comparisons
 from bench.files import check_name
 from bench.metrics import HEADLINE
 from bench.studies import study, tuning
+from bench.studies.budget import Budget
 from bench.studies.listeners import Lines, Listener, Question
 from bench.studies.planning import Plan, make_plan
 from bench.studies.progress import Progress
@@ -130,6 +131,8 @@ class Study:
         force_stale: bool = False,
         tune: int | None = None,
         test_trials: bool = False,
+        budget: float | None = None,
+        since: float | None = None,
         progress: bool = False,
         listeners: Sequence[Listener] = (),
     ) -> RunResult:
@@ -148,6 +151,9 @@ class Study:
             force_stale: train again what was trained by other code.
             tune: give every system so many trials first, and train its best on validation.
             test_trials: of a study that was tuned so, test every trial.
+            budget: in place of training all of the plan, look for its best system in so many
+                seconds; the finalists get at most as many seeds as the plan has.
+            since: when these began, if it was before now (`time.monotonic`).
             progress: print lines, warnings and a display, as the command does; asks nothing.
             listeners: told how the run goes, besides.
 
@@ -160,7 +166,7 @@ class Study:
             plan,
             self.store,
             Resources(workers, threads, device, tuple(gpus), cells_per_gpu, executor, address),
-            study.Options(force_stale, tune, test_trials),
+            study.Options(force_stale, tune, test_trials, budget=_budget(budget, since)),
             [*shown, *listeners],
         )
 
@@ -228,6 +234,12 @@ class Study:
         return write(
             self.store.root, Path("reports", self.name) if folder is None else Path(folder)
         )
+
+
+def _budget(seconds: float | None, since: float | None = None) -> Budget | None:
+    if seconds is None:
+        return None
+    return Budget(seconds) if since is None else Budget(seconds, since)
 
 
 def run(

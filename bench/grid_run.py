@@ -29,7 +29,7 @@ def run(options: argparse.Namespace, began: float) -> int:
     """
     budget = None if options.budget is None else Budget(options.budget, began)
     resources = _resources(options)
-    how = study.Options(options.force_stale, options.tune, options.test_trials, budget)
+    how = study.Options(options.force_stale, options.tune, options.test_trials, budget=budget)
     plan = _plan(options)
     kept = Study(_study_name(options, plan), results=options.results)
     if options.dry_run:

@@ -42,6 +42,10 @@ class Budget:
     seconds: float
     since: float = field(default_factory=time.monotonic)
 
+    def __post_init__(self) -> None:
+        if not 0 < self.seconds < 1e9:
+            raise UserError(f"budget={self.seconds}: must be positive seconds")
+
 
 @dataclass(frozen=True)
 class Candidate:

@@ -4,8 +4,9 @@ All candidates are trained for a few epochs, the best third goes on from where i
 until at most three are left (Jamieson and Talwalkar, AISTATS 2016).  The finalists are trained
 further, and at as many seeds as there is time for, the same for each; they alone are tested.
 
-Rounds of halving share half of the time that there is, each the same part of it, and how many
-epochs that is for everybody follows from what an epoch costs (`bench.studies.pace`).  Optuna's
+Rounds of halving share three fifths of the time that there is, the first of them twice as much as
+another, for nothing can be told after an epoch or two; how many epochs that is for everybody
+follows from what an epoch costs (`bench.studies.pace`).  Optuna's
 pruners decide trial by trial as trials report, so that who is dropped depends on who came first,
 and know no clock; here a round ends before anything is decided.  Every decision is written to the
 account before it is carried out: a run that was killed takes it up as it stands.
@@ -39,6 +40,9 @@ FACTOR, FINALISTS = 3, 3
 SAFETY = 0.9
 """Of the time there is, what is planned to be used."""
 
+HALVINGS, MOST_FIRST = 0.6, 0.5
+"""Of the time there is, what rounds of halving are to take, and the first may if it must."""
+
 FIRST = 27
 """The first round is to have one in so many of the protocol's epochs before settings are added."""
 
@@ -62,6 +66,19 @@ def sizes(count: int) -> list[int]:
         count = max(2, count // FACTOR)
         found.append(count)
     return found
+
+
+def share(halvings: int, before: int) -> float:
+    """The part of the time left that is the next round's.
+
+    Args:
+        halvings: how many rounds of halving are to come, with it.
+        before: how many were before it.
+    """
+    if not halvings:
+        return 1.0
+    weights = [2.0] + [1.0] * (before + halvings - 1)
+    return weights[before] / (sum(weights[before:]) + sum(weights) * (1 / HALVINGS - 1))
 
 
 class Halving:
@@ -130,7 +147,7 @@ class Halving:
             part = self._part(len(runs), 0)
             limit = self._pace.limit(runs, SAFETY * part, most)
             if count == 1 and limit < 1:
-                raise self._too_small(self._pace.round(runs, 1) / SAFETY, part)
+                self._check_least(self._pace.round(runs, 1))
             if limit < wanted or len(tried) == before:
                 return max(1, count - 1)
         return MOST
@@ -142,28 +159,30 @@ class Halving:
             entrants: how many it has.
             before: rounds of halving before it.
         """
-        rounds = len(sizes(entrants))
-        share = 1 / (2 * rounds + before) if rounds else 1.0
-        return share * self._left(self._finalists(entrants), 1)
+        return share(len(sizes(entrants)), before) * self._left(self._finalists(entrants), 1)
 
     def _finalists(self, entrants: int) -> int:
         return [entrants, *sizes(entrants)][-1]
 
-    def _too_small(self, needed: float, part: float) -> UserError:
-        """The error that says what is the least.
+    def _check_least(self, needed: float) -> None:
+        """That there is time for a first round of one epoch.
 
         Args:
-            needed: seconds of the first round with one epoch.
-            part: those that it would have.
+            needed: its seconds.
+
+        Raises:
+            UserError: it would leave too little for what comes after it; says what is the least.
         """
         systems = len(self._systems)
-        shares = 2 * len(sizes(systems)) or 1
-        least = self.account.seconds + shares * (needed - part)
-        least = 10 * math.ceil(1.05 * least / 10)  # measured seconds are not the same twice
-        return UserError(
+        part = MOST_FIRST if sizes(systems) else SAFETY
+        lacking = needed / part - self._left(self._finalists(systems), 1)
+        if lacking <= 0:
+            return
+        least = self.account.seconds + 1.05 * lacking  # measured seconds are not the same twice
+        raise UserError(
             f"--budget {shortly(self.account.seconds)}: too little for a round of one epoch of "
-            f"{systems} systems, their seeds and tests, by the speed measured here; give --budget "
-            f"{shortly(least)} or more, or fewer --samplers"
+            f"{systems} systems, and what comes after it, by the speed measured here; give "
+            f"--budget {shortly(10 * math.ceil(least / 10))} or more, or fewer --samplers"
         )
 
     def _left(self, finalists: int, seeds: int) -> float:
