@@ -49,6 +49,9 @@ FIRST = 27
 FEWEST_FIRST = 3
 """Epochs of the first round before settings are added, at least."""
 
+TRAINED = 0.2
+"""Of the protocol's epochs, what finalists are to have before there are seeds beside the first."""
+
 FURTHER = 0.25
 """Of their epochs so far, what finalists are trained further by, at least, if at all."""
 
@@ -240,19 +243,17 @@ class Halving:
         def fits(count: int, limit: int) -> bool:
             return self._pace.round(runs(count), limit) <= seconds(count)
 
-        if last is None or not last.final:
-            goal = min(most, FACTOR * done) if done else most
+        stopped = done > 0 and all(run.stops is not None for run in runs(seeds))
+        if not stopped and (last is None or not last.final):
+            goal = min(most, max(FACTOR * done, math.ceil(most * TRAINED))) if done else most
             counts = [count for count in range(1, self._seeds + 1) if fits(count, goal)]
             if counts:
                 return Round(goal, counts[-1], names, final=True)
-            limit = self._pace.limit(runs(1), seconds(1), most)
-            return Round(limit, 1, names, final=True) if limit > done else None
-        if seeds < self._seeds and fits(seeds + 1, done):
+        elif seeds < self._seeds and fits(seeds + 1, done):
             return Round(done, seeds + 1, names, final=True)
-        if done == most or all(run.stops is not None for run in runs(seeds)):
-            return None
         limit = self._pace.limit(runs(seeds), seconds(seeds), most)
-        enough = limit >= min(most, done + max(1, math.ceil(FURTHER * done)))
+        least = done + max(1, math.ceil(FURTHER * done)) if done else 1
+        enough = not stopped and done < most and limit >= min(most, least)
         return Round(limit, seeds, names, final=True) if enough else None
 
     def _run(self, name: str, seed: int, limit: int) -> Run:
