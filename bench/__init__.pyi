@@ -4,15 +4,18 @@ from bench.answer import Result as Result
 from bench.answer import compare as compare
 from bench.api import Study as Study
 from bench.api import compare_studies as compare_studies
+from bench.api import load_model as load_model
 from bench.api import plan as plan
 from bench.api import run as run
 from bench.errors import UserError as UserError
 from bench.studies.listeners import Listener as Listener
 from bench.studies.listing import listing as listing
 from bench.studies.planning import Plan as Plan
+from bench.studies.recommender import Recommender as Recommender
 from bench.studies.records import Record as Record
 from bench.studies.running import Failure as Failure
 from bench.studies.study import Expected as Expected
 from bench.studies.study import RunResult as RunResult
+from bench.training.own_loop import Sampling as Sampling
 
 __version__: str

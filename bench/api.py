@@ -17,13 +17,16 @@ import pandas as pd
 from bench.analysis.cells import cells_of
 from bench.analysis.compare_studies import Change, compare
 from bench.analysis.comparison import Comparison, comparisons
+from bench.analysis.which_cell import which_cell
 from bench.files import check_name
 from bench.metrics import HEADLINE
+from bench.registry import load_plugin
 from bench.studies import study, tuning
 from bench.studies.budget import Budget
 from bench.studies.listeners import Lines, Listener, Question
 from bench.studies.planning import Plan, make_plan
 from bench.studies.progress import Progress
+from bench.studies.recommender import Recommender, Which
 from bench.studies.records import Record
 from bench.studies.request import Names, request_of
 from bench.studies.resources import Executor, Resources
@@ -133,6 +136,7 @@ class Study:
         test_trials: bool = False,
         budget: float | None = None,
         since: float | None = None,
+        keep_models: bool = False,
         progress: bool = False,
         listeners: Sequence[Listener] = (),
     ) -> RunResult:
@@ -154,6 +158,8 @@ class Study:
             budget: in place of training all of the plan, look for its best system in so many
                 seconds; the finalists get at most as many seeds as the plan has.
             since: when these began, if it was before now (`time.monotonic`).
+            keep_models: keep the trained weights, for `load_model`; what is finished without is
+                trained again for them, and keeps its numbers.
             progress: print lines, warnings and a display, as the command does; asks nothing.
             listeners: told how the run goes, besides.
 
@@ -166,7 +172,9 @@ class Study:
             plan,
             self.store,
             Resources(workers, threads, device, tuple(gpus), cells_per_gpu, executor, address),
-            study.Options(force_stale, tune, test_trials, budget=_budget(budget, since)),
+            study.Options(
+                force_stale, tune, test_trials, keep_models, budget=_budget(budget, since)
+            ),
             [*shown, *listeners],
         )
 
@@ -178,6 +186,7 @@ class Study:
         threads: int = 1,
         force_stale: bool = False,
         tune: int | None = None,
+        keep_models: bool = False,
     ) -> Expected:
         """What `run` would train on this machine, and take at most; measures a few steps.
 
@@ -185,7 +194,8 @@ class Study:
             UserError: bad input.
         """
         resources = Resources(workers, threads)
-        return study.expected(plan, self.store, resources, study.Options(force_stale, tune))
+        options = study.Options(force_stale, tune, keep_models=keep_models)
+        return study.expected(plan, self.store, resources, options)
 
     def status(self) -> list[str]:
         """Lines for people: what is done, running, failed and waiting.
@@ -250,6 +260,7 @@ def run(
     threads: int = 1,
     device: str = "cpu",
     tune: int | None = None,
+    keep_models: bool = False,
     progress: bool = False,
     listeners: Sequence[Listener] = (),
     **chosen: Any,
@@ -269,9 +280,50 @@ def run(
         threads=threads,
         device=device,
         tune=tune,
+        keep_models=keep_models,
         progress=progress,
         listeners=listeners,
     )
+
+
+def load_model(
+    study: Study | str,
+    system: str,
+    *,
+    dataset: str | None = None,
+    backbone: str | None = None,
+    objective: str | None = None,
+    seed: int | None = None,
+    which: Which = "self",
+    results: Folder = "results",
+    device: str = "cpu",
+    plugins: Sequence[str] = (),
+) -> Recommender:
+    """The trained model of a cell, which kept it (``keep_models``), to recommend with.
+
+    Args:
+        study: or its name.
+        system: the sampler's name as tables have it, ``dns+ (M=5)`` for one, or a cell's key.
+        dataset: where cells of several match; so are the following.
+        backbone: its name.
+        objective: its name.
+        seed: its number.
+        which: where two models were trained, the one under test (``self``), its ``peer``, or both
+            with scores added up (``ensemble``).
+        results: directory of all studies.
+        device: to compute on, ``cpu`` or ``cuda``.
+        plugins: files or modules that register the cell's components.
+
+    Raises:
+        UserError: no cell matches, several do (they are listed), or its model is not there.
+    """
+    for plugin in plugins:
+        load_plugin(plugin)
+    store = (study if isinstance(study, Study) else Study(study, results=results)).store
+    record = which_cell(
+        store, system, dataset=dataset, backbone=backbone, objective=objective, seed=seed
+    )
+    return Recommender.load(store, record, which, device)
 
 
 def compare_studies(before: Study, after: Study, *, metric: str = HEADLINE) -> list[Change]:

@@ -199,6 +199,9 @@ _QUICK_SETTINGS = {
     "*.layers": "1",
     "*.dropout": "0.2",
     "mamba4rec.expand": "1",
+    # Chosen by validation on the twins of Beauty and Sports, among a quarter and four times .004.
+    "gru4rec.lr": "0.01",
+    "mamba4rec.lr": "0.001",
     # A fifth of the candidates that the paper has, and about the shares of them that a method
     # goes by there: validation on Beauty chose the largest M that was tried of dns+, 20 of 100.
     "dns+.M": "5",

@@ -63,7 +63,7 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
         default=[],
         metavar="OPTION=VALUE",
         help="a hyper-parameter (mdcns.gamma=1.5, sasrec.dropout=0.2, '*.dropout=0.2' wherever it "
-        "exists) or a setting of the protocol (epochs=20)",
+        "exists) or a setting of the protocol (epochs=20; gru4rec.lr=0.01 for one backbone alone)",
     )
     add(
         "--grid",
@@ -136,6 +136,12 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
         "--test-trials",
         action="store_true",
         help="of a study that --tune has finished: test every trial, for the report alone",
+    )
+    add(
+        "--keep-models",
+        action="store_true",
+        help="keep trained weights under results/STUDY/models, for python -m bench.recommend; what "
+        "is finished without is trained again for them, and keeps its numbers",
     )
     add("--force-stale", action="store_true", help="redo cells trained by other code")
     add(

@@ -29,7 +29,9 @@ def run(options: argparse.Namespace, began: float) -> int:
     """
     budget = None if options.budget is None else Budget(options.budget, began)
     resources = _resources(options)
-    how = study.Options(options.force_stale, options.tune, options.test_trials, budget=budget)
+    how = study.Options(
+        options.force_stale, options.tune, options.test_trials, options.keep_models, budget
+    )
     plan = _plan(options)
     kept = Study(_study_name(options, plan), results=options.results)
     if options.dry_run:

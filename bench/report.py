@@ -33,6 +33,7 @@ Systems found in both studies are compared user by user.  The exit status is 1 w
 one falls from A to B by more than a given share, significantly so; 2 is bad input.
 """
 EXPORT = "python -m bench.report export STUDY: results in one tidy table, or into MLflow."
+RANKS = "the same, of the rank of every test prediction, with the ids of the log; needs the data"
 REFERENCES = """python -m bench.report references STUDY: measure every reference (popularity,
 co-occurrence, ...) on the data and splits of a stored study, whose cells may be older than it.
 
@@ -129,7 +130,11 @@ def _export(arguments: Sequence[str]) -> int:
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("--to", type=Path, metavar="FILE", help="a .csv or .parquet file")
     target.add_argument("--mlflow", metavar="URI", help="a tracking URI")
+    target.add_argument("--ranks", type=Path, metavar="FILE", help=RANKS)
+    _add_data_dir(parser)
+    parser.add_argument("--datasets", nargs="+", default=[], metavar="PATH", help="your own logs")
     options = parser.parse_args(arguments)
+    from bench import datasets
     from bench.reports import export
     from bench.studies.store import Store
 
@@ -139,18 +144,20 @@ def _export(arguments: Sequence[str]) -> int:
         cells, there = export.to_mlflow(store, options.mlflow)
         tell(f"{cells} runs in {options.mlflow}, {there} of them there already")
         return 0
-    frame = export.tidy(store)
-    export.save(frame, options.to)
-    tell(f"{options.to}: {len(frame):,} rows")
+    if options.ranks is not None:
+        frame = export.ranks(store, datasets.data_directory(options.data_dir), options.datasets)
+        export.save(frame, options.ranks, "--ranks")
+    else:
+        frame = export.tidy(store)
+        export.save(frame, options.to)
+    tell(f"{options.ranks or options.to}: {len(frame):,} rows")
     return 0
 
 
 def _references(arguments: Sequence[str]) -> int:
     parser = _parser(" references", REFERENCES)
     parser.add_argument("study")
-    parser.add_argument(
-        "--data-dir", metavar="DIR", help="where real datasets lie (default: $BENCH_DATA)"
-    )
+    _add_data_dir(parser)
     options = parser.parse_args(arguments)
     from bench import datasets
     from bench.studies.compared_with import measure_again
@@ -173,6 +180,10 @@ def _site(arguments: Sequence[str]) -> int:
 
     tell(str(site.write(options.results, options.reports, options.studies)))
     return 0
+
+
+def _add_data_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data-dir", metavar="DIR", help="of real datasets (default: $BENCH_DATA)")
 
 
 def _parser(command: str, description: str | None) -> argparse.ArgumentParser:

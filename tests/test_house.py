@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAM, ALL = ("bench", "samplers", "backbones"), ("bench", "samplers", "backbones", "tests")
-COMMANDS = ("grid", "report", "data", "speed", "check")
+COMMANDS = ("grid", "report", "data", "speed", "check", "recommend")
 MODULE, FUNCTION, COMMAND = 400, 60, 200
 """Most lines of a module, of a function with its decorators, of a command's module."""
 

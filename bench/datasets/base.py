@@ -56,6 +56,8 @@ class Dataset:
         n_items: catalogue size (items that never occur count too).
         times: ``[n_interactions]`` int64 unix seconds, or None when the source has none.
         user_labels: ``[n_users]`` the source's own user ids, as text (split files use them).
+        item_labels: ``[n_items]`` the source's own item ids, as text, that of item 1 first; None
+            where they are the numbers.
         exposures: what users were shown and did not take, or None when the source has none.
         synthetic: made by a generator; every output must say so.
         truth: of a generated dataset: the true distribution of the next item.
@@ -69,6 +71,7 @@ class Dataset:
     n_items: int
     times: npt.NDArray[np.int64] | None = None
     user_labels: npt.NDArray[np.str_] | None = None
+    item_labels: npt.NDArray[np.str_] | None = None
     exposures: Exposures | None = None
     synthetic: bool = False
     truth: Truth | None = None
@@ -92,6 +95,21 @@ class Dataset:
     def lengths(self) -> npt.NDArray[np.int64]:
         """``[n_users]`` interactions per user."""
         return np.diff(self.offsets)
+
+    def labels(
+        self, users: npt.NDArray[np.integer], items: npt.NDArray[np.integer]
+    ) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.str_]]:
+        """``[P]`` the source's own ids of users ``[P]``, rows, and of items ``[P]``, numbers."""
+        of_users = users.astype(str) if self.user_labels is None else self.user_labels[users]
+        of_items = items.astype(str) if self.item_labels is None else self.item_labels[items - 1]
+        return of_users, of_items
+
+    def by_user(self) -> tuple[list[str], list[list[str]]]:
+        """Every user's own id, and the ids of what each has had, oldest first."""
+        nobody = np.array([], dtype=np.int64)
+        users, _ = self.labels(np.arange(self.n_users), nobody)
+        _, items = self.labels(nobody, self.items)
+        return users.tolist(), [part.tolist() for part in np.split(items, self.offsets[1:-1])]
 
     @cached_property
     def fingerprint(self) -> str:

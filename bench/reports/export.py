@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
 import pandas as pd
 
+from bench.datasets import registry, resolve_dataset
 from bench.errors import UserError
 from bench.files import why
+from bench.studies.planning import dataset_of
 from bench.studies.records import Record
 from bench.studies.spreadsheet import csv_of
 from bench.studies.store import Store
+
+RANKINGS = {"rank": "test", "rank_peer": "test_peer", "rank_ensemble": "test_ensemble"}
+"""Array of ``ranks.npz`` to the part of the metrics that it gives."""
 
 
 def tidy(store: Store) -> pd.DataFrame:
@@ -118,12 +124,57 @@ def _allowed(name: str) -> str:
     return name.replace("@", "_at_")
 
 
-def save(frame: pd.DataFrame, path: Path) -> None:
+def ranks(store: Store, data_dir: Path | None, given: Sequence[str] = ()) -> pd.DataFrame:
+    """One row a cell, test prediction and ranking (``test``, ``test_peer``, ``test_ensemble``).
+
+    ``user`` and ``item`` (the one that came next) are the log's own ids, ``length`` the items of
+    the input, ``nth`` tells a user's predictions apart, ``rank`` counts from 1, a tie half.
+
+    Args:
+        store: the study.
+        data_dir: where real datasets lie.
+        given: names or paths of datasets, for cells whose dataset has another name here.
+
+    Raises:
+        UserError: the study has no finished cell, or a dataset is not here.
+    """
+    own = {each.fingerprint: each for each in (resolve_dataset(name, data_dir) for name in given)}
+    frames = []
+    for record in store.records():
+        if not record.tested:
+            continue
+        cell, arrays = record.cell, store.arrays(record.key)
+        if cell.fingerprint not in own:
+            if cell.dataset not in registry.names():
+                raise UserError(f"--ranks: give your own log {cell.dataset!r} by --datasets PATH")
+            own[cell.fingerprint] = dataset_of(cell, data_dir)
+        users, items = own[cell.fingerprint].labels(arrays["user"], arrays["target"])
+        nth = pd.Series(arrays["user"]).groupby(arrays["user"]).cumcount()
+        about = {
+            "study": store.root.name,
+            "key": record.key,
+            "dataset": cell.dataset,
+            **{name: part and part.name for name, part in cell.parts.items()},
+            "seed": cell.seed,
+        }
+        of_all = {"user": users, "nth": nth + 1, "item": items, "length": arrays["length"]}
+        frames += [
+            pd.DataFrame(about | of_all | {"part": part, "rank": arrays[name]})
+            for name, part in RANKINGS.items()
+            if name in arrays
+        ]
+    if not frames:
+        raise store.nothing_finished()
+    return pd.concat(frames, ignore_index=True)
+
+
+def save(frame: pd.DataFrame, path: Path, option: str = "--to") -> None:
     """Write a table as the file's name says.
 
     Args:
         frame: the table.
         path: a ``.csv`` or ``.parquet`` file.
+        option: that named it.
 
     Raises:
         UserError: its name says something else, it cannot be written, or pyarrow is not installed.
@@ -134,8 +185,8 @@ def save(frame: pd.DataFrame, path: Path) -> None:
         elif path.suffix == ".parquet":
             frame.to_parquet(path, index=False)
         else:
-            raise UserError(f"--to {path}: the name must end in .csv or .parquet")
+            raise UserError(f"{option} {path}: the name must end in .csv or .parquet")
     except ImportError as error:
-        raise UserError(f"--to {path} needs the extra: pip install -e '.[parquet]'") from error
+        raise UserError(f"{option} {path} needs the extra: pip install -e '.[parquet]'") from error
     except OSError as error:
-        raise UserError(f"--to {path}: cannot be written ({why(error)})") from error
+        raise UserError(f"{option} {path}: cannot be written ({why(error)})") from error

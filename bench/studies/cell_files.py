@@ -15,7 +15,10 @@ import hashlib
 import io
 import json
 import os
+import shutil
+import uuid
 import zipfile
+from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -99,7 +102,7 @@ def write(result: CellResult, folder: Path) -> None:
     record = {"schema": SCHEMA_VERSION, "key": result.cell.key} | {
         name: value
         for name, value in asdict(result).items()
-        if name not in ("arrays", "epochs", "cell")
+        if name not in ("arrays", "epochs", "cell", "weights")
     }
     record["config"] = result.cell.config()
     (folder / "cell.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
@@ -124,6 +127,31 @@ def _sums(folder: Path) -> str:
 
 def _sum(path: Path) -> str:
     return f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}"
+
+
+def put(folder: Path, key: str, write: Callable[[Path], None]) -> None:
+    """Have something of a cell written to ``folder/key``, whole, in place of what is there.
+
+    Args:
+        folder: whose names that begin with a dot are cleared away by `Store.check_writable`.
+        key: of the cell.
+        write: given a folder to make and fill.
+
+    Raises:
+        OSError: it cannot be written; nothing of it is left, and what was there is kept.
+    """
+    temporary, final = folder / f".{key}-{uuid.uuid4().hex}", folder / key
+    try:
+        write(temporary)
+    except OSError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    old = folder / f".{key}-old-{uuid.uuid4().hex}"
+    if final.exists():
+        final.rename(old)
+    temporary.rename(final)
+    sync(folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def sync(path: Path) -> None:

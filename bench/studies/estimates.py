@@ -106,15 +106,24 @@ class Meter:
     takes less there.  Cells that cannot be trained count as nothing; they will fail at once.
     """
 
-    def __init__(self, plan: Plan, device: str, threads: int, *, elsewhere: bool = False) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        device: str,
+        threads: int,
+        *,
+        elsewhere: bool = False,
+        keep_models: bool = False,
+    ) -> None:
         """
         Args:
             plan: holds the data of all cells that will be asked about.
             device: where cells are trained.
             threads: of each cell.
             elsewhere: cells are trained on other machines, so take no memory of this one.
+            keep_models: the weights of cells are stored, too.
         """
-        self._elsewhere = elsewhere
+        self._elsewhere, self._keep_models = elsewhere, keep_models
         self._plan, self._device, self._threads = plan, torch.device(device), threads
         self._measured: dict[tuple[str, ...], _Measured] = {}
         self._targets = {
@@ -177,7 +186,8 @@ class Meter:
             arrays = TRIAL_ARRAYS
             users = len(self._plan.splits[cell.data_key].valid.targets)
         epochs = cell.protocol.epochs * self._of(cell).columns * NUMBER
-        return RECORD + epochs + 8 * arrays * users
+        weights = self._of(cell).weights if test and self._keep_models else 0
+        return RECORD + epochs + 8 * arrays * users + weights
 
     def _of(self, cell: Cell) -> _Measured:
         return self._measured[kind_of(cell)]
@@ -213,6 +223,7 @@ class _Measured:
         user_s: seconds per validation user.
         checkpoint: bytes.
         columns: of ``epochs.csv``.
+        weights: bytes of all models' weights.
     """
 
     n_items: int
@@ -220,6 +231,7 @@ class _Measured:
     user_s: float
     checkpoint: int
     columns: int
+    weights: int = 0
 
 
 def _measure(cell: Cell, data: TrainingData, valid: Examples, device: torch.device) -> _Measured:
@@ -249,6 +261,7 @@ def _measure(cell: Cell, data: TrainingData, valid: Examples, device: torch.devi
         user_s=user_s,
         checkpoint=len(checkpoint),
         columns=len(row) + len(trainer.sampler.diagnostics()),
+        weights=sum(each.nbytes for weights in best for each in weights.values()),
     )
 
 

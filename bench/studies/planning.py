@@ -279,6 +279,21 @@ def repeats_of(split: Split) -> list[str]:
     return [f"WARNING: {text}, so that metrics say little" if share > 0.5 else text]
 
 
+def dataset_of(cell: Cell, data_dir: Path | None) -> Dataset:
+    """The dataset that a stored cell was trained on, by its name.
+
+    Raises:
+        UserError: it is missing, or is not what the cell was trained on.
+    """
+    dataset = datasets.resolve_dataset(cell.dataset, data_dir)
+    if dataset.fingerprint != cell.fingerprint:
+        raise UserError(
+            f"{cell.label} was trained on other data than {cell.dataset!r} here; use the study's "
+            "data"
+        )
+    return dataset
+
+
 def data_of(
     cell: Cell, data_dir: Path | None, dataset: Dataset | None = None
 ) -> tuple[Dataset, Split]:

@@ -34,6 +34,8 @@ class CellResult:
         environment: what it ran on.
         epochs: one row an epoch.
         arrays: per test user (in a tuning trial: per validation user), for ``ranks.npz``.
+        weights: of the model under test and its peer at the best epoch, each as a safetensors
+            file; empty where they were not asked for.
     """
 
     cell: Cell
@@ -46,6 +48,7 @@ class CellResult:
     environment: dict[str, Any]
     epochs: list[dict[str, float]]
     arrays: Arrays
+    weights: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)

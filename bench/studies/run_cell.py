@@ -27,6 +27,7 @@ from bench.studies import environment
 from bench.studies.by_value import Carried, arrive
 from bench.studies.code import code_digest
 from bench.studies.compared_with import references_of
+from bench.studies.model_files import packed
 from bench.studies.planning import repeats_of
 from bench.studies.processes import peak_memory_mb
 from bench.studies.records import Arrays, CellResult
@@ -56,6 +57,7 @@ class Task:
         keep: a file to keep the state in that training ends with, or None.
         until: of the clock, in seconds since 1970: training stops, unfinished, after the first
             epoch that ends later; None for never.
+        keep_models: send the trained weights back with the result.
     """
 
     cell: Cell
@@ -66,6 +68,7 @@ class Task:
     checkpoint: Path | None = None
     device: str = "cpu"
     carried: tuple[Carried, ...] = ()
+    keep_models: bool = False
     start: Path | None = None
     keep: Path | None = None
     until: float | None = None
@@ -213,6 +216,7 @@ def run_cell(task: Task, material: Material, cut: int = 1) -> CellResult:
         environment=environment.describe(device, task.threads),
         epochs=fitted.epochs,
         arrays=found.arrays,
+        weights=tuple(map(packed, fitted.models)) if task.keep_models else (),
     )
 
 

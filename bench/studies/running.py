@@ -20,10 +20,14 @@ from bench.studies.estimates import Meter, kind_of
 from bench.studies.listeners import Batch, Job, Listener
 from bench.studies.log import Log
 from bench.studies.planning import Plan
+from bench.studies.records import CellResult
 from bench.studies.resources import Resources
 from bench.studies.run_cell import OUT_OF_TIME, Material, Outcome, Task
 from bench.studies.states import States
 from bench.studies.store import Status, Store
+
+CELLS = "cells"
+"""What those of a study itself are called; trials of tuning keep no models."""
 
 BUSY = "another run is at it; run the same command again when it has finished"
 
@@ -98,6 +102,8 @@ class Runner:
         plan: holds the data of all its cells.
         meter: measures what they take.
         force_stale: train again what was trained by other code.
+        keep_models: keep the trained weights of cells (not of trials), and train again those that
+            are finished without.
     """
 
     def __init__(
@@ -106,11 +112,16 @@ class Runner:
         resources: Resources,
         *,
         force_stale: bool = False,
+        keep_models: bool = False,
         listeners: Sequence[Listener] = (),
     ) -> None:
-        self.plan, self.force_stale = plan, force_stale
+        self.plan, self.force_stale, self.keep_models = plan, force_stale, keep_models
         self.meter = Meter(
-            plan, resources.devices[0], resources.threads, elsewhere=resources.executor != "here"
+            plan,
+            resources.devices[0],
+            resources.threads,
+            elsewhere=resources.executor != "here",
+            keep_models=keep_models,
         )
         self._resources, self._listeners = resources, tuple(listeners)
         self._codes: dict[tuple[str, ...], str] = {}
@@ -147,7 +158,7 @@ class Runner:
             self._codes[kind] = code_digest(cell)
         return self._codes[kind]
 
-    def todo(self, planned: Sequence[Cell], store: Store, noun: str = "cells") -> list[Cell]:
+    def todo(self, planned: Sequence[Cell], store: Store, noun: str = CELLS) -> list[Cell]:
         """The cells that are to be trained, each once; says how they all stand."""
         statuses = {cell.key: store.status(cell, self.code(cell)) for cell in planned}
         count = Counter(statuses.values())
@@ -162,7 +173,17 @@ class Runner:
             newer = [cell.label for cell in planned if statuses[cell.key] == "newer"]
             self.say(f"written by a newer version; kept: {', '.join(newer)}")
         redo = {"missing", "broken"} | ({"stale"} if self.force_stale else set())
-        return list({cell.key: cell for cell in planned if statuses[cell.key] in redo}.values())
+        again = set[str]()
+        if self.keep_models and noun == CELLS:
+            done = [key for key, status in statuses.items() if status == "done"]
+            again = {key for key in done if not store.models.has(key, store.arrays(key))}
+        if again:
+            self.say(
+                f"{len(again)} finished {noun} kept no models: they are trained again for them, "
+                "and stay as they are"
+            )
+        wanted = (cell for cell in planned if statuses[cell.key] in redo or cell.key in again)
+        return list({cell.key: cell for cell in wanted}.values())
 
     def announce(self, cells: Sequence[Cell], trials: Sequence[Cell], results: Path) -> None:
         """Tell whoever listens what a run will take; one of them may say no.
@@ -210,7 +231,7 @@ class Runner:
                 for cell in todo
             ),
             store=store,
-            noun="cells" if test and not labels else "trials",
+            noun=CELLS if test and not labels else "trials",
             where=self.engine.description,
             seconds=seconds,
             expected=expected,
@@ -236,6 +257,8 @@ class _Training:
         self._claims: dict[str, filelock.FileLock] = {}
         self._materials: dict[str, Material] = {}
         self._became = Trained()
+        self._keep_models = runner.keep_models and batch.noun == CELLS
+        self._for_models = set[str]()  # finished, and trained again
 
     def run(self, threads: int) -> Trained:
         with self._announced():
@@ -264,13 +287,15 @@ class _Training:
             job.progress.unlink(missing_ok=True)  # left by a run that was killed
             for listener in self._listeners:
                 listener.started(job)
-            files = (job.progress, self._batch.store.checkpoint(job.key))
+            sees_files = self._runner.engine.sees_files
             task = Task(
                 job.cell,
                 self._runner.code(job.cell),
                 threads,
                 self._runner.plan.plugins,
-                *(files if self._runner.engine.sees_files else ()),
+                progress=job.progress if sees_files else None,
+                checkpoint=self._batch.store.checkpoint(job.key) if sees_files else None,
+                keep_models=self._keep_models,
             )
             if self._stretch is not None:
                 task = self._stretch.part(task, self._test)
@@ -284,7 +309,14 @@ class _Training:
             self._became.failed.append(Failure(job.cell, job.label, BUSY))
             self._skip(job, "another run is at it")
             return False
-        if store.status(job.cell, self._runner.code(job.cell)) in ("done", "newer"):
+        status = store.status(job.cell, self._runner.code(job.cell))
+        if (
+            status == "done"
+            and self._keep_models
+            and not store.models.has(job.key, store.arrays(job.key))
+        ):
+            self._for_models.add(job.key)
+        elif status in ("done", "newer"):
             claim.release()
             self._became.found.append(job.cell)
             self._skip(job, "another run has finished it")
@@ -305,19 +337,37 @@ class _Training:
             )
         return self._materials[key]
 
+    def _store(self, job: Job, result: CellResult) -> str:
+        """Store what was trained; why it is not to be, or nothing."""
+        store, labels = self._batch.store, None
+        if result.weights:
+            known = self._runner.plan.datasets[job.cell.fingerprint].item_labels
+            labels = None if known is None else known.tolist()
+        if job.key not in self._for_models:
+            store.save(result, labels)
+        elif not store.keep_models(result, labels):
+            return (
+                "trained again for its models it gives other ranks than are stored (by another "
+                "machine, or other versions of packages?); the stored cell is kept, without "
+                "models; another --study keeps what this machine gives"
+            )
+        return ""
+
     def _settle(self, outcome: Outcome) -> None:
         """Store what came back, tell whoever listens, and let go of the cell."""
         job, store = self._jobs[outcome.cell.key], self._batch.store
-        if outcome.error == OUT_OF_TIME:
-            self._became.failed.append(Failure(job.cell, job.label, outcome.error))
-            self._skip(job, outcome.error)
-        elif outcome.result is None:
-            path = store.save_failure(job.cell, outcome.traceback)
-            self._became.failed.append(Failure(job.cell, job.label, outcome.error))
+        error, traceback = outcome.error, outcome.traceback
+        if outcome.result is not None:
+            error = traceback = self._store(job, outcome.result)
+        if error == OUT_OF_TIME:
+            self._became.failed.append(Failure(job.cell, job.label, error))
+            self._skip(job, error)
+        elif outcome.result is None or error:
+            path = store.save_failure(job.cell, traceback)
+            self._became.failed.append(Failure(job.cell, job.label, error))
             for listener in self._listeners:
-                listener.failed(job, outcome.error, path)
+                listener.failed(job, error, path)
         else:
-            store.save(outcome.result)
             self._became.done.append(job.cell)
             for listener in self._listeners:
                 listener.finished(job, outcome.result)

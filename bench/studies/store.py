@@ -2,6 +2,8 @@
 
     results/<study>/
         cells/<key>/             a finished cell (`studies.cell_files`)
+        models/<key>/            its trained weights, where they were asked for
+                                 (`studies.model_files`)
         failures/<key>.txt       traceback of the last failure of an unfinished cell
         index.csv                one row a finished cell; rebuilt from the cells at any time
         study.json               the finished cells' configurations (`studies.study_file`)
@@ -20,12 +22,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import filelock
+import numpy as np
 import pandas as pd
 
 from bench import json_shape
@@ -33,6 +35,7 @@ from bench.cell import KEY_LENGTH, Cell
 from bench.errors import UserError
 from bench.files import check_readable, check_writable, read_json, replace, why
 from bench.studies import cell_files
+from bench.studies.models import Models
 from bench.studies.records import Arrays, CellResult, Record
 from bench.studies.spreadsheet import csv_of
 
@@ -74,7 +77,12 @@ NEWER = "written by a newer version; kept (update this program to read it)"
 
 
 class Store:
-    """The results of one study."""
+    """The results of one study.
+
+    Attributes:
+        root: ``results/<study>``.
+        models: trained weights of its cells, where they are kept.
+    """
 
     def __init__(self, root: Path) -> None:
         """
@@ -85,9 +93,9 @@ class Store:
             UserError: it is there, and may not be read.
         """
         self.root = root
-        self._cells = root / "cells"
-        check_readable(root)
-        check_readable(self._cells)
+        self._cells, self.models = root / "cells", Models(root / "models")
+        for folder in (root, self._cells, self.models.root):
+            check_readable(folder)
         self._failures = root / "failures"
 
     def check_writable(self) -> None:
@@ -100,7 +108,8 @@ class Store:
         self._sweep()
 
     def _sweep(self) -> None:
-        folders = (self._cells, self.root / ".checkpoints", self.root / ".progress")
+        hidden = (self.root / ".checkpoints", self.root / ".progress")
+        folders = (self._cells, self.models.root, *hidden)
         for path in [path for folder in folders for path in folder.glob(".*")]:
             key = path.name[1 : 1 + KEY_LENGTH]
             if not re.fullmatch(r"[0-9a-f]+", key) or len(key) < KEY_LENGTH:
@@ -108,8 +117,8 @@ class Store:
             claim = self._lock(key)
             if claim is None:
                 continue  # somebody is writing it just now
-            if path.name.startswith(f".{key}-old-") and not (self._cells / key).exists():
-                path.rename(self._cells / key)  # killed while it was being replaced
+            if path.name.startswith(f".{key}-old-") and not (path.parent / key).exists():
+                path.rename(path.parent / key)  # killed while it was being replaced
             elif path.is_dir():
                 shutil.rmtree(path)
             else:
@@ -132,8 +141,13 @@ class Store:
             return "newer" if cell_files.is_newer(folder) else "broken"
         return "done" if record.code == code else "stale"
 
-    def save(self, result: CellResult) -> None:
-        """Store a finished cell, in place of an older one of the same key.
+    def save(self, result: CellResult, labels: Sequence[str] | None = None) -> None:
+        """Store a finished cell, and its models if they came with it, in place of an older one of
+        the same key.
+
+        Args:
+            labels: ``[n_items]`` of the items, to be kept with models; None where they are the
+                numbers.
 
         Raises:
             UserError: it cannot be written (a full disk, for one), or what is there is of a newer
@@ -142,21 +156,48 @@ class Store:
         key = result.cell.key
         if cell_files.is_newer(self._cells / key):
             raise UserError(f"{self._cells / key}: {NEWER}")
-        temporary = self._cells / f".{key}-{uuid.uuid4().hex}"
         try:
-            cell_files.write(result, temporary)
+            if result.weights:  # first: whoever is killed in between trains the cell again
+                self.models.save(result, result.arrays, labels)
+            cell_files.put(self._cells, key, lambda folder: cell_files.write(result, folder))
         except OSError as error:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise UserError(
-                f"{self.root} cannot be written ({why(error)}): {result.cell.label} is lost, "
-                "what was stored before is kept; make room and run the same command again"
-            ) from error
-        final, old = self._cells / key, self._cells / f".{key}-old-{uuid.uuid4().hex}"
-        if final.exists():
-            final.rename(old)
-        temporary.rename(final)
-        cell_files.sync(self._cells)
-        shutil.rmtree(old, ignore_errors=True)
+            raise self._lost(result.cell, error) from error
+        if not result.weights:
+            self.models.forget(key)  # they are of another training
+        self._settled(key)
+
+    def keep_models(self, result: CellResult, labels: Sequence[str] | None) -> bool:
+        """Store the models of a cell that was finished without; the cell stays as it is.
+
+        Args:
+            result: of its training anew.
+            labels: as for `save`.
+
+        Returns:
+            Whether they gave the stored ranks, to the last digit; if not, nothing is stored.
+
+        Raises:
+            UserError: the cell is broken, or the models cannot be written.
+        """
+        stored, again = self.arrays(result.cell.key), result.arrays
+        common = stored.keys() & again.keys()
+        if not all(np.array_equal(stored[name], again[name]) for name in common):
+            self.checkpoint(result.cell.key).unlink(missing_ok=True)
+            return False
+        try:
+            self.models.save(result, stored, labels)
+        except OSError as error:
+            raise self._lost(result.cell, error) from error
+        self._settled(result.cell.key)
+        return True
+
+    def _lost(self, cell: Cell, error: OSError) -> UserError:
+        return UserError(
+            f"{self.root} cannot be written ({why(error)}): {cell.label} is lost, "
+            "what was stored before is kept; make room and run the same command again"
+        )
+
+    def _settled(self, key: str) -> None:
         (self._failures / f"{key}.txt").unlink(missing_ok=True)
         self.checkpoint(key).unlink(missing_ok=True)
 

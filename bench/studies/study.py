@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from bench import datasets
 from bench.cell import Cell
 from bench.errors import UserError
-from bench.studies import budgeted, search, tuning
+from bench.studies import budgeted, model_files, search, tuning
 from bench.studies.budget import Budget
 from bench.studies.estimates import Estimate
 from bench.studies.listeners import Listener
@@ -33,14 +33,19 @@ class Options:
         test_trials: of a study that was tuned so, test every trial.
         budget: in place of training all of it, look for the best system in so much time (see
             `bench.studies.halving`).
+        keep_models: keep the trained weights of the plan's cells, not of trials; what is finished
+            without is trained again for them, and keeps its numbers.
     """
 
     force_stale: bool = False
     tune: int | None = None
     test_trials: bool = False
+    keep_models: bool = False
     budget: Budget | None = None
 
     def __post_init__(self) -> None:
+        if self.keep_models:
+            model_files.check_installed()
         if self.tune is not None and self.tune < 1:
             raise UserError(f"tune={self.tune}: must be at least 1")
         if self.test_trials and self.tune is None:
@@ -201,7 +206,13 @@ def _runner(
             "--splits: --tune chooses by validation users, whom another split may test on; tune "
             "with --seeds"
         )
-    runner = Runner(plan, resources, force_stale=options.force_stale, listeners=listeners)
+    runner = Runner(
+        plan,
+        resources,
+        force_stale=options.force_stale,
+        keep_models=options.keep_models,
+        listeners=listeners,
+    )
     for line in plan.renamed:
         runner.say(line)
     for reason in plan.skipped:

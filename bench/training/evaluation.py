@@ -82,18 +82,11 @@ def rank_predictions(
     items = torch.as_tensor(examples.items, dtype=torch.int64, device=device)
     offsets = torch.as_tensor(examples.offsets, device=device)
     targets = torch.as_tensor(examples.targets, dtype=torch.int64, device=device)
-    states, table = _factors(models, items, offsets, ENCODED_AT_ONCE // cut)
+    n_items = models[0].n_items
     ranks = torch.empty(len(targets), dtype=torch.float64, device=device)
-    lists = torch.empty((len(targets), min(top, len(table) - 1)), dtype=torch.int64, device=device)
-    at_once = max(FEWEST_AT_ONCE, SCORES_AT_ONCE[device.type] // len(table) // cut)
+    lists = torch.empty((len(targets), min(top, n_items)), dtype=torch.int64, device=device)
     likely = _copied(examples.probabilities, device)
-    buffers = torch.empty((2, min(at_once, len(targets)), len(table)), device=device)
-    for piece in torch.arange(len(targets), device=device).split(at_once):
-        scores, counts = buffers[:, : len(piece)]
-        torch.mm(states[piece], table.t(), out=scores)
-        rows, seen = _history(items, offsets, piece)
-        scores[rows, seen] = seen_as
-        scores[:, 0] = seen_as
+    for piece, scores, counts in scored_pieces(models, items, offsets, seen_as, cut):
         target = scores.gather(1, targets[piece][:, None])
         ranks[piece] = _ranks(scores, target, counts)
         if top:
@@ -106,8 +99,47 @@ def rank_predictions(
         found[examples.repeated] = MISSED
     expected = None
     if likely is not None:  # by now in the order of the items' ranks
-        expected = expected_gains(np.arange(1.0, len(table) + 1), likely.cpu().numpy())
+        expected = expected_gains(np.arange(1.0, n_items + 2), likely.cpu().numpy())
     return Ranking(found, lists.cpu().numpy(), expected)
+
+
+@torch.no_grad()
+def scored_pieces(
+    models: Sequence[Backbone],
+    items: Tensor,
+    offsets: Tensor,
+    seen_as: float | None = -torch.inf,
+    cut: int = 1,
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Scores of the whole catalogue, piece after piece of the predictions.
+
+    Args:
+        models: as for `rank_predictions`.
+        items: ``[n]`` int64 inputs, one after another, oldest item first.
+        offsets: ``[P + 1]`` where each starts; none is empty.
+        seen_as: the score of what the input holds and of the padding row; None leaves what was
+            seen its own score, and gives -inf to the padding row alone.
+        cut: as for `rank_predictions`.
+
+    Yields:
+        ``[p]`` which predictions, ``[p, n_items + 1]`` their scores, and a buffer as large as
+        these to work in; the latter two are written over by the next piece.
+
+    Raises:
+        FloatingPointError: the model holds or computes what is not a finite number.
+    """
+    device, P = items.device, len(offsets) - 1
+    states, table = _factors(models, items, offsets, ENCODED_AT_ONCE // cut)
+    at_once = max(FEWEST_AT_ONCE, SCORES_AT_ONCE[device.type] // len(table) // cut)
+    buffers = torch.empty((2, min(at_once, P), len(table)), device=device)
+    for piece in torch.arange(P, device=device).split(at_once):
+        scores, work = buffers[:, : len(piece)]
+        torch.mm(states[piece], table.t(), out=scores)
+        if seen_as is not None:
+            rows, seen = _history(items, offsets, piece)
+            scores[rows, seen] = seen_as
+        scores[:, 0] = -torch.inf if seen_as is None else seen_as
+        yield piece, scores, work
 
 
 def _factors(

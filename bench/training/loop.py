@@ -23,6 +23,7 @@ from bench.datasets.splits import Examples
 from bench.datasets.training_data import TrainingData
 from bench.errors import UserError
 from bench.metrics import SELECT_ON
+from bench.objectives.base import Objective
 from bench.seeding import seed_for
 from bench.training.batches import Batch, Batches, one_pass_windows, prefix_windows
 from bench.training.checkpoint import Checkpoint
@@ -177,7 +178,7 @@ class Trainer:
             check_negatives(self._sampler, views, drawn, self.objective.needs_negatives)
         with watch("scoring"):
             scored = [Scored(view, given) for view, given in zip(views, drawn, strict=True)]
-            loss = self._loss(scored)
+            loss = summed_loss(self.objective, scored)
             watch.before_backward(scored[0])
         with watch("backward"):
             for optimiser in self._optimisers:
@@ -205,15 +206,6 @@ class Trainer:
             states = torch.cat([model.last(*part) for part in parts])
         return View(states, model.items.weight, batch.targets)
 
-    def _loss(self, scored: list[Scored]) -> Tensor:
-        """The sum over the models of their losses."""
-        loss = torch.zeros((), device=self.device)
-        for one in scored:
-            loss = loss + self.objective.loss(one)
-            if one.negatives.auxiliary is not None:
-                loss = loss + one.negatives.auxiliary
-        return loss
-
     def _update(self) -> None:
         """Move the weights along their gradients."""
         for table in self._sparse:
@@ -221,6 +213,16 @@ class Trainer:
                 table.grad = table.grad.to_sparse(1)
         for optimiser in self._optimisers:
             optimiser.step()
+
+
+def summed_loss(objective: Objective, scored: Sequence[Scored]) -> Tensor:
+    """Scalar: the sum over the models of their losses, auxiliary ones included."""
+    loss = torch.zeros((), device=scored[0].view.states.device)
+    for one in scored:
+        loss = loss + objective.loss(one)
+        if one.negatives.auxiliary is not None:
+            loss = loss + one.negatives.auxiliary
+    return loss
 
 
 def fit(

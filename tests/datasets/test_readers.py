@@ -61,6 +61,17 @@ def test_tables_of_every_format_give_the_same_sequences(tmp_path, kind):
     assert not dataset.synthetic
 
 
+def test_users_and_items_keep_their_own_ids(tmp_path):
+    dataset = read_log(write(tmp_path / "log.csv", table(",", ["user", "item", "timestamp"])))
+    users, items = dataset.by_user()
+    assert dict(zip(users, items, strict=True)) == {
+        "ann": ["hat", "tie", "shoe"], "bob": ["hat", "shoe"], "cat": ["tie"],
+    }  # fmt: skip
+    assert dataset.labels(np.array([2, 0]), np.array([1, 1]))[0].tolist() == ["cat", "ann"]
+    numbers = read_log(write(tmp_path / "log.txt", "7 3 1\n9 2\n"))
+    assert numbers.by_user() == (["7", "9"], [["3", "1"], ["2"]])
+
+
 def test_columns_are_found_by_name_whatever_their_order(tmp_path):
     text = "price,timestamp,item_id,user_id\n9,3,7,1\n9,2,8,1\n9,1.5,9,1\n"
     assert sequences(read_log(write(tmp_path / "x.csv", text))) == {"1": [1, 2, 3]}

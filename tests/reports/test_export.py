@@ -10,7 +10,9 @@ import pytest
 from support import cell_of
 from support.results import result_of
 
+import bench
 from bench import report
+from bench.metrics import accuracy
 from bench.reports import export
 from bench.studies.store import Store
 
@@ -34,6 +36,44 @@ def test_the_tidy_table_holds_every_metric_of_every_cell(store, tmp_path, suffix
     assert value == 0.25
     assert set(frame["peer"]) == {"gru4rec"} and frame["synthetic"].all()
     assert json.loads(frame["hyper"].iloc[0])["sampler"]["N"] == 5
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_ranks_are_by_the_ids_of_the_log(tmp_path, suffix):
+    """Of a log whose ids say what comes after what, so that the table checks itself."""
+    lines = [f"u{u},i{(7 * u + t) % 50},{t}" for u in range(60) for t in range(5)]
+    (tmp_path / "log.csv").write_text("\n".join(["user,item,timestamp", *lines]))
+    study = bench.Study("study", results=tmp_path)
+    study.run(
+        bench.plan(
+            preset="smoke", datasets=[str(tmp_path / "log.csv")], backbones=["gru4rec"],
+            samplers=["uniform", "mdcns"], settings={"N": 10, "dim": 8}, split="leave-one-out",
+        ),
+        workers=1,
+    )  # fmt: skip
+    path = tmp_path / f"out.{suffix}"
+    arguments = ["export", "study", "--results", str(tmp_path), "--ranks", str(path)]
+    assert report.main([*arguments, "--datasets", str(tmp_path / "log.csv")]) == 0
+    frame = pd.read_csv(path) if suffix == "csv" else pd.read_parquet(path)
+    assert (frame["item"] == [f"i{(7 * int(u[1:]) + 4) % 50}" for u in frame["user"]]).all()
+    assert set(frame["length"]) == {4} and set(frame["nth"]) == {1}
+    for record in study.records():
+        its = frame[frame["key"] == record.key]
+        parts = {"test", "test_peer", "test_ensemble"} if record.cell.peer else {"test"}
+        assert set(its["part"]) == parts
+        for part in parts:
+            found = accuracy(its.loc[its["part"] == part, "rank"].to_numpy())
+            assert found == {name: record.metrics[part][name] for name in found}
+
+
+def test_ranks_without_their_log_say_how_to_give_it(tmp_path, capsys):
+    cell = cell_of()
+    store = Store(tmp_path / "study")
+    result = result_of(cell)
+    store.save(result)
+    arguments = ["export", "study", "--results", str(tmp_path), "--ranks", "x.csv"]
+    assert report.main(arguments) == 2
+    assert "give your own log 'made-up' by --datasets PATH" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("to", ["out.xlsx", "no/such/folder/out.csv"])

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from support.cells import MATERIAL, cell_of
+from support.grid import in_process
 from support.tuning import log_file, run
 from test_search import Sealed
 
@@ -156,14 +157,11 @@ def test_a_killed_run_goes_on_and_pays_for_what_it_had_spent(tmp_path, log, monk
         (["--budget", "1h", "--datasets", "beauty-twin", "toys-twin"], "on one dataset, not on 2"),
     ],
 )
-def test_what_cannot_be_is_an_error_before_anything_is_written(
-    tmp_path, log, arguments, said, capsys
-):
-    try:
-        result = run(tmp_path, log, *arguments, chosen=CHOSEN)
-        status, errors = result.status, result.errors
-    except SystemExit as stop:  # argparse's own
-        status, errors = stop.code, said
+def test_what_cannot_be_is_an_error_before_anything_is_written(tmp_path, log, arguments, said):
+    status, errors = in_process(
+        tmp_path, "--preset", "smoke", "--datasets", str(log), "--backbones", "gru4rec",
+        "--samplers", *CHOSEN, "--workers", "1", "--set", *SETTINGS, "dns.N=10", *arguments,
+    )  # fmt: skip
     assert status == 2
     assert said in errors
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]

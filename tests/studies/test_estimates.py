@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from support import cell_of, dataset_of, random_sequences
 
+import backbones
 from bench.cell import Component
 from bench.datasets.splits import make_split
 from bench.errors import UserError
@@ -62,6 +63,24 @@ def test_a_cell_takes_no_more_disk_than_was_said(tmp_path, test):
         assert taken <= said.disk
         assert said.memory > 2**27  # Python and torch alone
         assert said.seconds > 0
+
+
+def test_models_that_are_kept_are_counted(tmp_path):
+    plan, (where, _) = plan_of(SMALL, LARGE)
+    cell = replace(cell_of("mdcns"), **where)
+    without, kept = (
+        Meter(plan, "cpu", 1, keep_models=keep).estimate([cell], [cell], 1).disk
+        for keep in (False, True)
+    )
+    made = [
+        backbones.registry.build(
+            part.name, part.hyper, plan.datasets[cell.fingerprint].n_items, cell.protocol.dim,
+            cell.protocol.window,
+        )
+        for part in cell.models
+    ]  # fmt: skip
+    numbers = sum(each.numel() for model in made for each in model.state_dict().values())
+    assert kept - without == 4 * numbers  # the trial keeps none
 
 
 def meter_columns(meter, cell):

@@ -107,15 +107,16 @@ def from_events(
         n_items=len(item_labels),
         times=None if times is None else times[order].astype(np.int64),
         user_labels=_labels(name, labels.tolist()),
+        item_labels=_labels(name, item_labels.tolist(), "item"),
     )
 
 
-def _labels(name: str, labels: list[str]) -> npt.NDArray[np.str_]:
-    """``[n_users]`` the ids as an array, in which each takes as much room as the longest."""
+def _labels(name: str, labels: list[str], of: str = "user") -> npt.NDArray[np.str_]:
+    """The ids as an array, in which each takes as much room as the longest."""
     longest = max(map(len, labels), default=0)
     if 4 * longest * len(labels) > files.MAX_BYTES:
         raise UserError(
-            f"{name}: {len(labels)} user ids, one of them of {longest} characters; number the users"
+            f"{name}: {len(labels)} {of} ids, one of them of {longest} characters; number the {of}s"
         )
     return np.array(labels, dtype=str)
 

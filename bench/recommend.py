@@ -1,0 +1,109 @@
+"""python -m bench.recommend STUDY SYSTEM: the best items of users, by a trained model.
+
+The study's cells must have kept their models (python -m bench.grid --keep-models).  Users and items
+are called by the log's own ids.  Exit status: 0 done; 2 bad input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+import typing
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.errors import UserError
+from bench.terminal import tell
+
+if typing.TYPE_CHECKING:
+    import pandas as pd
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    options = _parser().parse_args(sys.argv[1:] if arguments is None else arguments)
+    try:
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always", UserWarning)
+            table = _recommended(options)
+        for warning in said:
+            tell(f"warning: {warning.message}", error=True)
+        _hand_out(table, options.out)
+    except UserError as error:
+        tell(f"error: {error}", error=True)
+        return 2
+    return 0
+
+
+def _recommended(options: argparse.Namespace) -> pd.DataFrame:
+    """A row a user and item."""
+    # Who asks for help does not wait for what loads models.
+    from bench.api import load_model
+    from bench.datasets.reading.readers import read_log
+
+    model = load_model(
+        options.study,
+        options.system,
+        dataset=options.dataset,
+        backbone=options.backbone,
+        objective=options.objective,
+        seed=options.seed,
+        which=options.model,
+        results=options.results,
+        device=options.device,
+        plugins=options.plugin,
+    )
+    if options.users is None:
+        items = [label.strip() for label in next(csv.reader([options.sequence]), [])]
+        table = model.table(["-"], [items], options.k, allow_seen=options.allow_seen)
+        return table.drop(columns="user")
+    users, sequences = read_log(options.users).by_user()
+    return model.table(users, sequences, options.k, allow_seen=options.allow_seen)
+
+
+def _hand_out(table: pd.DataFrame, path: Path | None) -> None:
+    """Write it, or print it where no file is named."""
+    from bench.reports.export import save
+    from bench.studies.spreadsheet import csv_of
+
+    if path is None:
+        tell(csv_of(table).rstrip("\n"))
+    else:
+        save(table, path, "--out")
+        tell(f"{path}: {len(table):,} rows")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.recommend", description=__doc__)
+    add = parser.add_argument
+    add("study", metavar="STUDY", help="folder under results")
+    add("system", metavar="SYSTEM", help="a sampler as tables call it, or a cell's key")
+    given = parser.add_mutually_exclusive_group(required=True)
+    given.add_argument(
+        "--users", type=Path, metavar="FILE",
+        help="what each user has had: a log in any format that --datasets of bench.grid takes",
+    )  # fmt: skip
+    given.add_argument(
+        "--sequence", metavar="ITEMS", help="what one user has had, oldest first: a,b,c"
+    )
+    add("--k", type=int, default=20, metavar="COUNT", help="items for a user (default: 20)")
+    add("--out", type=Path, metavar="FILE", help=".csv or .parquet (default: printed as CSV)")
+    add("--allow-seen", action="store_true", help="recommend what a user has had, too")
+    add("--dataset", metavar="NAME", help="where cells of several match; so are the next three")
+    add("--backbone", metavar="NAME")
+    add("--objective", metavar="NAME")
+    add("--seed", type=int, metavar="NUMBER")
+    add(
+        "--model", choices=("self", "peer", "ensemble"), default="self",
+        help="where two were trained: the one under test (default), the other, both added up",
+    )  # fmt: skip
+    add("--device", default="cpu", help="cpu (default) or cuda")
+    add("--results", type=Path, default=Path("results"), metavar="DIR")
+    add("--plugin", action="append", default=[], metavar="FILE|MODULE", help="your own components")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
