@@ -45,23 +45,34 @@ class Plots:
     def accuracy(self) -> Figure:
         """Test accuracy by sampler, with intervals over test users."""
         with matplotlib.rc_context(style.STYLE):
-            return dots.figure_of(self._comparison)
+            return _shown(dots.figure_of(self._comparison))
 
     def costs(self) -> Figure:
         """Test accuracy against what training costs."""
         with matplotlib.rc_context(style.STYLE):
-            return next(costs.figures(self._comparison, self._looks))[1]
+            return _shown(next(costs.figures(self._comparison, self._looks))[1])
 
     def validation(self) -> Figure:
         """Validation accuracy by epoch."""
         history = curves.histories(self._comparison)
         with matplotlib.rc_context(style.STYLE):
-            return next(curves.validation(self._comparison, history, self._looks))[1]
+            return _shown(next(curves.validation(self._comparison, history, self._looks))[1])
 
     def buckets(self) -> Figure:
         """Test accuracy by popularity of the item and by length of the sequence."""
         with matplotlib.rc_context(style.STYLE):
-            return next(buckets.figures(self._comparison, self._looks))[1]
+            return _shown(next(buckets.figures(self._comparison, self._looks))[1])
+
+
+def _shown(figure: Figure) -> Figure:
+    """The figure, which a notebook shows though no pyplot knows of it."""
+
+    def png() -> bytes:
+        with matplotlib.rc_context(style.STYLE):
+            return style.rendered(figure)[0]
+
+    vars(figure)["_repr_png_"] = png
+    return figure
 
 
 class Result:

@@ -47,6 +47,7 @@ def test_it_runs_as_it_is(ran):
     for figure in (costs, accuracy):
         assert isinstance(figure, matplotlib.figure.Figure)
         assert figure.axes
+        assert figure._repr_png_().startswith(b"\x89PNG")
     assert (folder / page).is_file()
 
 
