@@ -18,11 +18,13 @@ from bench.analysis.cells import cells_of
 from bench.analysis.compare_studies import Change, compare
 from bench.analysis.comparison import Comparison, comparisons
 from bench.analysis.which_cell import which_cell
+from bench.datasets import data_directory
 from bench.files import check_name
 from bench.metrics import HEADLINE
 from bench.registry import load_plugin
-from bench.studies import study, tuning
+from bench.studies import external, study, tuning
 from bench.studies.budget import Budget
+from bench.studies.external import External, Given
 from bench.studies.listeners import Lines, Listener, Question
 from bench.studies.planning import Plan, make_plan
 from bench.studies.progress import Progress
@@ -66,8 +68,8 @@ def plan(
         objectives: for samplers that go with any; ``bce`` unless said otherwise.
         seeds: how many; they are 0, 1, 2, ...
         splits: in place of ``seeds``: so many, each with users of its own to train and test on.
-        settings: hyper-parameters, ``{"dns.N": 10, "*.dropout": 0.2}``, and settings of the
-            protocol, ``{"epochs": 20}``.
+        settings: hyper-parameters, ``{"dns.N": 10, "*.dropout": [0.1, 0.2]}``, of lists every
+            combination, and settings of the protocol, ``{"epochs": 20}``.
         split: ``user``, ``authors``, ``user-prefixes``, ``leave-one-out`` or ``temporal``; a table
             takes LastFM by ``user-prefixes`` and, where the file is in ``data_dir``, Beauty by
             ``authors``, unless it or ``split_file`` is given.
@@ -324,6 +326,67 @@ def load_model(
         store, system, dataset=dataset, backbone=backbone, objective=objective, seed=seed
     )
     return Recommender.load(store, record, which, device)
+
+
+def evaluate(
+    study: Study,
+    name: str,
+    predictions: Given,
+    *,
+    users: Sequence[Any] | None = None,
+    items: Sequence[Any] | None = None,
+    dataset: str | None = None,
+    split: str | None = None,
+    split_seed: int | None = None,
+    split_file: Folder | None = None,
+    seed: int = 0,
+    seconds: float | None = None,
+    complete: bool = False,
+    data_dir: Folder | None = None,
+) -> External:
+    """Rank and measure what another library's model recommends, as a trained cell is, and keep it
+    in a study: it then stands in its tables and tests, marked as external.
+
+    What a user has had is masked, ties count half.  Lists that end early give the metrics at K
+    exactly that they are long enough for; the others are left out, and so are ranks beyond.
+
+    Args:
+        study: with finished cells on the same data and split.
+        name: what tables call it.
+        predictions: a file (CSV, TSV or NPZ), a DataFrame with columns user, item and score or
+            rank, or an array: ``[P, n]`` scores (floats) or ``[P, k]`` items, the best first
+            (whole numbers; 0 and -1 stand for none).
+        users: ``[P]`` of an array: whom each row is for; without, in the order of
+            ``test_inputs.csv`` of ``python -m bench.data export``.
+        items: ``[n]`` of an array of scores: the columns' items; without, 1, 2, 3, ...
+        dataset: its name, or the path of your own log, where the study has several.
+        split: likewise.
+        split_seed: likewise.
+        split_file: that the study's cells were split by, if any.
+        seed: which training of it; tables have means over them.
+        seconds: that its training took; without, no cost is shown.
+        complete: it never recommends what is not in its lists: a target beyond is a miss at any K.
+        data_dir: where real datasets lie; without, ``$BENCH_DATA``.
+
+    Raises:
+        UserError: predictions of other users or items, or of none, lists too short for metrics at
+            10, or data that the study has no cell on.
+    """
+    return external.evaluate(
+        study.store,
+        name,
+        predictions,
+        users=users,
+        items=items,
+        dataset=dataset,
+        split=split,
+        split_seed=split_seed,
+        split_file=None if split_file is None else Path(split_file),
+        seed=seed,
+        seconds=seconds,
+        complete=complete,
+        data_dir=data_directory(None if data_dir is None else os.fspath(data_dir)),
+    )
 
 
 def compare_studies(before: Study, after: Study, *, metric: str = HEADLINE) -> list[Change]:

@@ -1,4 +1,4 @@
-"""python -m bench.data: list, check, describe and fetch datasets.
+"""python -m bench.data: list, check, describe, fetch and export datasets.
 
 Exit status: 0 all is well; 1 ``check`` found a file that is not what it should be; 2 bad input.
 """
@@ -28,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _check(_needed(datasets.data_directory(options.data_dir)))
         elif options.command == "describe":
             tell(catalogue.describe(options.name, datasets.data_directory(options.data_dir)))
+        elif options.command == "export":
+            _export(options)
         else:
             say = functools.partial(print)
             catalogue.fetch(options.names, Path(options.data_dir), options.mirror, say)
@@ -59,6 +61,18 @@ def _check(data_dir: Path) -> int:
     return int(any(found.surprise for found in findings))
 
 
+def _export(options: argparse.Namespace) -> None:
+    """Write a split's files, and say which."""
+    from bench.datasets import export
+    from bench.datasets.splits import make_split
+
+    data_dir = datasets.data_directory(options.data_dir)
+    dataset = datasets.resolve_dataset(options.name, data_dir)
+    split = make_split(dataset, options.split, options.split_seed, options.split_file, data_dir)
+    for path in export.write(dataset, split, options.to):
+        tell(str(path))
+
+
 def _figures(counts: Counts) -> str:
     return (
         f"{counts.users:>8,} {counts.items:>8,} {counts.interactions:>13,} "
@@ -79,7 +93,15 @@ def _parser() -> argparse.ArgumentParser:
     checked = commands.add_parser("check", help="compare with the paper's Table 2")
     described = commands.add_parser("describe", help="facts about one dataset")
     described.add_argument("name", metavar="NAME", help="a registered name, or a path")
-    for command in (checked, described):
+    exported = commands.add_parser(
+        "export", help="write a split's files, to train any library on (docs/other-models.md)"
+    )
+    exported.add_argument("name", metavar="NAME", help="a registered name, or a path")
+    exported.add_argument("--to", required=True, type=Path, metavar="DIR", help="made if missing")
+    exported.add_argument("--split", default="user", metavar="NAME", help="default: user")
+    exported.add_argument("--split-seed", type=int, default=0, metavar="NUMBER", help="default: 0")
+    exported.add_argument("--split-file", type=Path, metavar="FILE", help="as of bench.grid")
+    for command in (checked, described, exported):
         command.add_argument("--data-dir", metavar="DIR", help="default: $BENCH_DATA")
     fetched = commands.add_parser("fetch", help="download and filter from the official sources")
     fetched.add_argument("names", nargs="+", metavar="NAME")

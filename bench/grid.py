@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.errors import UserError
-from bench.grid_options import parser
+from bench.grid_file import parse
 from bench.registry import load_plugin
 from bench.terminal import tell
 
@@ -31,9 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with _stopped_by(signal.SIGTERM, signal.SIGHUP):
-            return (
-                _status(given[1:]) if given[:1] == ["status"] else _run(parser().parse_args(given))
-            )
+            return _status(given[1:]) if given[:1] == ["status"] else _run(parse(given))
     except UserError as error:
         tell(f"error: {error}", error=True)
         return 2

@@ -10,10 +10,12 @@ from bench.errors import UserError
 from bench.studies.limits import BACKBONE, LARGE_DISK, LARGE_HOURS, SEEDS, SETTINGS, TABLES
 from bench.studies.units import seconds_of
 
+Parser = argparse.ArgumentParser
 
-def parser() -> argparse.ArgumentParser:
+
+def parser(kind: type[Parser] = Parser) -> Parser:
     """All of them, in groups."""
-    made = argparse.ArgumentParser(
+    made = kind(
         prog="python -m bench.grid",
         description="Train and compare negative samplers. What is finished is skipped; a run "
         "that was stopped or killed goes on where it was.",
@@ -34,7 +36,8 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
         dest="file",
         type=Path,
         metavar="FILE",
-        help="exactly the cells of a study.json, which every study has in its folder; of the other "
+        help="a .toml that holds options (docs/study.toml), beside which others may be given; or "
+        "exactly the cells of a study.json, which every study has in its folder: of the other "
         "options here only --datasets (paths of your own logs) and --plugin go with it",
     )
     whole(
@@ -63,7 +66,9 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
         default=[],
         metavar="OPTION=VALUE",
         help="a hyper-parameter (mdcns.gamma=1.5, sasrec.dropout=0.2, '*.dropout=0.2' wherever it "
-        "exists) or a setting of the protocol (epochs=20; gru4rec.lr=0.01 for one backbone alone)",
+        "exists) or a setting of the protocol (epochs=20; gru4rec.lr=0.01 for one backbone alone); "
+        "of several values of hyper-parameters (mdcns.gamma=0.5,1,2) every combination is trained, "
+        "those with commas written as a JSON list",
     )
     add(
         "--grid",

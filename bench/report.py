@@ -2,8 +2,9 @@
 
 ``python -m bench.report compare A B`` sets two studies side by side, ``python -m bench.report
 export STUDY`` hands results on, ``python -m bench.report references STUDY`` measures what needs no
-training again, and ``python -m bench.report site`` puts all studies on one page; each has a
-``--help`` of its own.
+training again, ``python -m bench.report evaluate STUDY FILE`` puts another library's model beside
+ours, and ``python -m bench.report site`` puts all studies on one page; each has a ``--help`` of its
+own.
 
 Cells are compared only within one protocol, and synthetic twins never share a table or a plot
 with real data.
@@ -50,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status (2 for bad input)."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     commands = {
-        "compare": _compare, "export": _export, "references": _references, "site": _site,
+        "compare": _compare, "evaluate": _evaluate, "export": _export,
+        "references": _references, "site": _site,
     }  # fmt: skip
     command = commands.get(given[0] if given else "")
     try:
@@ -122,6 +124,12 @@ def _compare(arguments: Sequence[str]) -> int:
         f"p < {options.alpha:g}"
     )
     return 1 if fallen else 0
+
+
+def _evaluate(arguments: Sequence[str]) -> int:
+    from bench import report_evaluate
+
+    return report_evaluate.main(arguments)
 
 
 def _export(arguments: Sequence[str]) -> int:

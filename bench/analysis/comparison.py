@@ -4,32 +4,35 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
 import pandas as pd
 
+from bench.analysis.beside import external_gains, references_of, with_external
 from bench.analysis.cells import (
     cells_of,
     comparable,
-    dataset_names,
     draw_users,
     on_cpu,
     sampler_order,
 )
-from bench.analysis.contributions import PREDICTIONS, effective, gains_by_user, half_widths
+from bench.analysis.contributions import (
+    PREDICTIONS,
+    contributions,
+    effective,
+    gains_by_user,
+    half_widths,
+)
 from bench.analysis.names import file_stem
 from bench.analysis.over_users import differ_from_best
 from bench.json_shape import as_text
 from bench.metrics import HEADLINE, METRICS
-from bench.studies import tuning
+from bench.studies import external, tuning
+from bench.studies.external import External
 from bench.studies.own_loss import has_own_loss
 from bench.studies.records import Record
 from bench.studies.store import Store
-
-FIRST, LAST = {"popularity": "popularity ranking"}, {"oracle": "best reachable"}
-"""What accuracy is measured against, trained by nobody: stored name to its name in tables.  Others
-stand between these, under their own names."""
 
 OTHER_USERS = "left out: seeds {}, on whose users not all systems were tested"
 """Of cells whose seeds draw their users: a footnote on a dataset."""
@@ -68,6 +71,7 @@ class Comparison:
         mixed: systems whose seeds were trained by different code.
         uncommitted: samplers that have cells of code that is in no commit, to how many.
         draws: whether each seed has drawn its own users to train and to test on.
+        external: systems of other libraries, by the key that they have in ``cells``.
     """
 
     store: Store
@@ -82,6 +86,12 @@ class Comparison:
     draws: bool
     mixed: list[str]
     uncommitted: dict[str, int]
+    external: dict[str, External] = field(default_factory=dict)
+
+    @property
+    def trained(self) -> pd.DataFrame:
+        """The cells less what was trained elsewhere."""
+        return self.cells[~self.cells["key"].isin(list(self.external))]
 
     def backbones(self) -> Iterator[tuple[str, pd.DataFrame]]:
         """Each backbone with its table, the layout of the paper's Table 3.
@@ -150,7 +160,7 @@ class Comparison:
         the best one and the patience after it.  ``times`` is its multiple of what `MEASURE` costs
         on the same dataset with the same backbone; NaN where that was not trained.
         """
-        cells = self.cells.reindex(columns=[*SYSTEM, *COSTS, HEADLINE])
+        cells = self.trained.reindex(columns=[*SYSTEM, *COSTS, HEADLINE])
         means = cells.groupby([*SYSTEM], sort=False)[[*COSTS, HEADLINE]].mean()
         measure = means[means.index.get_level_values("sampler") == MEASURE]["cost_s"]
         own = means["cost_s"].rename("own").reset_index("sampler")
@@ -167,9 +177,13 @@ class Comparison:
 
         Returns:
             ``(dataset, backbone)`` to a frame ``[users x samplers]``, means over the seeds that a
-            sampler has, indexed by user; only users whom all the samplers were tested on.
+            sampler has, indexed by user; only users whom all the samplers were tested on.  A system
+            whose lists are too short for the metric is left out.
         """
-        return {block: metrics[metric].dropna() for block, metrics in self._gains.items()}
+        return {
+            block: metrics[metric].dropna(axis="columns", how="all").dropna()
+            for block, metrics in self._gains.items()
+        }
 
     @cached_property
     def effective_users(self) -> dict[tuple[str, str], float]:
@@ -214,7 +228,7 @@ class Comparison:
             keys = {
                 name: cells.loc[cells["sampler"] == name, "key"] for name in sampler_order(cells)
             }
-            columns = {name: gains_by_user(self.store, each) for name, each in keys.items()}
+            columns = {name: self._gains_of(list(each)) for name, each in keys.items()}
             whole = pd.concat(columns, axis=1).swaplevel(axis=1)
             names = list(columns)
             found[str(dataset), str(backbone)] = {
@@ -222,6 +236,12 @@ class Comparison:
                 for metric in whole.columns.get_level_values(0).unique()
             }
         return found
+
+    def _gains_of(self, keys: Sequence[str]) -> pd.DataFrame:
+        """Of one system, trained here or elsewhere."""
+        if elsewhere := [self.external[key] for key in keys if key in self.external]:
+            return contributions(external_gains(self.store, elsewhere))
+        return gains_by_user(self.store, keys)
 
 
 def _beside_headline(cells: pd.DataFrame, *rankings: str) -> pd.DataFrame:
@@ -239,7 +259,7 @@ def comparisons(store: Store) -> list[Comparison]:
         UserError: the study has no finished cell.
     """
     records, epoch_cpu_seconds = tuning.as_compared(store), store.epoch_cpu_seconds()
-    later = store.references()
+    later, elsewhere = store.references(), external.stored(store)
     result: list[Comparison] = []
     names: set[str] = set()
     for synthetic, loss, members in _groups(records):
@@ -265,10 +285,11 @@ def comparisons(store: Store) -> list[Comparison]:
             for r in members
             if has_own_loss(r.cell.sampler.name)
         }
-        found = _references(members, later)
+        found = references_of(members, later)
         mixed = _trained_by_several(cells, {record.key: record.code for record in members})
         changed = [record.key for record in members if record.uncommitted]
         uncommitted = cells[cells["key"].isin(changed)]["sampler"].value_counts(sort=False)
+        cells, beside = with_external(cells, members, elsewhere)
         result.append(
             Comparison(
                 store,
@@ -283,6 +304,7 @@ def comparisons(store: Store) -> list[Comparison]:
                 draws,
                 mixed,
                 {str(name): int(count) for name, count in uncommitted.items()},
+                beside,
             )
         )
     return result
@@ -362,32 +384,3 @@ def _groups(records: Sequence[Record]) -> Iterator[tuple[bool, str, list[Record]
             yield synthetic, members[0].cell.objective.name, members + with_own
         if not by_loss:
             yield synthetic, "own", with_own
-
-
-def _mean(draws: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Of metrics on several draws of the users."""
-    return {name: sum(each[name] for each in draws) / len(draws) for name in draws[0]}
-
-
-def _references(
-    records: Sequence[Record], later: Mapping[str, Mapping[str, Mapping[str, float]]]
-) -> dict[str, dict[str, dict[str, float]]]:
-    """Name in tables to dataset to metrics, of all that any of the cells has or that was measured
-    later."""
-    names = dataset_names([record.cell for record in records])
-    draws: dict[str, dict[str, dict[str, Mapping[str, float]]]] = {}
-    for name, record in zip(names, records, strict=True):
-        key = record.cell.data_key
-        for stored, metrics in {**record.references, **later.get(key, {})}.items():
-            draws.setdefault(stored, {}).setdefault(name, {})[key] = metrics
-    found = {
-        stored: {name: _mean(list(each.values())) for name, each in on_datasets.items()}
-        for stored, on_datasets in draws.items()
-    }
-    others = {stored: stored for stored in sorted(found.keys() - FIRST.keys() - LAST.keys())}
-    samplers = {record.cell.sampler.name for record in records}
-    return {
-        f"{shown} ranking" if shown in samplers else shown: found[stored]
-        for stored, shown in (FIRST | others | LAST).items()
-        if stored in found
-    }

@@ -19,10 +19,10 @@ PREDICTIONS = "predictions"
 
 def gains_by_user(store: Store, keys: Iterable[str]) -> pd.DataFrame:
     """What each test user contributes to the metrics of the cells (one a seed); `contributions`."""
-    return contributions(pd.concat(map(_predictions, map(store.arrays, keys))))
+    return contributions(pd.concat(map(predictions_of, map(store.arrays, keys))))
 
 
-def _predictions(arrays: Arrays) -> pd.DataFrame:
+def predictions_of(arrays: Arrays) -> pd.DataFrame:
     """``[predictions x metrics]``, by user: in expectation where that is known."""
     expected = {
         name.removeprefix(EXPECTED): np.asarray(array, dtype=np.float64)

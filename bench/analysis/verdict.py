@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench.analysis.comparison import LAST, Comparison
+from bench.analysis.beside import LAST
+from bench.analysis.comparison import Comparison
 from bench.metrics import HEADLINE
 
 
@@ -22,8 +23,8 @@ class Verdict:
             there is none, those that are so on the most datasets.
         level_on: on how many datasets they are.
         worse: the samplers that are significantly below the best on every dataset, by mean rank.
-        cheapest: the one of ``level`` that costs the least, and its mean cost (see
-            `Comparison.costs`); None where that is not known of all of them.
+        cheapest: the one of ``level`` that costs the least, of those trained here, and its mean
+            cost (see `Comparison.costs`); None where that is not known of all of them.
         unit: what ``cheapest`` counts, "CPU seconds" or "seconds".
         untrained: references that are above all of these samplers, to on how many datasets.
         seeds: fewest and most of a system.
@@ -91,8 +92,10 @@ def _verdict(
     most = max(counts.values())
     level = by_rank(means, [name for name, count in counts.items() if count == most])
     worse = by_rank(means, [name for name, count in counts.items() if not count])
-    seconds = cells.groupby("sampler")["cost_s"].mean()[level]
-    seeds = cells.groupby(["dataset", "sampler"])["seed"].nunique()
+    trained = cells[~cells["key"].isin(list(comparison.external))]
+    seconds = trained.groupby("sampler")["cost_s"].mean()
+    seconds = seconds[[name for name in level if name in seconds.index]]
+    seeds = trained.groupby(["dataset", "sampler"])["seed"].nunique()
     untrained = {
         name: sum(
             known.get(str(dataset), {}).get(HEADLINE, 0.0) > row.max()
@@ -107,7 +110,9 @@ def _verdict(
         level=level,
         level_on=most,
         worse=worse,
-        cheapest=None if seconds.isna().any() else (str(seconds.idxmin()), float(seconds.min())),
+        cheapest=None
+        if seconds.empty or seconds.isna().any()
+        else (str(seconds.idxmin()), float(seconds.min())),
         unit="CPU seconds" if comparison.on_cpu else "seconds",
         untrained={name: count for name, count in untrained.items() if count},
         seeds=(int(seeds.min()), int(seeds.max())),

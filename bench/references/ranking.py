@@ -59,13 +59,22 @@ def ranks(reference: Reference, examples: Examples, n_items: int) -> Floats:
     """
     found = np.empty(len(examples.targets))
     for piece in _masked(reference, examples, n_items):
-        scores, rows = piece.scores, np.arange(len(piece.scores))
-        target = scores[rows, examples.targets[piece.chosen]][:, None]
-        above = np.count_nonzero(scores > target, axis=1)
-        tied = np.count_nonzero(scores == target, axis=1) - 1  # without the target itself
-        found[piece.chosen] = 1 + above + tied / 2
+        found[piece.chosen] = target_ranks(piece.scores, examples.targets[piece.chosen])
     found[examples.repeated] = MISSED
     return found
+
+
+def target_ranks(scores: Floats, targets: Items) -> Floats:
+    """``[P]`` rank of each target from 1, a tie counting half.
+
+    Args:
+        scores: ``[P, n_items + 1]``, -inf of what is masked.
+        targets: ``[P]``.
+    """
+    target = scores[np.arange(len(scores)), targets][:, None]
+    above = np.count_nonzero(scores > target, axis=1)
+    tied = np.count_nonzero(scores == target, axis=1) - 1  # without the target itself
+    return 1 + above + tied / 2
 
 
 def _masked(reference: Reference, examples: Examples, n_items: int) -> Iterator[_Piece]:

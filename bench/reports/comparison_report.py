@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -82,6 +83,7 @@ def document(comparison: Comparison, picture: Picture) -> Document:
             *_new_targets(comparison),
             *_masks(comparison),
             *_costs(comparison),
+            *_external(comparison),
             *_data(comparison),
         ],
         synthetic=comparison.synthetic,
@@ -114,8 +116,9 @@ def _opening(comparison: Comparison) -> Iterator[Part]:
         )
     if comparison.uncommitted:
         named = ", ".join(f"{name} {count}" for name, count in comparison.uncommitted.items())
+        count = sum(comparison.uncommitted.values())
         yield Paragraph(
-            f"WARNING: {sum(comparison.uncommitted.values())} of {len(comparison.cells)} cells are "
+            f"WARNING: {count} of {len(comparison.trained)} cells are "
             f"of code that is in no commit, so that nobody can look it up: {named}."
         )
     if stopped := stopped_early(comparison):
@@ -328,6 +331,28 @@ def _costs(comparison: Comparison) -> Iterator[Part]:
         for column, (shown, pattern) in COSTS.items()
     }
     yield _of_systems("Cost", costs[[*COSTS]], patterns)
+
+
+def _external(comparison: Comparison) -> Iterator[Part]:
+    """Where the systems of other libraries are from."""
+    if not comparison.external:
+        return
+    yield Heading("External systems")
+    yield Paragraph(
+        "Models that another library trained, ranked and measured here on the same test users, "
+        "with the same masks and ties; how they were trained, and on what, their users must say. "
+        "They take part in all tables and tests, beside each backbone. Where lists end early, a "
+        "target beyond counts as a miss, and metrics that this does not give exactly have a dash; "
+        "seconds are as their users say, of whatever machine."
+    )
+    rows: list[list[Value]] = [
+        [one.name, one.dataset, str(one.seed), one.source,
+         "all, by the user's word" if one.complete else str(one.depth or "all"),
+         Number(one.test[HEADLINE]), Number(one.seconds or math.nan, "{:,.0f}")]
+        for one in comparison.external.values()
+    ]  # fmt: skip
+    header = ["system", "dataset", "seed", "from", "ranks known to", METRICS[HEADLINE], "seconds"]
+    yield Table("External systems", header, rows, n_text=5, kept=(0,))
 
 
 def _of_systems(caption: str, means: pd.DataFrame, patterns: dict[str, str]) -> Table:

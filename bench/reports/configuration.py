@@ -21,13 +21,13 @@ COUNT = "{:.0f}"
 
 def records_of(comparison: Comparison) -> dict[str, Record]:
     """Key to what is stored of each cell of a comparison."""
-    return {key: comparison.store.load(key) for key in comparison.cells["key"]}
+    return {key: comparison.store.load(key) for key in comparison.trained["key"]}
 
 
 def sizes(comparison: Comparison, records: Mapping[str, Record]) -> Table:
     """A row a dataset."""
     rows: dict[str, list[Value]] = {}
-    for key, dataset in zip(comparison.cells["key"], comparison.cells["dataset"], strict=True):
+    for key, dataset in comparison.trained[["key", "dataset"]].itertuples(index=False):
         known = [records[key].data.get(name) for name in SIZES]
         numbers = [Number(float("nan") if size is None else size, "{:,.0f}") for size in known]
         rows[dataset] = [dataset, *numbers]

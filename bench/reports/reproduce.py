@@ -24,6 +24,7 @@ from bench.studies.records import Record
 from bench.studies.setting_grid import grid_of
 from bench.studies.settings import Settings
 from bench.studies.store import Store
+from bench.studies.sweeps import written
 
 SEEDED = {
     FINGERPRINTS["beauty"]: "0866959c704c832d",
@@ -201,7 +202,7 @@ def _command(store: Store, records: Sequence[Record], group: _Group) -> Command:
     words += ["--tune", str(group.budget)] if group.budget else []
     words += ["--grid"] if group.grid else []
     changed |= _own_of_backbones(cells, PRESETS[name])
-    pairs = [f"{option}={_value(value)}" for option, value in {**changed, **different}.items()]
+    pairs = [written(option, _value(value)) for option, value in {**changed, **different}.items()]
     words += ["--set", *pairs] if pairs else []
     if not all(record.synthetic for record in records):
         words += ["--data-dir", "data"]

@@ -16,7 +16,7 @@ FEW_USERS = 1000
 
 def overview(comparison: Comparison) -> list[str]:
     """What was compared, and how long it took, a sentence each."""
-    cells = comparison.cells
+    cells = comparison.trained
     systems = [
         _count(cells[name].nunique(), name) for name in ("sampler", "backbone", "dataset", "seed")
     ]
@@ -24,7 +24,9 @@ def overview(comparison: Comparison) -> list[str]:
     trained = f"{', '.join(systems[:-1])} and {systems[-1]}: {_count(models, 'model')}"
     if "train_s" in cells:
         trained += f", {_time(cells['train_s'].sum())} of training"
-    return [f"{trained}."]
+    elsewhere = sorted({one.name for one in comparison.external.values()})
+    beside = [f"Trained elsewhere, on the same users: {', '.join(elsewhere)}."] if elsewhere else []
+    return [f"{trained}.", *beside]
 
 
 def by_dataset(comparison: Comparison) -> Iterator[tuple[str, list[str]]]:
@@ -61,7 +63,7 @@ def _sentence(row: pd.Series[float], below: Collection[str]) -> str:
 
 def warnings(comparison: Comparison) -> list[str]:
     """What stands between these numbers and a conclusion; empty if nothing does."""
-    cells = comparison.cells
+    cells = comparison.trained
     found = []
     seeds = cells.groupby(["dataset", "backbone", "sampler"])["seed"].nunique()
     if seeds.max() == 1:
@@ -87,7 +89,7 @@ def warnings(comparison: Comparison) -> list[str]:
 def stopped_early(comparison: Comparison) -> str:
     """Which systems were still getting better when the last epoch allowed was over: those whose
     best epoch is in the last tenth of all they had; empty if none was."""
-    cells = comparison.cells.reindex(columns=["sampler", "best_epoch", "epochs"])
+    cells = comparison.trained.reindex(columns=["sampler", "best_epoch", "epochs"])
     late = cells[(cells["epochs"] > 1) & (cells["best_epoch"] > 0.9 * cells["epochs"])]
     if not len(late):
         return ""

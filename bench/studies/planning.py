@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,13 @@ from bench.cell import Cell, Component, Protocol
 from bench.datasets.base import Dataset
 from bench.datasets.splits import SEEDED_SPLITS, Split, make_split
 from bench.errors import UserError
+from bench.json_shape import as_text
 from bench.pools import History
 from bench.registry import Registry
 from bench.studies.request import Request
 from bench.studies.setting_grid import grid_of
 from bench.studies.settings import Settings
+from bench.studies.sweeps import assignments
 
 
 @dataclass(frozen=True)
@@ -66,26 +68,16 @@ def make_plan(request: Request) -> Plan:
         UserError: unknown names or hyper-parameters, impossible values, unreadable data, a
             catalogue too small for the candidate pool.
     """
-    settings = Settings(request.settings)
-    protocol = settings.protocol(request.protocol)
-    self_components = settings.components(backbones.registry, request.backbones)
-    sampler_components = settings.components(
-        samplers.registry, request.samplers, defaults={"N": protocol.N}
-    )
     skipped: list[str] = []
-    if request.grid:
-        sampler_components, skipped = grid_of(sampler_components, request.fixed)
-    for component in self_components:
-        backbones.registry.build(component.name, component.hyper, 1, protocol.dim, protocol.window)
-    systems = [
-        system
-        for backbone, sampler in itertools.product(self_components, sampler_components)
-        if request.pairs is None or (backbone.name, sampler.name) in request.pairs
-        for system in _systems(settings, backbone, sampler, request.objectives)
-    ]
-    for component in self_components:
-        settings.protocol_of(component.name, protocol)
-    settings.check_all_used(request.fixed)
+    systems: dict[str, tuple[Settings, dict[str, Any]]] = {}  # each once, whatever it shares
+    for pairs in assignments(request.settings):
+        settings = Settings(pairs)
+        protocol = settings.protocol(request.protocol)
+        for system in _crossed(request, settings, protocol, skipped):
+            own = settings.protocol_of(system["backbone"].name, protocol)
+            systems.setdefault(_as_text(system, own), (settings, system))
+    skipped = list(dict.fromkeys(skipped))
+    sampler_components = [system["sampler"] for _, system in systems.values()]
 
     cells: list[Cell] = []
     loaded: dict[str, Dataset] = {}
@@ -100,7 +92,7 @@ def make_plan(request: Request) -> Plan:
         loaded[dataset.fingerprint] = dataset
         checked = None
         for seed, drawn, split in _drawn(dataset, its, request):
-            if split is not checked:
+            if systems and split is not checked:
                 _check_pool(dataset, split, sampler_components)
                 checked = split
             on_users = [
@@ -112,7 +104,7 @@ def make_plan(request: Request) -> Plan:
                     seed=seed,
                     **system,
                 )
-                for system in systems
+                for settings, system in systems.values()
                 if system["sampler"].name not in left_out
             ]
             cells += on_users
@@ -120,6 +112,36 @@ def make_plan(request: Request) -> Plan:
     test_users = {key: len(split.test.targets) for key, split in splits.items()}
     repeats = {key: repeats_of(split) for key, split in splits.items()}
     return Plan(cells, loaded, splits, test_users, skipped, request, repeats=repeats)
+
+
+def _crossed(
+    request: Request, settings: Settings, protocol: Protocol, skipped: list[str]
+) -> list[dict[str, Any]]:
+    """Every system, with settings that have one value each."""
+    self_components = settings.components(backbones.registry, request.backbones)
+    sampler_components = settings.components(
+        samplers.registry, request.samplers, defaults={"N": protocol.N}
+    )
+    if request.grid:
+        sampler_components, left_out = grid_of(sampler_components, request.fixed)
+        skipped += left_out
+    for component in self_components:
+        backbones.registry.build(component.name, component.hyper, 1, protocol.dim, protocol.window)
+    systems = [
+        system
+        for backbone, sampler in itertools.product(self_components, sampler_components)
+        if request.pairs is None or (backbone.name, sampler.name) in request.pairs
+        for system in _systems(settings, backbone, sampler, request.objectives)
+    ]
+    for component in self_components:
+        settings.protocol_of(component.name, protocol)
+    settings.check_all_used(request.fixed)
+    return systems
+
+
+def _as_text(system: Mapping[str, Component | None], protocol: Protocol) -> str:
+    parts = {part: one and asdict(one) for part, one in system.items()}
+    return as_text([parts, protocol.config()])
 
 
 def _datasets(request: Request, skipped: list[str]) -> Iterator[tuple[str, Dataset]]:
@@ -295,13 +317,17 @@ def dataset_of(cell: Cell, data_dir: Path | None) -> Dataset:
 
 
 def data_of(
-    cell: Cell, data_dir: Path | None, dataset: Dataset | None = None
+    cell: Cell,
+    data_dir: Path | None,
+    dataset: Dataset | None = None,
+    split_file: Path | None = None,
 ) -> tuple[Dataset, Split]:
     """The data and split that a stored cell was trained on.
 
     Args:
         data_dir: where real datasets lie.
         dataset: in place of the one of the cell's name.
+        split_file: that assigned its users, if one did.
 
     Raises:
         UserError: the data is missing, or is not what the cell was trained on.
@@ -309,7 +335,7 @@ def data_of(
     if dataset is None:
         dataset = datasets.resolve_dataset(cell.dataset, data_dir)
     protocol = cell.protocol
-    split = make_split(dataset, protocol.split, protocol.split_seed, data_dir=data_dir)
+    split = make_split(dataset, protocol.split, protocol.split_seed, split_file, data_dir)
     if (dataset.fingerprint, split.digest) != (cell.fingerprint, cell.split_digest):
         raise UserError(
             f"{cell.label} was trained on other data, or with another split, than "

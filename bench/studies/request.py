@@ -14,6 +14,7 @@ from bench.cell import PRESETS, Preset, Protocol
 from bench.datasets import data_directory
 from bench.errors import UserError
 from bench.registry import load_plugin, suggest
+from bench.studies import sweeps
 from bench.studies.paper_grids import TABLES, splits_of
 
 MAX_SEEDS = 1000
@@ -33,7 +34,7 @@ class Request:
         seeds: how many; they are 0, 1, 2, ...
         draws: whether each seed draws its own users to train and to test on.
         settings: ``("mdcns.gamma", "1.5")`` and the like, in order of precedence; typed values
-            do as well as text.
+            do as well as text, and a list of several is crossed with all else.
         splits: a dataset's split, where it is not the protocol's.
         split_file: assignment of users, for split ``user``.
         pairs: the (backbone, sampler) pairs to keep of the product; None keeps all.
@@ -61,18 +62,18 @@ class Request:
     draws: bool = False
 
 
-def parse_settings(given: Iterable[str]) -> list[tuple[str, str]]:
-    """``["mdcns.gamma=1.5"]`` as pairs.
+def parse_settings(given: Iterable[str]) -> list[tuple[str, Any]]:
+    """``["mdcns.gamma=1.5"]`` as pairs; of ``mdcns.gamma=1,2`` the value is a list.
 
     Raises:
-        UserError: no ``=`` in one of them.
+        UserError: no ``=`` in one of them, or an empty value among several.
     """
-    pairs = []
+    pairs = list[tuple[str, Any]]()
     for text in given:
         name, equals, value = text.partition("=")
         if not (name and equals):
             raise UserError(f"--set {text}: expected NAME.OPTION=VALUE, such as mdcns.gamma=1.5")
-        pairs.append((name, value))
+        pairs.append((name, sweeps.parsed(name, value)))
     return pairs
 
 
@@ -133,7 +134,7 @@ def request_of(
         raise UserError(f"table {table}: the paper's are {', '.join(map(str, TABLES))}")
     if split_file is not None and not Path(split_file).is_file():
         raise UserError(f"--split-file {split_file}: no such file")
-    given = [*(settings.items() if isinstance(settings, Mapping) else settings)]
+    given = _one_or_several(settings)
     fixed = frozenset(setting for setting, _ in given)
     _check_counts(seeds, splits, fixed)
     if split is not None:
@@ -160,6 +161,16 @@ def request_of(
         fixed=fixed,
         plugins=tuple(plugins),
     )
+
+
+def _one_or_several(
+    settings: Mapping[str, Any] | Sequence[tuple[str, Any]],
+) -> list[tuple[str, Any]]:
+    """Settings as pairs, those with several values checked."""
+    return [
+        (name, sweeps.checked(name, value) if isinstance(value, list | tuple) else value)
+        for name, value in (settings.items() if isinstance(settings, Mapping) else settings)
+    ]
 
 
 def _check_counts(seeds: int | None, splits: int | None, fixed: frozenset[str]) -> None:

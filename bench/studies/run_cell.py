@@ -21,18 +21,19 @@ from bench.datasets.base import Dataset
 from bench.datasets.splits import Examples, Split
 from bench.datasets.training_data import TrainingData
 from bench.files import replace
-from bench.metrics import EXPECTED, TOP, accuracy, beyond_accuracy, by_bucket
+from bench.metrics import TOP
 from bench.registry import load_plugin
 from bench.studies import environment
 from bench.studies.by_value import Carried, arrive
 from bench.studies.code import code_digest
 from bench.studies.compared_with import references_of
+from bench.studies.found import Found, expected_of, found_by
 from bench.studies.model_files import packed
 from bench.studies.planning import repeats_of
 from bench.studies.processes import peak_memory_mb
 from bench.studies.records import Arrays, CellResult
 from bench.training.checkpoint import Checkpoint
-from bench.training.evaluation import Ranking, rank_predictions
+from bench.training.evaluation import rank_predictions
 from bench.training.loop import Epoch, Fitted, fit
 
 OUT_OF_TIME = "the time for it was up"
@@ -221,16 +222,6 @@ def run_cell(task: Task, material: Material, cut: int = 1) -> CellResult:
 
 
 @dataclass(frozen=True)
-class _Found:
-    """What a result holds beyond training: parts of its data, metrics, buckets and arrays."""
-
-    data: dict[str, Any]
-    metrics: dict[str, dict[str, float]]
-    buckets: dict[str, dict[str, float]]
-    arrays: Arrays
-
-
-@dataclass(frozen=True)
 class _ExtraRanking:
     """A ranking of the test split beside that by the model under test.
 
@@ -258,7 +249,7 @@ EXTRA_RANKINGS = (
 
 def _tested(
     data: TrainingData, test: Examples, fitted: Fitted, device: torch.device, cut: int
-) -> _Found:
+) -> Found:
     ranking = rank_predictions(fitted.models[:1], test, device, top=TOP, cut=cut)
     extra = {
         each: rank_predictions(
@@ -267,49 +258,28 @@ def _tested(
         for each in EXTRA_RANKINGS
         if max(each.models) < len(fitted.models)
     }
-    counts = np.bincount(data.train.items, minlength=data.n_items + 1)
-    lengths, new = np.diff(test.offsets), ~test.repeated
-    apart = {"test_new": accuracy(ranking.ranks[new])} if 0 < new.sum() < len(new) else {}
-    if ranking.expected is not None:
-        apart["test_sampled"] = accuracy(ranking.ranks)
-    return _Found(
-        data={
-            "test_users": len(np.unique(test.users)),
-            "test_targets": len(test.targets),
-            "test_repeated": int(test.repeated.sum()),
-        },
+    found = found_by(ranking, test, data)
+    return Found(
+        data=found.data,
         metrics={
-            "test": ranking.accuracy | beyond_accuracy(ranking.top, counts),
+            "test": found.metrics["test"],
             **{f"test_{each.name}": its.accuracy for each, its in extra.items()},
-            **apart,
+            **found.metrics,
         },
-        buckets=by_bucket(ranking.ranks, test.targets, lengths, counts),
+        buckets=found.buckets,
         arrays={
-            "rank": ranking.ranks,
+            "rank": found.arrays["rank"],
             **{f"rank_{each.name}": its.ranks for each, its in extra.items() if each.ranks_kept},
-            **_expected(ranking),
-            "user": test.users,
-            "target": test.targets,
-            "length": lengths,
-            "target_count": counts[test.targets],
+            **found.arrays,
         },
     )
 
 
-def _expected(ranking: Ranking) -> Arrays:
-    """What each prediction contributes to metrics in expectation, where that is known."""
-    return {
-        f"{EXPECTED}{name}": each.astype(np.float32)
-        for name, each in (ranking.expected or {}).items()
-    }
-
-
-def _validated(valid: Examples, fitted: Fitted, device: torch.device, cut: int) -> _Found:
+def _validated(valid: Examples, fitted: Fitted, device: torch.device, cut: int) -> Found:
     """A trial of tuning ends with what it was selected on."""
     ranking = rank_predictions(fitted.models[:1], valid, device, cut=cut)
     arrays: Arrays = {"rank": ranking.ranks, "user": valid.users, "target": valid.targets}
-    arrays |= _expected(ranking)
-    return _Found({}, {}, {}, arrays)
+    return Found({}, {}, {}, arrays | expected_of(ranking))
 
 
 def selected_on(fitted: Fitted) -> dict[str, float]:

@@ -11,6 +11,7 @@
                                  (``python -m bench.speed --study``)
         references.json          what needs no training, measured later than cells
                                  (``python -m bench.report references``)
+        external/                systems of other libraries (`studies.external`)
         trials/, trials-test/    the same again for the trials of tuning (`studies.tuning`)
 
 A cell is written under a temporary name and renamed when complete, so a reader never meets half

@@ -6,6 +6,7 @@ to be done, and who is told of it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -20,6 +21,7 @@ from bench.studies.planning import Plan
 from bench.studies.resources import Resources
 from bench.studies.running import Failure, Runner
 from bench.studies.store import Store
+from bench.studies.sweeps import swept
 from bench.studies.units import duration
 
 
@@ -201,6 +203,12 @@ def _runner(
         raise UserError(
             "--grid trains every setting, --tune looks for a good one: give one of them"
         )
+    several = swept(plan.request.settings) if plan.request is not None else {}
+    if options.tune is not None and several:
+        raise UserError(
+            f"--set {next(iter(several))}: several values are all trained, --tune looks for a good "
+            "one: give one value, or leave it to --tune"
+        )
     if options.tune is not None and plan.request is not None and plan.request.draws:
         raise UserError(
             "--splits: --tune chooses by validation users, whom another split may test on; tune "
@@ -217,6 +225,10 @@ def _runner(
         runner.say(line)
     for reason in plan.skipped:
         runner.say(f"skipped: {reason}")
+    if several:
+        count = math.prod(map(len, several.values()))
+        named = " × ".join(f"{name}={','.join(map(str, its))}" for name, its in several.items())
+        runner.say(f"{named}: {count} combinations, {len(plan.cells)} cells in all")
     for text in dict.fromkeys(
         f"{cell.dataset}: {text}"
         for cell in {cell.data_key: cell for cell in plan.cells}.values()

@@ -66,7 +66,7 @@ def _buckets(comparison: Comparison) -> pd.DataFrame:
     """A row a system and bucket of enough predictions, buckets in the order of `by_bucket`."""
     names = ["backbone", "dataset", "sampler"]
     found = []
-    for _, cells in comparison.cells.groupby(names, sort=False):
+    for _, cells in comparison.trained.groupby(names, sort=False):
         its = by_bucket(comparison.store, list(cells["key"]))
         if len(its):
             kinds = its.index.str.partition(":").to_frame(index=False)

@@ -44,11 +44,11 @@ def histories(comparison: Comparison) -> pd.DataFrame:
     so it ends there.
     """
     names = ["dataset", "backbone", "sampler"]
-    each = [comparison.store.epochs(key) for key in comparison.cells["key"]]
+    each = [comparison.store.epochs(key) for key in comparison.trained["key"]]
     cell = np.repeat(np.arange(len(each)), [len(epochs) for epochs in each])
-    labels = comparison.cells[names].iloc[cell].reset_index(drop=True)
+    labels = comparison.trained[names].iloc[cell].reset_index(drop=True)
     epochs = pd.concat(each, ignore_index=True).join(labels).groupby([*names, "epoch"])
-    runs = comparison.cells.groupby(names).size().to_dict()
+    runs = comparison.trained.groupby(names).size().to_dict()
     means = epochs.mean(numeric_only=True)
     reached = epochs.size()
     return means[reached.to_numpy() == [runs[key[:-1]] for key in reached.index]]
