@@ -1,5 +1,7 @@
 from bench.analysis.compare_studies import Change as Change
 from bench.analysis.comparison import Comparison as Comparison
+from bench.answer import Result as Result
+from bench.answer import compare as compare
 from bench.api import Study as Study
 from bench.api import compare_studies as compare_studies
 from bench.api import evaluate as evaluate

@@ -23,6 +23,7 @@ from bench.files import check_name
 from bench.metrics import HEADLINE
 from bench.registry import load_plugin
 from bench.studies import external, study, tuning
+from bench.studies.budget import Budget
 from bench.studies.external import External, Given
 from bench.studies.listeners import Lines, Listener, Question
 from bench.studies.planning import Plan, make_plan
@@ -135,6 +136,8 @@ class Study:
         force_stale: bool = False,
         tune: int | None = None,
         test_trials: bool = False,
+        budget: float | None = None,
+        since: float | None = None,
         keep_models: bool = False,
         progress: bool = False,
         listeners: Sequence[Listener] = (),
@@ -154,6 +157,9 @@ class Study:
             force_stale: train again what was trained by other code.
             tune: give every system so many trials first, and train its best on validation.
             test_trials: of a study that was tuned so, test every trial.
+            budget: in place of training all of the plan, look for its best system in so many
+                seconds; the finalists get at most as many seeds as the plan has.
+            since: when these began, if it was before now (`time.monotonic`).
             keep_models: keep the trained weights, for `load_model`; what is finished without is
                 trained again for them, and keeps its numbers.
             progress: print lines, warnings and a display, as the command does; asks nothing.
@@ -168,7 +174,9 @@ class Study:
             plan,
             self.store,
             Resources(workers, threads, device, tuple(gpus), cells_per_gpu, executor, address),
-            study.Options(force_stale, tune, test_trials, keep_models),
+            study.Options(
+                force_stale, tune, test_trials, keep_models, budget=_budget(budget, since)
+            ),
             [*shown, *listeners],
         )
 
@@ -238,6 +246,12 @@ class Study:
         return write(
             self.store.root, Path("reports", self.name) if folder is None else Path(folder)
         )
+
+
+def _budget(seconds: float | None, since: float | None = None) -> Budget | None:
+    if seconds is None:
+        return None
+    return Budget(seconds) if since is None else Budget(seconds, since)
 
 
 def run(

@@ -15,6 +15,7 @@ import errno
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -78,10 +79,11 @@ def _run(options: argparse.Namespace) -> int:
             load_plugin(plugin)
         tell("\n\n".join(map(described, options.list)) or listing())
         return 0
+    began = time.monotonic()  # a budget pays for what is loaded, too
     from bench import grid_run
 
     try:
-        return grid_run.run(options)
+        return grid_run.run(options, began)
     except SystemExit as stop:  # else nothing would be said, and the status could be 0
         *_, last = traceback.extract_tb(stop.__traceback__)
         raise UserError(

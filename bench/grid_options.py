@@ -7,7 +7,9 @@ from pathlib import Path
 
 from bench.cell import PRESETS
 from bench.datasets.log_options import REPEATS
-from bench.studies.limits import LARGE_DISK, LARGE_HOURS, SETTINGS, TABLES
+from bench.errors import UserError
+from bench.studies.limits import BACKBONE, LARGE_DISK, LARGE_HOURS, SEEDS, SETTINGS, TABLES
+from bench.studies.units import seconds_of
 
 Parser = argparse.ArgumentParser
 
@@ -99,7 +101,7 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         "--study",
         metavar="NAME",
         help="folder under results and reports (default: the preset, paper-protocol for paper; "
-        "PRESET-tuned with --tune, PRESET-splits with --splits)",
+        "PRESET-tuned with --tune, PRESET-splits with --splits, DATASET-budget with --budget)",
     )
 
 
@@ -166,6 +168,15 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
         "with the best on validation",
     )
     add(
+        "--budget",
+        type=_seconds,
+        metavar="TIME",
+        help="which sampler for my data? the best that can be found in so much time (2h, 1h30m, "
+        "90s) of one dataset's systems: all are begun, on validation the best go on, the "
+        "finalists are trained at several seeds (at most --seeds, "
+        f"{SEEDS} by default) and tested; without --backbones all are with {BACKBONE}",
+    )
+    add(
         "--test-trials",
         action="store_true",
         help="of a study that --tune has finished: test every trial, for the report alone",
@@ -190,6 +201,13 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
         help=f"do not ask before a large run (over {LARGE_HOURS} hours or {LARGE_DISK / 1e9:.0f} "
         "GB of disk, or more memory or disk than there is); asked on a terminal only",
     )
+
+
+def _seconds(text: str) -> float:
+    try:
+        return seconds_of(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _positive(text: str) -> int:

@@ -11,6 +11,8 @@ from bench.errors import UserError
 from bench.files import check_writable
 from bench.registry import load_plugin
 from bench.studies import study, study_file, tuning
+from bench.studies.budget import Budget
+from bench.studies.limits import BACKBONE, SEEDS
 from bench.studies.listeners import Lines, Question
 from bench.studies.planning import Plan, make_plan
 from bench.studies.progress import Progress
@@ -19,12 +21,19 @@ from bench.studies.resources import Resources, parse_gpus
 from bench.terminal import tell
 
 
-def run(options: argparse.Namespace) -> int:
-    """Plan, train what is missing, write the report; returns the exit status."""
+def run(options: argparse.Namespace, began: float) -> int:
+    """Plan, train what is missing, write the report; returns the exit status.
+
+    Args:
+        began: the time since when a budget is spent (`time.monotonic`).
+    """
+    budget = None if options.budget is None else Budget(options.budget, began)
     resources = _resources(options)
-    how = study.Options(options.force_stale, options.tune, options.test_trials, options.keep_models)
+    how = study.Options(
+        options.force_stale, options.tune, options.test_trials, options.keep_models, budget
+    )
     plan = _plan(options)
-    kept = Study(_study_name(options), results=options.results)
+    kept = Study(_study_name(options, plan), results=options.results)
     if options.dry_run:
         tell(str(study.expected(plan, kept.store, resources, how, [Lines()])))
         return 0
@@ -51,7 +60,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         return make_plan(request(options))
     for name in ("backbones", "samplers", "objectives", "seeds", "splits", "preset", "set",
                  "grid", "split", "split_file", "tune", "columns", "where", "min_count",
-                 "repeats"):  # fmt: skip
+                 "repeats", "budget"):  # fmt: skip
         if getattr(options, name):
             raise UserError(
                 f"--from {options.file}: its cells are what they are; leave out "
@@ -64,8 +73,9 @@ def _plan(options: argparse.Namespace) -> Plan:
     )
 
 
-def _study_name(options: argparse.Namespace) -> str:
-    """The study's folder: ``--study``; else with ``--from`` that of the file; else the preset's
+def _study_name(options: argparse.Namespace, plan: Plan) -> str:
+    """The study's folder: ``--study``; else with ``--from`` that of the file; else with
+    ``--budget`` the dataset's name and ``-budget``; else the preset's
     name, with ``-tuned`` for a tuned one and ``-splits`` for one whose seeds draw their users.
 
     Preset ``paper`` goes to ``paper-protocol``; the tables of the paper share it, and with it the
@@ -73,6 +83,8 @@ def _study_name(options: argparse.Namespace) -> str:
     """
     if options.file is not None and options.study is None:
         return options.file.resolve().parent.name
+    if options.budget is not None and options.study is None:
+        return f"{plan.cells[0].dataset}-budget"
     preset = preset_name(options.preset, options.table, options.datasets)
     if options.tune is not None:
         preset = f"{preset}-tuned"
@@ -108,7 +120,8 @@ def request(options: argparse.Namespace) -> Request:
     """
     chosen = (options.datasets, options.backbones, options.samplers, options.objectives)
     named = options.preset is not None and PRESETS[options.preset].samplers
-    if not options.all and not options.table and not any(chosen) and not named:
+    whole = options.all or options.table or options.budget
+    if not whole and not any(chosen) and not named:
         raise UserError(
             "nothing is chosen: give --all, --table or --preset demo, or some of --datasets "
             "--backbones --samplers --objectives (--list shows the names)"
@@ -117,10 +130,10 @@ def request(options: argparse.Namespace) -> Request:
         preset=options.preset,
         table=options.table,
         datasets=options.datasets,
-        backbones=options.backbones,
+        backbones=options.backbones or (options.budget and not options.table and BACKBONE) or None,
         samplers=options.samplers,
         objectives=options.objectives,
-        seeds=options.seeds,
+        seeds=options.seeds or (SEEDS if options.budget and not options.splits else None),
         splits=options.splits,
         settings=parse_settings(options.set),
         split=options.split,

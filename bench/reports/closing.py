@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from bench.analysis.comparison import Comparison
@@ -10,17 +10,20 @@ from bench.analysis.fidelity import fidelity
 from bench.analysis.verdict import by_rank
 from bench.metrics import HEADLINE, METRICS
 from bench.reports.manifest import PAGE
-from bench.reports.study_report import Compared
+from bench.reports.study_report import StudyReport
 
 
-def closing(compared: Sequence[Compared], folder: Path) -> Iterator[str]:
+def closing(report: StudyReport, folder: Path) -> Iterator[str]:
     """Lines for a terminal.
 
     Args:
-        compared: what is reported on a study's comparisons.
+        report: what is reported on a study.
         folder: where its report is.
     """
-    for each in compared:
+    for document in report.budget:
+        yield ""
+        yield from document.verdict
+    for each in report.compared:
         comparison = each.comparison
         yield ""
         yield f"{METRICS[HEADLINE]}, {comparison.title}"

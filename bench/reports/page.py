@@ -88,6 +88,7 @@ def html(report: StudyReport, files: Sequence[str]) -> str:
         sections=[_section(each) for each in report.compared],
         all_synthetic=all(each.document.synthetic for each in report.compared),
         tuned=report.tuned,
+        budget=report.budget,
         environment=configuration.environment(tuning.reported(store)),
         failures=_failures(store),
         commands=reproduce.commands(store),

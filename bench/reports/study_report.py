@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.analysis import PostHoc
 from bench.analysis.comparison import Comparison, comparisons
 from bench.analysis.contributions import margins_over_users
-from bench.reports import comparison_report, paper_tables, significance, tuning
+from bench.reports import budget, comparison_report, paper_tables, significance, tuning
 from bench.reports.document import Document, Picture
 from bench.reports.plots import draw
 from bench.studies.store import Store
@@ -47,17 +47,19 @@ class StudyReport:
         compared: a comparison each.
         paper: the paper's tables that it has cells for.
         tuned: how it was tuned, if it was.
+        budget: how its finalists were found, if it was given a budget.
     """
 
     store: Store
     compared: list[Compared]
     paper: list[Document] = field(default_factory=list)
     tuned: list[Document] = field(default_factory=list)
+    budget: list[Document] = field(default_factory=list)
 
     def documents(self) -> Iterator[Document]:
         for each in self.compared:
             yield from each.documents
-        yield from (*self.paper, *self.tuned)
+        yield from (*self.paper, *self.tuned, *self.budget)
 
 
 def study_report(study: Path, post_hoc: PostHoc = "wilcoxon") -> StudyReport:
@@ -81,4 +83,5 @@ def study_report(study: Path, post_hoc: PostHoc = "wilcoxon") -> StudyReport:
         compared.append(Compared(comparison, document, tests, others))
     margins = functools.partial(margins_over_users, store)
     paper = [table.document() for table in paper_tables.fill(reported(store), margins)]
-    return StudyReport(store, compared, paper, tuning.documents(study))
+    documents = tuning.documents(study), budget.documents(study)
+    return StudyReport(store, compared, paper, *documents)

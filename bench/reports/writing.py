@@ -40,7 +40,7 @@ def write_and_close(study: Path, folder: Path, post_hoc: PostHoc = "wilcoxon") -
     """`write`, and what a command prints after it."""
     report = study_report(study, post_hoc)
     manifest.put(folder, files_of(report))
-    return list(closing(report.compared, folder))
+    return list(closing(report, folder))
 
 
 def files_of(report: StudyReport) -> dict[str, bytes]:

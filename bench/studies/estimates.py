@@ -136,6 +136,16 @@ class Meter:
         self._measure(cells)
         return {cell.key: self._seconds(cell) for cell in cells}
 
+    def epoch_seconds(self, cell: Cell) -> float:
+        """What an epoch takes, validation included."""
+        return self.seconds([cell])[cell.key] / cell.protocol.epochs
+
+    def test_seconds(self, cell: Cell) -> float:
+        """What its rankings of the test split take, about: alone and, beside a peer, both."""
+        self._measure([cell])
+        rankings = 2 if cell.peer is None else 5
+        return rankings * self._plan.test_users[cell.data_key] * self._of(cell).user_s
+
     def estimate(self, cells: Iterable[Cell], trials: Iterable[Cell], workers: int) -> Estimate:
         """
         Args:

@@ -24,6 +24,14 @@ class Found:
     arrays: Arrays
 
 
+def expected_of(ranking: Ranking) -> Arrays:
+    """What each prediction contributes to metrics in expectation, where that is known."""
+    return {
+        f"{EXPECTED}{name}": each.astype(np.float32)
+        for name, each in (ranking.expected or {}).items()
+    }
+
+
 def found_by(ranking: Ranking, test: Examples, data: TrainingData) -> Found:
     """Numbers of users and targets, metrics, the headline metric by bucket, and what is kept of
     each test prediction.
@@ -49,10 +57,7 @@ def found_by(ranking: Ranking, test: Examples, data: TrainingData) -> Found:
         buckets=by_bucket(ranking.ranks, test.targets, lengths, counts),
         arrays={
             "rank": ranking.ranks,
-            **{
-                f"{EXPECTED}{name}": each.astype(np.float32)
-                for name, each in (ranking.expected or {}).items()
-            },
+            **expected_of(ranking),
             "user": test.users,
             "target": test.targets,
             "length": lengths,

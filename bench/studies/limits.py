@@ -10,3 +10,6 @@ SETTINGS = 40
 
 LARGE_HOURS, LARGE_DISK = 12, 20e9
 """From so many hours or bytes on, a run is asked about before it starts."""
+
+BACKBONE, SEEDS = "sasrec", 5
+"""Of a study with a budget, unless others are chosen: its backbone, and at most so many seeds."""

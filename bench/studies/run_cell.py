@@ -27,7 +27,7 @@ from bench.studies import environment
 from bench.studies.by_value import Carried, arrive
 from bench.studies.code import code_digest
 from bench.studies.compared_with import references_of
-from bench.studies.found import Found, found_by
+from bench.studies.found import Found, expected_of, found_by
 from bench.studies.model_files import packed
 from bench.studies.planning import repeats_of
 from bench.studies.processes import peak_memory_mb
@@ -35,6 +35,9 @@ from bench.studies.records import Arrays, CellResult
 from bench.training.checkpoint import Checkpoint
 from bench.training.evaluation import rank_predictions
 from bench.training.loop import Epoch, Fitted, fit
+
+OUT_OF_TIME = "the time for it was up"
+"""The error of a cell that did not end in time."""
 
 SMALLER = 8
 """How many times smaller the pieces of an evaluation are after a GPU was out of memory."""
@@ -51,6 +54,10 @@ class Task:
         progress: a file to keep the state of the latest epoch in, or None.
         checkpoint: a file to keep the state of training in, to go on from after a kill, or None.
         carried: components that the process cannot import.
+        start: a file with the state of the same training at a lower limit of epochs, or None.
+        keep: a file to keep the state in that training ends with, or None.
+        until: of the clock, in seconds since 1970: training stops, unfinished, after the first
+            epoch that ends later; None for never.
         keep_models: send the trained weights back with the result.
     """
 
@@ -63,6 +70,14 @@ class Task:
     device: str = "cpu"
     carried: tuple[Carried, ...] = ()
     keep_models: bool = False
+    start: Path | None = None
+    keep: Path | None = None
+    until: float | None = None
+
+    @property
+    def late(self) -> bool:
+        """Whether its time is up."""
+        return self.until is not None and time.time() >= self.until
 
 
 @dataclass(frozen=True)
@@ -121,12 +136,18 @@ class Outcome:
     traceback: str = ""
 
 
+class _OutOfTimeError(Exception):
+    """Ends the training of a cell whose time is up."""
+
+
 def run_task(task: Task, material: Material) -> Outcome:
     """Run a cell; an exception becomes a failed outcome, so that other cells go on.
 
     A cell for which the GPU has no memory left is tried once more, with smaller pieces where
     their size does not change the numbers: its neighbours may have finished by then.
     """
+    if task.late:
+        return Outcome(task.cell, None, OUT_OF_TIME)
     try:
         for plugin in task.plugins:
             load_plugin(plugin)
@@ -138,6 +159,8 @@ def run_task(task: Task, material: Material) -> Outcome:
         gc.collect()  # only now, as the exception held on to the models
         torch.cuda.empty_cache()
         return Outcome(task.cell, run_cell(task, material, cut=SMALLER))
+    except _OutOfTimeError:
+        return Outcome(task.cell, None, OUT_OF_TIME)
     except torch.OutOfMemoryError as error:
         reason = f"out of GPU memory, twice; fewer cells at a time (--cells-per-gpu)? {error}"
         return Outcome(task.cell, None, reason, traceback.format_exc())
@@ -164,7 +187,9 @@ def run_cell(task: Task, material: Material, cut: int = 1) -> CellResult:
     torch.set_num_threads(task.threads)
     cell, data, valid, test = task.cell, material.data, material.valid, material.test
     device = torch.device(task.device)
-    checkpoint = None if task.checkpoint is None else Checkpoint(task.checkpoint, task.code)
+    checkpoint = None
+    if task.checkpoint is not None:
+        checkpoint = Checkpoint(task.checkpoint, task.code, task.start, task.keep)
     fitted = fit(cell, data, valid, device, _progress_writer(task), checkpoint, cut)
     wall_before, cpu_before = (0.0, 0.0) if checkpoint is None else checkpoint.before
     if test is None:
@@ -260,9 +285,9 @@ def _tested(
 
 def _validated(valid: Examples, fitted: Fitted, device: torch.device, cut: int) -> Found:
     """A trial of tuning ends with what it was selected on."""
-    ranks = rank_predictions(fitted.models[:1], valid, device, cut=cut).ranks
-    arrays: Arrays = {"rank": ranks, "user": valid.users, "target": valid.targets}
-    return Found({}, {}, {}, arrays)
+    ranking = rank_predictions(fitted.models[:1], valid, device, cut=cut)
+    arrays: Arrays = {"rank": ranking.ranks, "user": valid.users, "target": valid.targets}
+    return Found({}, {}, {}, arrays | expected_of(ranking))
 
 
 def selected_on(fitted: Fitted) -> dict[str, float]:
@@ -281,5 +306,7 @@ def _progress_writer(task: Task) -> Callable[[Epoch], None]:
             state["epochs"] = task.cell.protocol.epochs
             with contextlib.suppress(OSError):  # a full disk is no reason to stop training
                 replace(task.progress, json.dumps(state))
+        if task.late and row["epoch"] < task.cell.protocol.epochs:
+            raise _OutOfTimeError
 
     return write

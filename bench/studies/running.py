@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import get_args
@@ -22,7 +22,8 @@ from bench.studies.log import Log
 from bench.studies.planning import Plan
 from bench.studies.records import CellResult
 from bench.studies.resources import Resources
-from bench.studies.run_cell import Material, Outcome, Task
+from bench.studies.run_cell import OUT_OF_TIME, Material, Outcome, Task
+from bench.studies.states import States
 from bench.studies.store import Status, Store
 
 CELLS = "cells"
@@ -49,6 +50,11 @@ class Failure:
         """Whether another run is at it, which may well succeed."""
         return self.error == BUSY
 
+    @property
+    def late(self) -> bool:
+        """Whether it was stopped as its time was up."""
+        return self.error == OUT_OF_TIME
+
     def __str__(self) -> str:
         return f"{self.label}: {self.error}"
 
@@ -66,6 +72,27 @@ class Trained:
     done: list[Cell] = field(default_factory=list)
     found: list[Cell] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A part of trainings that go on afterwards, with a higher limit of epochs.
+
+    Attributes:
+        states: where cells find, and unless they are tested keep, what they go on from.
+        seconds: cell key to what it is expected to take.
+        until: of the clock: what is not finished then has failed, see `Failure.late`; None for
+            no end.
+    """
+
+    states: States
+    seconds: Mapping[str, float]
+    until: float | None = None
+
+    def part(self, task: Task, test: bool) -> Task:
+        """The task as a part of its training."""
+        keep = None if test else self.states.end(task.cell)
+        return replace(task, start=self.states.start(task.cell), keep=keep, until=self.until)
 
 
 class Runner:
@@ -179,18 +206,25 @@ class Runner:
         *,
         test: bool = True,
         labels: Mapping[str, str] = MappingProxyType({}),
+        stretch: Stretch | None = None,
     ) -> Trained:
         """Train cells and store them as they come.
 
         Args:
             test: whether tasks hold the test split.
             labels: of trials by key, what to call them in place of their cells' own labels.
+            stretch: of trainings that go on with a higher limit of epochs.
         """
         if not todo:
             return Trained()
         folder = store.root / ".progress"
         folder.mkdir(parents=True, exist_ok=True)
         workers = min(self.engine.capacity, len(todo))
+        seconds = self.meter.seconds(todo)
+        expected = self.meter.estimate(*((todo, []) if test else ([], todo)), workers)
+        if stretch is not None:
+            seconds = {key: stretch.seconds[key] for key in seconds}
+            expected = replace(expected, seconds=sum(seconds.values()) / workers)
         batch = Batch(
             jobs=tuple(
                 Job(cell, labels.get(cell.key, cell.label), folder / f"{cell.key}.json")
@@ -199,10 +233,10 @@ class Runner:
             store=store,
             noun=CELLS if test and not labels else "trials",
             where=self.engine.description,
-            seconds=self.meter.seconds(todo),
-            expected=self.meter.estimate(*((todo, []) if test else ([], todo)), workers),
+            seconds=seconds,
+            expected=expected,
         )
-        training = _Training(self, batch, test, [Log(store), *self._listeners])
+        training = _Training(self, batch, test, [Log(store), *self._listeners], stretch)
         return training.run(self._resources.threads)
 
 
@@ -210,8 +244,14 @@ class _Training:
     """A batch that is being trained: which cells are claimed, and what became of the others."""
 
     def __init__(
-        self, runner: Runner, batch: Batch, test: bool, listeners: Sequence[Listener]
+        self,
+        runner: Runner,
+        batch: Batch,
+        test: bool,
+        listeners: Sequence[Listener],
+        stretch: Stretch | None,
     ) -> None:
+        self._stretch = stretch
         self._runner, self._batch, self._test, self._listeners = runner, batch, test, listeners
         self._jobs = {job.key: job for job in batch.jobs}
         self._claims: dict[str, filelock.FileLock] = {}
@@ -257,6 +297,8 @@ class _Training:
                 checkpoint=self._batch.store.checkpoint(job.key) if sees_files else None,
                 keep_models=self._keep_models,
             )
+            if self._stretch is not None:
+                task = self._stretch.part(task, self._test)
             yield task, self._material(job.cell)
 
     def _claim(self, job: Job) -> bool:
@@ -317,7 +359,10 @@ class _Training:
         error, traceback = outcome.error, outcome.traceback
         if outcome.result is not None:
             error = traceback = self._store(job, outcome.result)
-        if outcome.result is None or error:
+        if error == OUT_OF_TIME:
+            self._became.failed.append(Failure(job.cell, job.label, error))
+            self._skip(job, error)
+        elif outcome.result is None or error:
             path = store.save_failure(job.cell, traceback)
             self._became.failed.append(Failure(job.cell, job.label, error))
             for listener in self._listeners:

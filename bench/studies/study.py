@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from bench import datasets
 from bench.cell import Cell
 from bench.errors import UserError
-from bench.studies import model_files, search, tuning
+from bench.studies import budgeted, model_files, search, tuning
+from bench.studies.budget import Budget
 from bench.studies.estimates import Estimate
 from bench.studies.listeners import Listener
 from bench.studies.planning import Plan
@@ -32,6 +33,8 @@ class Options:
         force_stale: train again what was trained by other code.
         tune: give every system so many trials first, and train its best on validation.
         test_trials: of a study that was tuned so, test every trial.
+        budget: in place of training all of it, look for the best system in so much time (see
+            `bench.studies.halving`).
         keep_models: keep the trained weights of the plan's cells, not of trials; what is finished
             without is trained again for them, and keeps its numbers.
     """
@@ -40,6 +43,7 @@ class Options:
     tune: int | None = None
     test_trials: bool = False
     keep_models: bool = False
+    budget: Budget | None = None
 
     def __post_init__(self) -> None:
         if self.keep_models:
@@ -48,6 +52,8 @@ class Options:
             raise UserError(f"tune={self.tune}: must be at least 1")
         if self.test_trials and self.tune is None:
             raise UserError("--test-trials: of which study? give its --tune COUNT too")
+        if self.budget is not None and self.tune is not None:
+            raise UserError("--budget chooses settings by itself, --tune by trials: give one")
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class RunResult:
     """What became of a run.
 
     Attributes:
-        cells: the plan's; of a tuned study those that were chosen.
+        cells: the plan's; of a tuned study those that were chosen; of a budget the finalists'.
         trained: which of them were trained just now.
         finished_before: which of them needed no training.
         failed: which of them, and which trials of tuning, could not be trained, and why.
@@ -88,6 +94,10 @@ def run(
     plan = _named_as_stored(plan, store)
     with _runner(plan, resources, options, listeners) as runner:
         tuning.check_study(store, options.tune is not None)
+        if options.budget is not None:
+            cells, trained, failed = budgeted.search(runner, store, options.budget)
+            done = {cell.key for cell in trained} | {each.cell.key for each in failed}
+            return RunResult(cells, trained, [c for c in cells if c.key not in done], failed)
         cells, failed = plan.cells, list[Failure]()
         if options.tune is not None and options.test_trials:
             cells, failed = _test_trials(runner, store, options.tune)
@@ -139,6 +149,9 @@ def expected(
     plan = _named_as_stored(plan, store)
     with _runner(plan, resources, options, listeners) as runner:
         tuning.check_study(store, options.tune is not None)
+        if options.budget is not None:
+            line = budgeted.preview(runner, store, options.budget)
+            return Expected([], [], runner.meter.estimate([], [], 1), [line])
         if options.tune is None:
             cells, trials = runner.todo(plan.cells, store), list[Cell]()
             seconds = runner.meter.seconds(cells)

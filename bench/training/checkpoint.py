@@ -32,15 +32,23 @@ class Checkpoint:
     Attributes:
         before: seconds, of the clock and of the processor, that went into the state that was
             loaded, in processes that are no more.
+        loaded: the file that the state was loaded from; before that, ``path``.
+        keep: where the state at the end of training is kept, or None.
     """
 
-    def __init__(self, path: Path, made_by: str) -> None:
+    def __init__(
+        self, path: Path, made_by: str, start: Path | None = None, keep: Path | None = None
+    ) -> None:
         """
         Args:
             path: of the file.
             made_by: digest of the code that trains; a checkpoint by other code is not used.
+            start: a state that the same training was kept at, with a lower limit of epochs: what
+                it goes on from where ``path`` has nothing.
+            keep: where to keep the state that training ends with, to go on from with a higher one.
         """
         self.path, self._made_by = path, made_by
+        self._start, self.keep, self.loaded = start, keep, path
         self.before = [0.0, 0.0]
         self._started = _clocks()
         self._saved = time.monotonic()
@@ -55,17 +63,32 @@ class Checkpoint:
 
         Where it cannot be written (a full disk), training goes on without.
         """
+        self._write(self.path, state)
+
+    def end(self, state: dict[str, Any]) -> None:
+        """Keep the state that training ends with, where that is asked for."""
+        if self.keep is not None:
+            self._write(self.keep, state)
+
+    def _write(self, path: Path, state: dict[str, Any]) -> None:
         now = zip(self.before, self._started, _clocks(), strict=True)
         content = packed(state, self._made_by, [old + end - start for old, start, end in now])
         with contextlib.suppress(OSError):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            replace(self.path, content)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace(path, content)
         self._saved = time.monotonic()
 
     def load(self) -> dict[str, Any] | None:
         """The state; None where there is none, or none that can be used."""
+        for path in (self.path, self._start):
+            if path is not None and (state := self._read(path)) is not None:
+                self.loaded = path
+                return state
+        return None
+
+    def _read(self, path: Path) -> dict[str, Any] | None:
         try:
-            stored_bytes = self.path.read_bytes()
+            stored_bytes = path.read_bytes()
             content = stored_bytes[32:]
             if hashlib.sha256(content).digest() != stored_bytes[:32]:
                 return None

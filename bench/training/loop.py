@@ -257,7 +257,7 @@ def fit(
     epochs: list[Epoch] = []
     best_epoch, best_weights = 0, [model.state_dict() for model in models]
     if checkpoint is not None and (saved := checkpoint.load()) is not None:
-        epochs, best_epoch, best_weights = _resume(trainer, saved, checkpoint.path)
+        epochs, best_epoch, best_weights = _resume(trainer, saved, checkpoint.loaded)
     for epoch in range(len(epochs) + 1, cell.protocol.epochs + 1):
         if epoch - 1 - best_epoch >= cell.protocol.patience:
             break
@@ -273,17 +273,20 @@ def fit(
             best_weights = [copy.deepcopy(model.state_dict()) for model in models]
         report(row)
         if checkpoint is not None and checkpoint.due:
-            checkpoint.save(
-                {
-                    "trainer": trainer.state_dict(),
-                    "epochs": epochs,
-                    "best_epoch": best_epoch,
-                    "best": best_weights,
-                }
-            )
+            checkpoint.save(_state(trainer, epochs, best_epoch, best_weights))
+    if checkpoint is not None:
+        checkpoint.end(_state(trainer, epochs, best_epoch, best_weights))
     for model, weights in zip(models, best_weights, strict=True):
         model.load_state_dict(weights)
     return Fitted(models, epochs, best_epoch)
+
+
+def _state(
+    trainer: Trainer, epochs: list[Epoch], best_epoch: int, best: list[dict[str, Tensor]]
+) -> dict[str, Any]:
+    """What `_resume` goes on from."""
+    state = {"trainer": trainer.state_dict(), "epochs": epochs}
+    return state | {"best_epoch": best_epoch, "best": best}
 
 
 def _resume(

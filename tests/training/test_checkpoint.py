@@ -123,3 +123,61 @@ def test_a_state_of_another_shape_is_one_clear_error(tmp_path):
         kept.save(state)
         with pytest.raises(UserError, match=r"cell\.pt: not the state of this cell; delete it"):
             fit(cell_of(), DATA, SPLIT.valid, CPU, ignore, kept)
+
+
+@pytest.mark.parametrize("name", ["uniform", "mdcns", "srns", "adasir", "gnno", "in-batch"])
+def test_training_in_rounds_is_training_in_one_go(name, tmp_path, monkeypatch):
+    """The limit of epochs is raised twice, in a process of its own each time, so to speak; the
+    weights that come of it, not the best alone but the last, are those of one training."""
+    monkeypatch.setattr(checkpoint, "EVERY_S", 1e9)
+    kept = {2: tmp_path / "2.pt", 4: tmp_path / "4.pt", 7: tmp_path / "7.pt"}
+    start, trained = None, []
+    for limit, keep in kept.items():
+        own = tmp_path / f"{limit}-own.pt"
+        cell = cell_of(name, epochs=limit, patience=4)
+        its = Checkpoint(own, "code", start, keep)
+        in_rounds = fit(cell, DATA, SPLIT.valid, CPU, lambda row: trained.append(row["epoch"]), its)
+        start = keep
+    once = Checkpoint(tmp_path / "own.pt", "code", None, tmp_path / "once.pt")
+    in_one_go = fit(cell_of(name, epochs=7, patience=4), DATA, SPLIT.valid, CPU, ignore, once)
+    assert trained == [row["epoch"] for row in in_one_go.epochs]  # none twice
+    assert numbers(in_rounds) == numbers(in_one_go)
+    for one, other in zip(in_rounds.models, in_one_go.models, strict=True):
+        assert all(
+            torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True)
+        )
+    last, theirs = Checkpoint(kept[7], "code").load(), Checkpoint(once.keep, "code").load()
+    assert same(last["trainer"], theirs["trainer"])
+
+
+def same(one, other):
+    """Whether states are equal, to the last bit."""
+    if isinstance(one, torch.Tensor):
+        return torch.allclose(one, other, rtol=0, atol=0, equal_nan=True)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+def test_patience_that_has_run_out_in_a_round_has_in_the_next(tmp_path):
+    seen = []
+    for limit, start in ((30, None), (60, tmp_path / "30.pt")):
+        its = Checkpoint(tmp_path / f"{limit}-own.pt", "code", start, tmp_path / f"{limit}.pt")
+        cell = cell_of(epochs=limit, patience=2)
+        seen.append(fit(cell, DATA, SPLIT.valid, CPU, ignore, its).epochs)
+    assert 2 < len(seen[0]) < 30
+    assert seen[0] == seen[1]
+
+
+def test_its_own_checkpoint_goes_before_the_state_of_the_round_before(tmp_path):
+    keep = tmp_path / "2.pt"
+    fit(cell_of(epochs=2), DATA, SPLIT.valid, CPU, ignore, Checkpoint(keep, "code", None, keep))
+    with pytest.raises(KilledError):
+        own = Checkpoint(tmp_path / "own.pt", "code", keep)
+        fit(cell_of(epochs=5, patience=9), DATA, SPLIT.valid, CPU, kill_at(4), own)
+    seen = []
+    own = Checkpoint(tmp_path / "own.pt", "code", keep)
+    fit(cell_of(epochs=5, patience=9), DATA, SPLIT.valid, CPU, seen.append, own)
+    assert [row["epoch"] for row in seen] == [4, 5]

@@ -1,0 +1,99 @@
+"""A study that is given a wall-clock budget: what it may be asked, and going on with it."""
+
+from __future__ import annotations
+
+from bench.cell import Cell
+from bench.errors import UserError
+from bench.studies import budget as accounts
+from bench.studies import tuning
+from bench.studies.budget import Account, Budget, Clock, courses
+from bench.studies.halving import Halving
+from bench.studies.planning import Plan
+from bench.studies.running import Failure, Runner
+from bench.studies.store import Store
+from bench.studies.tuning import System
+from bench.studies.units import shortly
+
+
+def search(
+    runner: Runner, store: Store, budget: Budget
+) -> tuple[list[Cell], list[Cell], list[Failure]]:
+    """Find the best systems of a plan in a given time.
+
+    Returns:
+        The finalists' cells, which of them were tested just now, and what failed.
+
+    Raises:
+        UserError: more than one dataset, too little time for one round, another run is at the
+            study, or it holds the answer to another question.
+    """
+    check(runner.plan)
+    account = _account(runner.plan, store, budget)
+    if account.cells and not runner.todo(account.finals, store):
+        runner.say(f"budget {shortly(account.seconds)}: spent, and all is finished")
+        return account.finals, [], []
+    clock = Clock(budget, store, account.spent_s)
+    halving = Halving(runner, store, account, clock)
+    runner.say(halving.choose())  # or there is too little time, and nothing is written
+    store.check_writable()
+    with accounts.alone(store), clock:
+        halving.rounds()
+        cells, tested = halving.test()
+    return cells, tested, list(halving.failed.values())
+
+
+def preview(runner: Runner, store: Store, budget: Budget) -> str:
+    """A line on what `search` would begin with; nothing is trained or written.
+
+    Raises:
+        UserError: as there.
+    """
+    check(runner.plan)
+    account = _account(runner.plan, store, budget)
+    return Halving(runner, store, account, Clock(budget, store, account.spent_s)).choose()
+
+
+def check(plan: Plan) -> None:
+    """That a plan is a question that a budget can be given for.
+
+    Raises:
+        UserError: it is not.
+    """
+    if plan.request is None:
+        raise UserError("--budget: needs names to choose among, not --from a file of cells")
+    if plan.request.grid:
+        raise UserError("--budget: chooses settings by itself; leave out --grid")
+    if plan.request.draws:
+        raise UserError(
+            "--splits: --budget chooses by validation users, whom another split may test on; give "
+            "--seeds"
+        )
+    names = sorted({cell.dataset for cell in plan.cells})
+    if len({cell.data_key for cell in plan.cells}) != 1:
+        raise UserError(
+            f"--budget: looks for the best system on one dataset, not on {len(names)}; give "
+            "--datasets one name"
+        )
+
+
+def _account(plan: Plan, store: Store, budget: Budget) -> Account:
+    """The study's, or a new one.
+
+    Raises:
+        UserError: it is of other systems, data or protocol.
+    """
+    known = accounts.read(store.root)
+    systems = tuning.systems(plan)
+    synthetic = plan.datasets[systems[0].fingerprint].synthetic
+    if known is None:
+        return Account(budget.seconds, synthetic)
+    stored = [candidate.cell for candidate in known.candidates]
+    same = {System.of(cell) for cell in stored} == {System.of(cell) for cell in systems}
+    if stored and not (same and courses(systems) <= courses(stored)):
+        raise UserError(
+            f"{store.root}: was given its budget for other systems, settings or data; give another "
+            "--study"
+        )
+    if known.seconds != budget.seconds:  # what is trained is used, and what is spent counts
+        return Account(budget.seconds, synthetic, known.spent_s)
+    return known

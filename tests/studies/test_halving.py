@@ -1,0 +1,252 @@
+"""What is decided in a given time, on a machine that is made up: its clock, speed and curves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from support.results import result_of
+from support.tuning import SETTINGS
+
+from bench.errors import UserError
+from bench.studies import budget as accounts
+from bench.studies import halving
+from bench.studies.budget import Account
+from bench.studies.halving import Halving, share, sizes
+from bench.studies.pace import makespan
+from bench.studies.planning import make_plan
+from bench.studies.request import request_of
+from bench.studies.run_cell import OUT_OF_TIME
+from bench.studies.running import Failure, Trained
+from bench.studies.store import Store
+
+SAMPLERS = ["uniform", "popularity", "dns", "dns+", "mixgcf", "mixed", "in-batch", "full-softmax"]
+
+
+class Machine:
+    """A clock, and a runner that trains at a speed of its own, as a `Runner` does.
+
+    Attributes:
+        now: seconds.
+        slower: than measured, by this factor.
+        trained: labels of cells, in the order in which they were.
+    """
+
+    workers = 2
+
+    def __init__(self, plan, *, slower=1.0, patience=None):
+        self.plan, self.now, self.slower, self.patience = plan, 0.0, slower, patience
+        self.trained, self.said, self.tested, self.epochs = [], [], [], {}
+        self.meter = SimpleNamespace(
+            epoch_seconds=self.epoch_seconds, test_seconds=lambda cell: 1.0
+        )
+        self.engine = SimpleNamespace(capacity=self.workers)
+
+    def epoch_seconds(self, cell):
+        return 1.0 + SAMPLERS.index(cell.sampler.name) / 4
+
+    def valid(self, cell, epochs):
+        """The later in the list the better, and all the better the later the epoch."""
+        return (1 + SAMPLERS.index(cell.sampler.name)) * epochs / (epochs + 50) / 10
+
+    def say(self, text):
+        self.said.append(text)
+
+    def todo(self, cells, store):
+        return list(cells)
+
+    def train(self, cells, store, *, test=True, labels=None, stretch=None):
+        became, jobs = Trained(), []
+        for cell in cells:
+            limit = min(cell.protocol.epochs, self.patience or cell.protocol.epochs)
+            course = accounts.course(cell)
+            seconds = self.slower * self.epoch_seconds(cell) * (limit - self.epochs.get(course, 0))
+            if (
+                stretch.until is not None
+                and self.now + makespan([*jobs, seconds], 2) > stretch.until
+            ):
+                became.failed.append(Failure(cell, cell.label, OUT_OF_TIME))
+                continue
+            jobs.append(seconds)
+            self.epochs[course] = limit
+            result = result_of(cell)
+            result.timings.update(epochs=limit, train_s=limit * seconds, valid_s=0.0)
+            result.timings["train_s"] = limit * self.slower * self.epoch_seconds(cell)
+            valid = {"ndcg@20": self.valid(cell, limit)}
+            store.save(replace(result, metrics={**result.metrics, "valid": valid}))
+            (self.tested if test else self.trained).append(cell)
+            became.done.append(cell)
+        late = bool(became.failed) and stretch.until is not None
+        self.now = stretch.until if late else self.now + makespan(jobs, 2)
+        return became
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    def made(seconds, *, samplers=SAMPLERS, seeds=5, account=None, **how):
+        request = request_of(
+            preset="quick", datasets="beauty-twin", backbones="gru4rec", samplers=samplers,
+            seeds=seeds, settings=[*(tuple(s.split("=")) for s in SETTINGS), ("epochs", 100)],
+        )  # fmt: skip
+        plan = make_plan(request)
+        fake = Machine(plan, **how)
+        monkeypatch.setattr(
+            halving, "time", SimpleNamespace(monotonic=lambda: fake.now, time=lambda: fake.now)
+        )
+        monkeypatch.setattr(halving, "seconds_of_references", lambda *_: 2.0)
+        clock = SimpleNamespace()
+
+        class Clock:
+            spent = property(lambda self: fake.now + 0.001)
+            left = property(lambda self: seconds - fake.now)
+
+        clock = Clock()
+        account = account or Account(seconds, synthetic=True)
+        store = Store(tmp_path / "study")
+        store.check_writable()
+        return fake, Halving(fake, store, account, clock)
+
+    return made
+
+
+def ran(its):
+    its.choose()
+    its.rounds()
+    return its.test()
+
+
+@pytest.mark.parametrize("seconds", [150, 300, 600, 1200, 3000, 10000])
+@pytest.mark.parametrize("slower", [0.5, 1.0, 3.0])
+def test_it_ends_in_time_and_finds_the_best(machine, seconds, slower):
+    fake, its = machine(seconds, slower=slower)
+    cells, _ = ran(its)
+    assert fake.now <= seconds
+    assert its.account.last.kept[0].split(" ")[0] == "full-softmax"
+    assert {cell.key for cell in fake.tested} == {cell.key for cell in cells}
+    names = {cell.sampler.name for cell in cells}
+    assert 1 <= len(names) <= 3
+    # The same seeds and the same limit of epochs for each of them.
+    by_name = {(c.sampler.name, str(c.sampler.hyper)): set() for c in cells}
+    for cell in cells:
+        by_name[cell.sampler.name, str(cell.sampler.hyper)].add((cell.seed, cell.protocol.epochs))
+    assert len({frozenset(each) for each in by_name.values()}) == 1
+
+
+def test_more_time_is_more_epochs_then_settings_and_seeds(machine, tmp_path):
+    shown = []
+    for seconds in (150, 600, 4000):
+        _, its = machine(seconds)
+        its._store = Store(tmp_path / str(seconds))
+        its._rounds = Store(tmp_path / str(seconds) / "rounds")
+        its._store.check_writable()
+        ran(its)
+        last = its.account.last
+        shown.append((len(its.account.candidates), last.epochs, last.seeds))
+    assert shown == sorted(shown)
+    assert shown[0][0] == len(SAMPLERS) < shown[-1][0]
+    assert shown[-1][2] == 5
+
+
+def test_nobody_but_the_finalists_is_tested(machine):
+    fake, its = machine(300)
+    ran(its)
+    dropped = {name for step in its.account.rounds if not step.final for name in step.dropped}
+    assert dropped
+    assert not {cell.sampler.name for cell in fake.tested} & dropped
+
+
+def test_time_that_patience_saves_goes_to_seeds(machine):
+    fake, its = machine(400, patience=12)
+    ran(its)
+    assert its.account.last.seeds > 1
+    assert fake.now <= 400
+
+
+def test_two_systems_are_finalists_from_the_start(machine):
+    _, its = machine(400, samplers=["uniform", "mixed"], seeds=3)
+    its._afforded = lambda: 1
+    ran(its)
+    assert all(step.final for step in its.account.rounds)
+    assert its.account.last.kept == ["mixed", "uniform"]
+
+
+def test_too_little_says_the_least_that_is_enough(machine):
+    _, its = machine(20)
+    with pytest.raises(UserError, match=r"--budget 20s: .* give --budget (\S+) or more") as error:
+        its.choose()
+    least = halving_seconds(str(error.value))
+    fake, its = machine(least)
+    ran(its)
+    assert fake.now <= least
+    with pytest.raises(UserError, match="too little"):
+        machine(least - 15)[1].choose()
+
+
+def halving_seconds(text):
+    from bench.studies.units import seconds_of
+
+    return seconds_of(text.partition("give --budget ")[2].partition(" ")[0])
+
+
+def test_a_run_that_was_killed_goes_on_by_what_it_had_decided(machine):
+    fake, its = machine(600)
+    its.choose()
+    whole = fake.train
+
+    def killed(cells, *arguments, **options):
+        if len(its.account.rounds) == 2:
+            whole(cells[:1], *arguments, **options)
+            raise KeyboardInterrupt
+        return whole(cells, *arguments, **options)
+
+    fake.train = killed
+    with pytest.raises(KeyboardInterrupt):
+        its.rounds()
+    stored = accounts.read(its._store.root)
+    assert [step.ended for step in stored.rounds] == [True, False]
+    before = [cell.key for cell in fake.trained]
+    again, other = machine(600, account=stored)
+    again.now, again.epochs = fake.now, fake.epochs
+    ran(other)
+    assert other.account.rounds[0] == stored.rounds[0]
+    assert other.account.rounds[1].entrants == stored.rounds[1].entrants
+    assert other.account.rounds[1].epochs == stored.rounds[1].epochs
+    assert not set(before) & {cell.key for cell in again.trained}  # nothing is trained twice
+    assert again.now <= 600
+
+
+def test_finals_that_do_not_end_in_time_are_left_out(machine):
+    fake, its = machine(300)
+    its.choose()
+    whole = fake.train
+
+    def slow(cells, *arguments, **options):
+        if its.account.rounds[-1].final:
+            fake.slower = 50.0
+        return whole(cells, *arguments, **options)
+
+    fake.train = slow
+    its.rounds()
+    assert not its.account.rounds[-1].kept
+    assert not its.account.last.final
+    assert {cell.protocol.epochs for cell in its.account.finals} == {its.account.last.epochs}
+    assert "not in time, left out" in fake.said[-1]
+
+
+def test_a_round_keeps_a_third_down_to_three():
+    assert sizes(20) == [6, 2]
+    assert sizes(9) == [3]
+    assert sizes(4) == [2]
+    assert [sizes(n) for n in (1, 2, 3)] == [[], [], []]
+
+
+@pytest.mark.parametrize("halvings", [1, 2, 3, 4])
+def test_rounds_of_halving_take_three_fifths_the_first_twice_as_much_as_another(halvings):
+    left, taken = 1.0, []
+    for before in range(halvings):
+        taken.append(left * share(halvings - before, before))
+        left -= taken[-1]
+    assert sum(taken) == pytest.approx(0.6)
+    assert all(each == pytest.approx(taken[0] / 2) for each in taken[1:])
+    assert share(0, halvings) == 1.0
