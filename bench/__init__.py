@@ -22,13 +22,16 @@ _HOMES = {
     "Failure": "bench.studies.running",
     "Listener": "bench.studies.listeners",
     "Plan": "bench.studies.planning",
+    "Presentation": "bench.reports.presentation",
     "Record": "bench.studies.records",
     "RunResult": "bench.studies.study",
     "Study": "bench.api",
     "UserError": "bench.errors",
     "compare_studies": "bench.api",
     "listing": "bench.studies.listing",
+    "names_of": "bench.reports.names",
     "plan": "bench.api",
+    "read_names": "bench.reports.names",
     "run": "bench.api",
 }
 """Public name to the module that has it; ``__init__.pyi`` says the same to type checkers."""

@@ -19,6 +19,7 @@ from bench.analysis.compare_studies import Change, compare
 from bench.analysis.comparison import Comparison, comparisons
 from bench.files import check_name
 from bench.metrics import HEADLINE
+from bench.reports.presentation import Presentation
 from bench.studies import study, tuning
 from bench.studies.listeners import Lines, Listener, Question
 from bench.studies.planning import Plan, make_plan
@@ -211,23 +212,26 @@ class Study:
         """
         return comparisons(self.store)
 
-    def report(self, folder: Folder | None = None) -> list[Path]:
-        """Write tables, plots and a page.
+    def report(
+        self, folder: Folder | None = None, *, presentation: Presentation | None = None
+    ) -> list[Path]:
+        """Write tables, plots and a page; or camera-ready tables and plots, for a paper.
 
         Args:
-            folder: where; without, ``reports/<name>``.
+            folder: where; without, ``reports/<name>``, or ``reports/<name>-camera``.
+            presentation: what a camera-ready report shows, and how.
 
         Returns:
             The files.
 
         Raises:
-            UserError: no cell is finished, or the folder cannot be written.
+            UserError: no cell is finished, the study has nothing that was chosen, or the folder
+                cannot be written.
         """
-        from bench.reports.writing import write  # matplotlib takes a while to import
+        from bench.reports.writing import folder_of, write  # matplotlib takes a while to import
 
-        return write(
-            self.store.root, Path("reports", self.name) if folder is None else Path(folder)
-        )
+        where = folder_of(self.name, presentation) if folder is None else Path(folder)
+        return write(self.store.root, where, presentation=presentation)
 
 
 def run(

@@ -17,10 +17,10 @@ import typing
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.analysis import PostHoc
 from bench.errors import UserError
 from bench.files import check_name
 from bench.metrics import FROM_RANKS, HEADLINE
+from bench.report_options import add_options, presentation_of
 from bench.terminal import tell
 
 if typing.TYPE_CHECKING:
@@ -61,22 +61,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _report(arguments: Sequence[str]) -> int:
     parser = _parser("", __doc__)
-    parser.add_argument("study", nargs="?", default="quick", help="default: quick")
-    parser.add_argument(
-        "--post-hoc",
-        choices=typing.get_args(PostHoc),
-        default="wilcoxon",
-        help="pairs of samplers over datasets and backbones (default: wilcoxon, Holm-corrected)",
-    )
-    parser.add_argument("--reports", type=Path, default=Path("reports"), metavar="DIR")
+    add_options(parser)
     options = parser.parse_args(arguments)
     check_name("bench.report", options.study)
+    presentation = presentation_of(options)
     # Here and below: who asks for help does not wait for what reads, tests and draws.
-    from bench.reports.writing import write_and_close
+    from bench.reports.writing import folder_of, write_and_close
     from bench.studies.store import Store
 
-    study, folder = options.results / options.study, options.reports / options.study
-    for line in write_and_close(study, folder, options.post_hoc):
+    study = options.results / options.study
+    folder = options.out or folder_of(options.study, presentation, options.reports)
+    for line in write_and_close(study, folder, options.post_hoc, presentation):
         tell(line)
     _warn_of_unreadable(Store(study))
     return 0

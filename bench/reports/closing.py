@@ -9,16 +9,15 @@ from bench.analysis.comparison import Comparison
 from bench.analysis.fidelity import fidelity
 from bench.analysis.verdict import by_rank
 from bench.metrics import HEADLINE, METRICS
-from bench.reports.manifest import PAGE
 from bench.reports.study_report import Compared
 
 
-def closing(compared: Sequence[Compared], folder: Path) -> Iterator[str]:
+def closing(compared: Sequence[Compared], where: Path) -> Iterator[str]:
     """Lines for a terminal.
 
     Args:
         compared: what is reported on a study's comparisons.
-        folder: where its report is.
+        where: its page, or the folder of a report without one.
     """
     for each in compared:
         comparison = each.comparison
@@ -33,7 +32,7 @@ def closing(compared: Sequence[Compared], folder: Path) -> Iterator[str]:
                 f"with real data is {mean:.2f}, mean of {len(known)}), not accuracy on real data."
             )
     yield ""
-    yield f"All of it, with plots: {folder / PAGE}"
+    yield f"All of it, with plots: {where}"
 
 
 def _table(comparison: Comparison) -> str:
