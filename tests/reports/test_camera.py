@@ -289,7 +289,8 @@ def test_files_of_figures_are_the_same_again_and_hold_text(study, tmp_path):
         folder = tmp_path / f"figures-{seed}"
         command = [sys.executable, "-m", "bench.report", "study", "--figures", "pdf", "svg",
                    "--results", str(tmp_path / "results"), "--out", str(folder),
-                   "--width", "3.4", "--font", "serif", "--no-titles"]  # fmt: skip
+                   "--width", "3.4", "--font", "serif", "--no-titles",
+                   "--samplers", "uniform", "dns+", "--datasets", "first"]  # fmt: skip
         environment = os.environ | {"PYTHONHASHSEED": seed}
         subprocess.run(command, env=environment, check=True, capture_output=True)
         found.append(contents(folder))
@@ -322,13 +323,12 @@ def drawn(monkeypatch):
     return figures
 
 
-@pytest.mark.parametrize("font", ["sans", "serif"])
 @pytest.mark.parametrize(
-    ("names", "datasets"),
+    ("names", "datasets", "font"),
     [
-        (["uniform", "dns+", "mdcns"], DATASETS[:1]),
-        (["uniform", "dns+", "mdcns", "sampled-softmax", "gbce"], DATASETS[:2]),
-        (["uniform", *KNOWN][:14], DATASETS[:4]),
+        (["uniform", "dns+", "mdcns"], DATASETS[:1], "serif"),
+        (["uniform", "dns+", "mdcns", "sampled-softmax", "gbce"], DATASETS[:2], "serif"),
+        (["uniform", *KNOWN][:14], DATASETS[:4], "sans"),
     ],
 )
 def test_figures_of_a_column_s_width_are_legible(tmp_path, drawn, names, datasets, font):
