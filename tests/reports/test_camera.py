@@ -13,6 +13,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 from support import cell_of
 from support.figures import DATASETS, check_legible, study_of
@@ -363,6 +364,16 @@ def test_no_two_samplers_have_a_mark_in_common():
     assert all(look.colour == usual[name].colour for name, look in looks.items())
     assert sum(look == usual[name] for name, look in looks.items()) >= 10
     assert len(apart(usual, usual)) == len(usual)  # of more than there are marks some share one
+
+
+@pytest.mark.parametrize(
+    ("title", "left"), [("SYNTHETIC data, bce loss", "SYNTHETIC data"), ("Real data, bce loss", "")]
+)
+def test_without_titles_synthetic_is_still_called_so(title, left):
+    with style.presented(Presentation(titles=False)):
+        figure = Figure()
+        style.set_title(figure, "Accuracy and cost.", title)
+        assert figure.get_suptitle() == left
 
 
 def test_settings_of_figures_end_with_the_figure():

@@ -34,6 +34,9 @@ from bench.reports.presentation import Font, Format, Presentation
 COLUMN, WIDE = 3.4, 7.0
 """Widths of figures in inches: a column of a two-column paper, and both."""
 
+SYNTHETIC = "SYNTHETIC data"
+"""What the titles of comparisons on generated data begin with."""
+
 TALLEST = 8.5
 """Inches of a camera-ready figure's panels, which a page has room for with a legend below."""
 
@@ -163,12 +166,15 @@ def panels(
 def set_title(figure: Figure, *parts: str) -> None:
     """Write the parts above the figure, each on lines of its own, wrapped to its width.
 
-    Without titles the figure gets no lower: panels have the room.
+    Without titles the figure gets no lower: panels have the room.  That data are synthetic is
+    written there in any case.
     """
     presentation = _presentation.get()
     if presentation is not None and not presentation.titles:
-        return
+        parts = (SYNTHETIC,) if any(part.startswith(SYNTHETIC) for part in parts) else ()
     parts = tuple(map(printed, parts))
+    if not parts:
+        return
     figure.suptitle("\n".join(wrapped(part, figure.get_figwidth()) for part in parts))
 
 
