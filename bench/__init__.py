@@ -25,6 +25,7 @@ _HOMES = {
     "Plan": "bench.studies.planning",
     "Recommender": "bench.studies.recommender",
     "Reading": "bench.datasets.log_options",
+    "Presentation": "bench.reports.presentation",
     "Record": "bench.studies.records",
     "Result": "bench.answer",
     "RunResult": "bench.studies.study",
@@ -33,10 +34,12 @@ _HOMES = {
     "UserError": "bench.errors",
     "compare": "bench.answer",
     "compare_studies": "bench.api",
-    "evaluate": "bench.api",
+    "evaluate": "bench.models",
     "listing": "bench.studies.listing",
-    "load_model": "bench.api",
+    "load_model": "bench.models",
+    "names_of": "bench.reports.names",
     "plan": "bench.api",
+    "read_names": "bench.reports.names",
     "run": "bench.api",
 }
 """Public name to the module that has it; ``__init__.pyi`` says the same to type checkers."""

@@ -69,7 +69,7 @@ def _shown(figure: Figure) -> Figure:
 
     def png() -> bytes:
         with matplotlib.rc_context(style.STYLE):
-            return style.rendered(figure)[0]
+            return style.rendered(figure)["png"]
 
     vars(figure)["_repr_png_"] = png
     return figure

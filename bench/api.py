@@ -17,18 +17,15 @@ import pandas as pd
 from bench.analysis.cells import cells_of
 from bench.analysis.compare_studies import Change, compare
 from bench.analysis.comparison import Comparison, comparisons
-from bench.analysis.which_cell import which_cell
-from bench.datasets import Reading, data_directory
+from bench.datasets import Reading
 from bench.files import check_name
 from bench.metrics import HEADLINE
-from bench.registry import load_plugin
-from bench.studies import external, study, tuning
+from bench.reports.presentation import Presentation
+from bench.studies import study, tuning
 from bench.studies.budget import Budget
-from bench.studies.external import External, Given
 from bench.studies.listeners import Lines, Listener, Question
 from bench.studies.planning import Plan, make_plan
 from bench.studies.progress import Progress
-from bench.studies.recommender import Recommender, Which
 from bench.studies.records import Record
 from bench.studies.request import Names, request_of
 from bench.studies.resources import Executor, Resources
@@ -229,23 +226,26 @@ class Study:
         """
         return comparisons(self.store)
 
-    def report(self, folder: Folder | None = None) -> list[Path]:
-        """Write tables, plots and a page.
+    def report(
+        self, folder: Folder | None = None, *, presentation: Presentation | None = None
+    ) -> list[Path]:
+        """Write tables, plots and a page; or camera-ready tables and plots, for a paper.
 
         Args:
-            folder: where; without, ``reports/<name>``.
+            folder: where; without, ``reports/<name>``, or ``reports/<name>-camera``.
+            presentation: what a camera-ready report shows, and how.
 
         Returns:
             The files.
 
         Raises:
-            UserError: no cell is finished, or the folder cannot be written.
+            UserError: no cell is finished, the study has nothing that was chosen, or the folder
+                cannot be written.
         """
-        from bench.reports.writing import write  # matplotlib takes a while to import
+        from bench.reports.writing import folder_of, write  # matplotlib takes a while to import
 
-        return write(
-            self.store.root, Path("reports", self.name) if folder is None else Path(folder)
-        )
+        where = folder_of(self.name, presentation) if folder is None else Path(folder)
+        return write(self.store.root, where, presentation=presentation)
 
 
 def _budget(seconds: float | None, since: float | None = None) -> Budget | None:
@@ -285,107 +285,6 @@ def run(
         keep_models=keep_models,
         progress=progress,
         listeners=listeners,
-    )
-
-
-def load_model(
-    study: Study | str,
-    system: str,
-    *,
-    dataset: str | None = None,
-    backbone: str | None = None,
-    objective: str | None = None,
-    seed: int | None = None,
-    which: Which = "self",
-    results: Folder = "results",
-    device: str = "cpu",
-    plugins: Sequence[str] = (),
-) -> Recommender:
-    """The trained model of a cell, which kept it (``keep_models``), to recommend with.
-
-    Args:
-        study: or its name.
-        system: the sampler's name as tables have it, ``dns+ (M=5)`` for one, or a cell's key.
-        dataset: where cells of several match; so are the following.
-        backbone: its name.
-        objective: its name.
-        seed: its number.
-        which: where two models were trained, the one under test (``self``), its ``peer``, or both
-            with scores added up (``ensemble``).
-        results: directory of all studies.
-        device: to compute on, ``cpu`` or ``cuda``.
-        plugins: files or modules that register the cell's components.
-
-    Raises:
-        UserError: no cell matches, several do (they are listed), or its model is not there.
-    """
-    for plugin in plugins:
-        load_plugin(plugin)
-    store = (study if isinstance(study, Study) else Study(study, results=results)).store
-    record = which_cell(
-        store, system, dataset=dataset, backbone=backbone, objective=objective, seed=seed
-    )
-    return Recommender.load(store, record, which, device)
-
-
-def evaluate(
-    study: Study,
-    name: str,
-    predictions: Given,
-    *,
-    users: Sequence[Any] | None = None,
-    items: Sequence[Any] | None = None,
-    dataset: str | None = None,
-    split: str | None = None,
-    split_seed: int | None = None,
-    split_file: Folder | None = None,
-    seed: int = 0,
-    seconds: float | None = None,
-    complete: bool = False,
-    data_dir: Folder | None = None,
-) -> External:
-    """Rank and measure what another library's model recommends, as a trained cell is, and keep it
-    in a study: it then stands in its tables and tests, marked as external.
-
-    What a user has had is masked, ties count half.  Lists that end early give the metrics at K
-    exactly that they are long enough for; the others are left out, and so are ranks beyond.
-
-    Args:
-        study: with finished cells on the same data and split.
-        name: what tables call it.
-        predictions: a file (CSV, TSV or NPZ), a DataFrame with columns user, item and score or
-            rank, or an array: ``[P, n]`` scores (floats) or ``[P, k]`` items, the best first
-            (whole numbers; 0 and -1 stand for none).
-        users: ``[P]`` of an array: whom each row is for; without, in the order of
-            ``test_inputs.csv`` of ``python -m bench.data export``.
-        items: ``[n]`` of an array of scores: the columns' items; without, 1, 2, 3, ...
-        dataset: its name, or the path of your own log, where the study has several.
-        split: likewise.
-        split_seed: likewise.
-        split_file: that the study's cells were split by, if any.
-        seed: which training of it; tables have means over them.
-        seconds: that its training took; without, no cost is shown.
-        complete: it never recommends what is not in its lists: a target beyond is a miss at any K.
-        data_dir: where real datasets lie; without, ``$BENCH_DATA``.
-
-    Raises:
-        UserError: predictions of other users or items, or of none, lists too short for metrics at
-            10, or data that the study has no cell on.
-    """
-    return external.evaluate(
-        study.store,
-        name,
-        predictions,
-        users=users,
-        items=items,
-        dataset=dataset,
-        split=split,
-        split_seed=split_seed,
-        split_file=None if split_file is None else Path(split_file),
-        seed=seed,
-        seconds=seconds,
-        complete=complete,
-        data_dir=data_directory(None if data_dir is None else os.fspath(data_dir)),
     )
 
 

@@ -40,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _recommended(options: argparse.Namespace) -> pd.DataFrame:
     """A row a user and item."""
     # Who asks for help does not wait for what loads models.
-    from bench.api import load_model
     from bench.datasets.reading.readers import read_log
+    from bench.models import load_model
 
     model = load_model(
         options.study,

@@ -13,26 +13,16 @@ with real data.
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
-import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench.analysis import PostHoc
 from bench.errors import UserError
 from bench.files import check_name
-from bench.metrics import FROM_RANKS, HEADLINE
+from bench.report_options import add_options, presentation_of, warn_of_unreadable
 from bench.terminal import tell
 
-if typing.TYPE_CHECKING:
-    from bench.studies.store import Store
-
-COMPARE = """python -m bench.report compare A B: two studies side by side, for someone who changed a
-sampler.
-
-Systems found in both studies are compared user by user.  The exit status is 1 when the metric of
-one falls from A to B by more than a given share, significantly so; 2 is bad input.
-"""
 EXPORT = "python -m bench.report export STUDY: results in one tidy table, or into MLflow."
 RANKS = "the same, of the rank of every test prediction, with the ids of the log; needs the data"
 REFERENCES = """python -m bench.report references STUDY: measure every reference (popularity,
@@ -44,14 +34,13 @@ SITE = """python -m bench.report site: all studies on one page, reports/index.ht
 
 Verdicts, accuracies side by side, and links to the studies' own pages.
 """
-HEADER = ("system", "A", "B", "change %", "Holm p", "users", "common seeds", "")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status (2 for bad input)."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     commands = {
-        "compare": _compare, "evaluate": _evaluate, "export": _export,
+        "compare": _of("compare"), "evaluate": _of("evaluate"), "export": _export,
         "references": _references, "site": _site,
     }  # fmt: skip
     command = commands.get(given[0] if given else "")
@@ -62,74 +51,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
+def _of(name: str) -> Callable[[Sequence[str]], int]:
+    """A command that has a module of its own, which is imported when it is called."""
+
+    def run(arguments: Sequence[str]) -> int:
+        return int(importlib.import_module(f"bench.report_{name}").main(arguments))
+
+    return run
+
+
 def _report(arguments: Sequence[str]) -> int:
     parser = _parser("", __doc__)
-    parser.add_argument("study", nargs="?", default="quick", help="default: quick")
-    parser.add_argument(
-        "--post-hoc",
-        choices=typing.get_args(PostHoc),
-        default="wilcoxon",
-        help="pairs of samplers over datasets and backbones (default: wilcoxon, Holm-corrected)",
-    )
-    parser.add_argument("--reports", type=Path, default=Path("reports"), metavar="DIR")
+    add_options(parser)
     options = parser.parse_args(arguments)
     check_name("bench.report", options.study)
+    presentation = presentation_of(options)
     # Here and below: who asks for help does not wait for what reads, tests and draws.
-    from bench.reports.writing import write_and_close
+    from bench.reports.writing import folder_of, write_and_close
     from bench.studies.store import Store
 
-    study, folder = options.results / options.study, options.reports / options.study
-    for line in write_and_close(study, folder, options.post_hoc):
+    study = options.results / options.study
+    folder = options.out or folder_of(options.study, presentation, options.reports)
+    for line in write_and_close(study, folder, options.post_hoc, presentation):
         tell(line)
-    _warn_of_unreadable(Store(study))
+    warn_of_unreadable(Store(study))
     return 0
-
-
-def _warn_of_unreadable(store: Store) -> None:
-    if left_out := store.unreadable():
-        tell(
-            f"warning: {len(left_out)} cells of {store.root} cannot be read and are left out "
-            f"({left_out[0]}, ...); the command that trained them redoes what is damaged",
-            error=True,
-        )
-
-
-def _compare(arguments: Sequence[str]) -> int:
-    parser = _parser(" compare", COMPARE)
-    add = parser.add_argument
-    add("a", metavar="A", help="a study, as it was")
-    add("b", metavar="B", help="a study, as it is now")
-    add("--metric", choices=FROM_RANKS, default=HEADLINE, help=f"default: {HEADLINE}")
-    add("--fall", type=float, default=2.0, metavar="PERCENT", help="tolerated (default: 2)")
-    add("--alpha", type=float, default=0.05, help="level of significance (default: 0.05)")
-    options = parser.parse_args(arguments)
-    from bench.analysis.compare_studies import compare
-    from bench.reports.tables import markdown_table
-    from bench.studies.store import Store
-
-    a, b = (Store(options.results / name) for name in (options.a, options.b))
-    changes, alone = compare(a, b, options.metric)
-    for store in (a, b):
-        _warn_of_unreadable(store)
-    fallen = [change for change in changes if change.fell(options.fall / 100, options.alpha)]
-    rows = [
-        [c.system, f"{c.before:.4f}", f"{c.after:.4f}", f"{100 * c.share:+.1f}", f"{c.p:.3g}",
-         str(c.users), str(c.seeds), "FELL" if c in fallen else ""]
-        for c in changes
-    ]  # fmt: skip
-    tell(f"{options.metric} on the test users, A = {options.a}, B = {options.b}\n")
-    tell("\n".join([*markdown_table(HEADER, rows, n_text=1), *alone]))
-    tell(
-        f"\n{len(fallen)} of {len(changes)} systems fell by more than {options.fall:g} % with "
-        f"p < {options.alpha:g}"
-    )
-    return 1 if fallen else 0
-
-
-def _evaluate(arguments: Sequence[str]) -> int:
-    from bench import report_evaluate
-
-    return report_evaluate.main(arguments)
 
 
 def _export(arguments: Sequence[str]) -> int:
@@ -147,7 +93,7 @@ def _export(arguments: Sequence[str]) -> int:
     from bench.studies.store import Store
 
     store = Store(options.results / options.study)
-    _warn_of_unreadable(store)
+    warn_of_unreadable(store)
     if options.mlflow is not None:
         cells, there = export.to_mlflow(store, options.mlflow)
         tell(f"{cells} runs in {options.mlflow}, {there} of them there already")

@@ -26,7 +26,8 @@ def main(arguments: Sequence[str]) -> int:
         UserError: see `bench.evaluate`.
     """
     options = _parser().parse_args(arguments)
-    from bench.api import Study, evaluate  # who asks for help does not wait for these
+    from bench.api import Study
+    from bench.models import evaluate  # who asks for help does not wait for these
 
     study = Study(options.study, results=options.results)
     given = {name: getattr(options, name) for name in (*OF_SEVERAL, "seed", "seconds", "complete")}

@@ -60,6 +60,7 @@ class Comparison:
         store: where its cells are.
         name: of its files.
         title: for tables and plots; says so when the data are synthetic.
+        loss: the objective of samplers without a loss of their own; "own" where there are none.
         cells: a row a cell: key, dataset, backbone, sampler (with what tells it from others of
             its method), method (the sampler's name alone), objective, seed, best epoch, number of
             models trained, metrics and timings.
@@ -78,6 +79,7 @@ class Comparison:
     store: Store
     name: str
     title: str
+    loss: str
     cells: pd.DataFrame
     notes: dict[str, list[str]]
     references: dict[str, dict[str, dict[str, float]]]
@@ -297,6 +299,7 @@ def comparisons(store: Store) -> list[Comparison]:
                 store,
                 name,
                 title,
+                loss,
                 cells,
                 notes,
                 found,

@@ -9,16 +9,15 @@ from bench.analysis.comparison import Comparison
 from bench.analysis.fidelity import fidelity
 from bench.analysis.verdict import by_rank
 from bench.metrics import HEADLINE, METRICS
-from bench.reports.manifest import PAGE
 from bench.reports.study_report import StudyReport
 
 
-def closing(report: StudyReport, folder: Path) -> Iterator[str]:
+def closing(report: StudyReport, where: Path) -> Iterator[str]:
     """Lines for a terminal.
 
     Args:
         report: what is reported on a study.
-        folder: where its report is.
+        where: its page, or the folder of a report without one.
     """
     for document in report.budget:
         yield ""
@@ -36,7 +35,7 @@ def closing(report: StudyReport, folder: Path) -> Iterator[str]:
                 f"with real data is {mean:.2f}, mean of {len(known)}), not accuracy on real data."
             )
     yield ""
-    yield f"All of it, with plots: {folder / PAGE}"
+    yield f"All of it, with plots: {where}"
 
 
 def _table(comparison: Comparison) -> str:

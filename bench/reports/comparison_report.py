@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -12,6 +12,7 @@ import pandas as pd
 from bench.analysis.choices import CHOICE, CHOICES, choices_of
 from bench.analysis.comparison import MEASURE, SYSTEM, Comparison
 from bench.analysis.fidelity import fidelity
+from bench.analysis.over_users import LEVEL
 from bench.analysis.verdict import by_rank, verdicts
 from bench.metrics import HEADLINE, METRICS, SELECT_ON
 from bench.reports.document import (
@@ -62,12 +63,23 @@ COSTS_IN_TURNS = (
 )
 
 
-def document(comparison: Comparison, picture: Picture) -> Document:
+PRINTED = (
+    "Best in bold, second underlined. ± is half the 95 % interval over the test users, of the mean "
+    "over seeds; †: significantly below the best by paired t-tests over the test users, with "
+    f"Holm's correction over all pairs of the samplers shown (p < {LEVEL})."
+)
+"""Below a table of accuracy that stands by itself."""
+
+
+def document(
+    comparison: Comparison, picture: Picture, metrics: Sequence[str] = tuple(METRICS)
+) -> Document:
     """The report on a comparison.
 
     Args:
         comparison: what it is about; its cells are the report's data.
         picture: of all its accuracies.
+        metrics: rows of the tables of accuracy.
     """
     return Document(
         name=comparison.name,
@@ -76,7 +88,7 @@ def document(comparison: Comparison, picture: Picture) -> Document:
             *_opening(comparison),
             *_fidelity(comparison),
             picture,
-            *_accuracy(comparison),
+            *_accuracy(comparison, metrics),
             *_spread(comparison),
             *_peers(comparison),
             *choices(choices_of(comparison.cells)),
@@ -163,48 +175,52 @@ def _fidelity(comparison: Comparison) -> Iterator[Part]:
     yield Table("Fidelity", header, rows, n_text=3, kept=(0,))
 
 
-def _accuracy(comparison: Comparison) -> Iterator[Part]:
+def _accuracy(comparison: Comparison, metrics: Sequence[str]) -> Iterator[Part]:
     """A section a backbone: the headline metric, then all in the layout of the paper's Table 3."""
+    shown = [METRICS[name] for name in METRICS if name in metrics]
+    of_all = HEADLINE if HEADLINE in metrics else metrics[0]
     for backbone, values in comparison.backbones():
         yield Heading(backbone)
-        yield _headline(comparison, backbone, values)
+        yield _headline(comparison, backbone, values, of_all)
         yield Table(
             caption=f"Backbone {backbone}",
             header=["dataset", "metric", *values.columns],
-            rows=list(_rows(comparison, backbone, values)),
+            rows=[row for row in _rows(comparison, backbone, values) if row[1] in shown],
             n_text=2,
             kept=(0, 1),
-            printed=Print(f"{backbone}. {comparison.title}", header=("Dataset", "Metric")),
+            printed=Print(f"{backbone}. {comparison.title}", ("Dataset", "Metric"), (PRINTED,)),
+            across="sampler",
         )
 
 
-def _headline(comparison: Comparison, backbone: str, table: pd.DataFrame) -> Table:
-    """The headline metric: samplers down, the best by mean rank first, datasets across."""
-    metric = METRICS[HEADLINE]
+def _headline(comparison: Comparison, backbone: str, table: pd.DataFrame, name: str) -> Table:
+    """A metric: samplers down, the best by mean rank first, datasets across."""
+    metric = METRICS[name]
     values = pd.DataFrame(table.xs(metric, level="metric"))
     halves = pd.DataFrame(comparison.margins(backbone).xs(metric, level="metric"))
     samplers = by_rank(values.drop(columns=list(comparison.references)))
     columns = []
     for dataset in map(str, values.index):
-        below = comparison.below_best[HEADLINE].get((dataset, backbone), set())
+        below = comparison.below_best[name].get((dataset, backbone), set())
         numbers = placed(values.loc[[dataset], samplers].to_numpy()[0])
         columns.append(
             [
-                replace(number, margin=half, worse=name in below)
-                for name, number, half in zip(
+                replace(number, margin=half, worse=sampler in below)
+                for sampler, number, half in zip(
                     samplers, numbers, halves.loc[dataset, samplers], strict=True
                 )
             ]
         )
     rows: list[list[Value]] = [
-        [name, *row] for name, row in zip(samplers, zip(*columns, strict=True), strict=True)
+        [sampler, *row] for sampler, row in zip(samplers, zip(*columns, strict=True), strict=True)
     ]
     rows += [
-        [name, *(Number(value, mark="reference") for value in values[name])]
-        for name in comparison.references
+        [known, *(Number(value, mark="reference") for value in values[known])]
+        for known in comparison.references
     ]
     caption = f"{metric}, {backbone}, by mean rank"
-    return Table(caption, ["sampler", *map(str, values.index)], rows, n_text=1, kept=(0,))
+    header = ["sampler", *map(str, values.index)]
+    return Table(caption, header, rows, n_text=1, kept=(0,), across="dataset")
 
 
 def _rows(comparison: Comparison, backbone: str, table: pd.DataFrame) -> Iterator[list[Value]]:

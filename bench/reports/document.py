@@ -118,6 +118,9 @@ class Table:
         kept: columns that name a row, which a screen keeps in sight.
         wrapped: columns of long texts.
         printed: tables without it are not.
+        across: what its columns of numbers are of, in a word; a table that says so can be turned.
+        keys: of each column of numbers what its header says in one, from the whole to the part:
+            ``("beauty", "NG@10")``; empty where that has one part.
     """
 
     caption: str
@@ -128,6 +131,8 @@ class Table:
     kept: Sequence[int] = (0,)
     wrapped: Sequence[int] = ()
     printed: Print | None = None
+    across: str = ""
+    keys: Sequence[tuple[str, ...]] = ()
 
     def is_text(self, column: int) -> bool:
         last = len(self.header) - 1
@@ -141,13 +146,20 @@ class Picture:
     Attributes:
         name: of its files, without a suffix.
         caption: what it shows, also for those who do not see it.
-        png, svg: the contents of its files.
+        png, svg, pdf: the contents of its files; empty of those that were not asked for.
     """
 
     name: str
     caption: str
-    png: bytes
-    svg: bytes
+    png: bytes = b""
+    svg: bytes = b""
+    pdf: bytes = b""
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """Name to content of its files, that which a screen shows first."""
+        contents = {".png": self.png, ".svg": self.svg, ".pdf": self.pdf}
+        return {f"{self.name}{suffix}": content for suffix, content in contents.items() if content}
 
 
 Part = Heading | Paragraph | Bullets | Table | Picture

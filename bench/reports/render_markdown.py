@@ -35,8 +35,8 @@ def _block(part: Part) -> str:
             return "\n".join(f"- {_inline(item)}" for item in items)
         case Table():
             return "\n".join(markdown_table(part.header, part.rows, part.n_text, part.last_is_text))
-        case Picture(name, caption):
-            return f"![{plain(caption)}]({name}.png)"
+        case Picture(caption=caption):
+            return f"![{plain(caption)}]({next(iter(part.files))})"
 
 
 def _inline(text: Text) -> str:

@@ -24,18 +24,24 @@ from bench.reports.document import (
     Table,
 )
 from bench.reports.plots.ranks import critical_difference
+from bench.reports.presentation import Presentation
 from bench.reports.statements import FIGURES, METRIC, counted, figures, p_is, p_value, statement
 
 FEW_BLOCKS = 10
 """Blocks up to which the chi-square of Friedman's test is rough, as scipy's documentation warns."""
 
 
-def document(comparison: Comparison, post_hoc: PostHoc = "wilcoxon") -> Document | None:
+def document(
+    comparison: Comparison,
+    post_hoc: PostHoc = "wilcoxon",
+    presentation: Presentation | None = None,
+) -> Document | None:
     """The report on a comparison's differences; its data are all pairs.
 
     Args:
         comparison: see `find`.
         post_hoc: how pairs are tested over the blocks.
+        presentation: how the diagram is drawn; None as in a study's own report.
 
     Returns:
         None where no block has two samplers to compare.
@@ -55,7 +61,7 @@ def document(comparison: Comparison, post_hoc: PostHoc = "wilcoxon") -> Document
         parts += _wins(findings, ranks)
     elif ranks is not None:
         title = f"{comparison.title}\nmean rank over {ranks.blocks} blocks, 1 is best"
-        diagram = critical_difference(ranks.ranks, ranks.cliques, name, title)
+        diagram = critical_difference(ranks.ranks, ranks.cliques, name, title, presentation)
         parts += _over_blocks(ranks, findings.means, diagram, post_hoc)
     return Document(
         name=name,

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from bench.reports.document import Mark, Number, Value
+from bench.reports.document import Mark, Number, Table, Value
 
 MISSING = "–"
 MARKS = {"best": "**{}**", "second": "<u>{}</u>"}
@@ -25,6 +25,28 @@ def markdown_table(
         rules[-1] = "---"
     lines = [f"| {' | '.join(map(_cell, header))} |", f"|{'|'.join(rules)}|"]
     return lines + [f"| {' | '.join(map(_cell, row))} |" for row in rows]
+
+
+def turned(table: Table) -> Table:
+    """A table with its rows across and its columns down; one that has no `Table.across` as it is.
+
+    Numbers keep their marks, which are of what was a row and is a column.
+    """
+    if not table.across:
+        return table
+    names = [tuple(map(str, row[: table.n_text])) for row in table.rows]
+    lines = [table.header, *table.rows]
+    columns = zip(*(line[table.n_text :] for line in lines), strict=True)
+    return replace(
+        table,
+        header=[table.across, *map(" ".join, names)],
+        rows=[list(column) for column in columns],
+        n_text=1,
+        kept=(0,),
+        across=table.header[0] if table.n_text == 1 else "",
+        keys=names if table.n_text > 1 else (),
+        printed=table.printed and replace(table.printed, header=(table.across.capitalize(),)),
+    )
 
 
 def plain(text: str) -> str:

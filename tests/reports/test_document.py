@@ -80,14 +80,18 @@ Plain, `code` and *more*.
 def test_latex_holds_the_tables_that_are_printed():
     found = latex(DOCUMENT)
     assert found.count(r"\begin{table}") == 1
-    assert r"\begin{tabular}{llrrl}" in found
+    assert r"\begin{tabular}{@{}llrrl@{}}" in found
     assert r"\caption{50 \% of it}" in found
     assert r"Name & of & value & p & note \\" in found
-    assert r"a|b & x\_1 & \textbf{0.5000} $\pm$ 0.0100 & \textless{}0.001 &" in found
-    assert r" & x\_2 & \underline{0.2500}$^\dagger$ & -- & - \\" in found  # a|b is not repeated
-    assert r"c & x\_2 & 1,234 & 50 \% & c \\" in found
+    # Numbers stand below each other: what one has behind it the others have room for.
+    dagger, margin = r"\phantom{$^\dagger$}", r"\phantom{ $\pm$ 0.0000}"
+    first = r"a\textbar{}b & x\_1 & \textbf{0.5000} $\pm$ 0.0100" + dagger
+    assert first + r" & \textless{}0.001 &" in found
+    second = r" & x\_2 & \underline{0.2500}" + margin + r"$^\dagger$ & -- & - \\"
+    assert second in found  # a|b is not repeated
+    assert r"c & x\_2 & 1,234" + margin + dagger + r" & 50 \% & c \\" in found
     assert found.count(r"\midrule") == 2
-    assert r"\footnotesize a \& b" in found
+    assert r"\selectfont a \& b" in found
     assert latex(Document("name", "none", [Heading("x")])) == ""
 
 

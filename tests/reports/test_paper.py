@@ -209,7 +209,7 @@ def test_notes_say_which_data_are_not_the_papers():
     notes = markdown(table.document()).partition("## Notes on the data")[2]
     assert "KuaiRand: not the paper's KuaiRand" in notes
     assert "Health: Table 2 prints" in notes
-    assert r"\footnotesize KuaiRand: not the paper's" in latex(table.document())
+    assert r"\selectfont KuaiRand: not the paper's" in latex(table.document())
 
 
 def test_a_study_writes_the_tables_it_has_cells_for(tmp_path):

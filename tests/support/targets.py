@@ -126,7 +126,7 @@ def use_tuning(path):
 
 def use_report(store):
     """All renderings, less the pictures, which take long to draw."""
-    picture = Picture("x", "x", b"", b"")
+    picture = Picture("x", "x", b"-")
     compared = [
         Compared(each, comparison_report.document(each, picture)) for each in comparisons(store)
     ]

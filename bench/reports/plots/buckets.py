@@ -37,7 +37,7 @@ def figures(comparison: Comparison, looks: Looks) -> Iterator[tuple[str, Figure]
         return
     kinds = [kind for kind in KINDS if kind in set(found["kind"])]
     samplers = sampler_order(comparison.cells)
-    width = COLUMN if len(samplers) <= 6 else WIDE
+    width = style.given_width() or (COLUMN if len(samplers) <= 6 else WIDE)
     for backbone, chosen in found.groupby("backbone", sort=True):
         datasets = sorted(set(chosen["dataset"]))
         figure = Figure(figsize=(width, 0.9 + 1.25 * len(datasets)), layout="constrained")
@@ -47,9 +47,11 @@ def figures(comparison: Comparison, looks: Looks) -> Iterator[tuple[str, Figure]
             for axis, kind in zip(row, kinds, strict=True):
                 part = chosen[(chosen["dataset"] == dataset) & (chosen["kind"] == kind)]
                 _draw_groups(axis, part, drawn, looks)
-                title = f"{dataset}, {KINDS[kind]}" if width == WIDE else dataset
+                title = style.printed(dataset)
+                if width == WIDE and style.given_width() is None:
+                    title = f"{title}, {KINDS[kind]}"
                 axis.set_title(style.wrapped(title, (width - 0.6) / len(kinds) - 0.1))
-            row[0].set_ylabel(f"test {style.METRIC}")
+            row[0].set_ylabel(f"test {style.metric()}")
             own = chosen[chosen["dataset"] == dataset]
             highest = (own[HEADLINE] + own["half"].fillna(0)).max()
             row[0].set_ylim(0, 1.08 * highest or 1)

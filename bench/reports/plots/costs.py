@@ -42,11 +42,11 @@ def figures(comparison: Comparison, looks: Looks) -> Iterator[tuple[str, Figure]
     for backbone in sorted(means.index.unique("backbone")):
         found = means.xs(backbone, level="backbone")
         datasets = list(found.index.unique("dataset"))
-        figure, axes = style.panels(datasets, 2.6)
+        figure, axes = style.panels(datasets, 2.6, narrowest=2.3)
         for axis, dataset in zip(axes, datasets, strict=True):
             _draw_points(axis, found.loc[dataset], looks)
             axis.set(xlabel="CPU seconds" if comparison.on_cpu else "seconds")
-            axis.set(ylabel=f"test {style.METRIC}")
+            axis.set(ylabel=f"test {style.metric()}")
         front = Line2D([], [], color=FRONT_COLOUR, linewidth=0.8, label="Pareto front")
         style.add_legend(figure, [front])
         style.set_title(figure, f"Accuracy and cost, {backbone}.", comparison.title)
@@ -91,13 +91,13 @@ def _name_points(axis: Axes, points: pd.DataFrame) -> None:
             taken.append(np.concatenate([low - unit / 2, high + unit / 2]))
     for sampler in sorted(points.index, key=lambda name: (name not in front, name)):
         name = axis.annotate(
-            style.wrapped(sampler, 1.1),
+            style.wrapped(style.printed(sampler), 1.1),
             tuple(points.loc[sampler, [SECONDS, HEADLINE]]),
             xytext=(0, 0),
             textcoords="offset points",
             ha="center",
             va="center",
-            fontsize=5.5,
+            fontsize=style.points(5.5),
             arrowprops={"arrowstyle": "-", "linewidth": 0.3, "color": "0.4", "shrinkB": 2},
             annotation_clip=False,
         )

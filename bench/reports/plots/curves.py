@@ -16,7 +16,6 @@ from bench.analysis.comparison import Comparison
 from bench.metrics import HEADLINE
 from bench.reports.plots import style
 from bench.reports.plots.looks import OTHER, Looks
-from bench.reports.plots.style import COLUMN, WIDE
 
 DIAGNOSTICS = {
     "false_negatives": "false negatives\n(taken later)",
@@ -27,6 +26,9 @@ DIAGNOSTICS = {
     "negative_gradient": "gradient of\nthe negatives",
 }
 """Column of ``epochs.csv`` to its name in the plot."""
+
+NARROW = 0.9
+"""Inches of a panel that has no room for more than three ticks."""
 
 MARKS = 6
 """Marks a line, so that lines are told apart and not hidden."""
@@ -59,7 +61,7 @@ def validation(
 ) -> Iterator[tuple[str, Figure]]:
     """Validation accuracy against the epoch: a figure a backbone, a panel a dataset."""
     column = f"valid_{HEADLINE}"
-    yield from _curves(comparison, history, looks, column, f"valid {style.METRIC}", "Validation")
+    yield from _curves(comparison, history, looks, column, f"valid {style.metric()}", "Validation")
 
 
 def loss(
@@ -100,15 +102,19 @@ def diagnostics(
             continue
         window = max(1, int(epochs.index.get_level_values("epoch").max()) // SMOOTHED)
         smooth = running_means(epochs[rows], window)
-        width = COLUMN if len(datasets) <= 2 else max(WIDE, 0.6 + 1.05 * len(datasets))
+        needed = style.COLUMN if len(datasets) <= 2 else max(style.WIDE, 0.6 + 1.05 * len(datasets))
+        width = style.given_width() or needed
         figure = Figure(figsize=(width, 0.8 + 0.95 * len(rows)), layout="constrained")
         axes = figure.subplots(len(rows), len(datasets), squeeze=False, sharex="col", sharey="row")
         drawn: set[str] = set()
         for j, dataset in enumerate(datasets):
             for i, name in enumerate(rows):
                 drawn |= _lines(axes[i, j], smooth.loc[dataset], name, looks)
-            axes[0, j].set_title(style.wrapped(dataset, (width - 0.7) / len(datasets) - 0.1))
+            room = (width - 0.7) / len(datasets) - 0.1
+            axes[0, j].set_title(style.wrapped(style.printed(dataset), room))
             axes[-1, j].set_xlabel("epoch")
+            if style.given_width() is not None and room < NARROW:
+                axes[-1, j].locator_params(axis="x", nbins=2)
         for axis, name in zip(axes[:, 0], rows, strict=True):
             axis.set_ylabel(DIAGNOSTICS[name])
         figure.align_ylabels(axes[:, 0])

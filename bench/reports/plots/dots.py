@@ -33,7 +33,7 @@ def figure_of(comparison: Comparison) -> Figure:
     cells = comparison.cells
     datasets, backbones = sorted(set(cells["dataset"])), sorted(set(cells["backbone"]))
     samplers = by_rank(cells.pivot_table(HEADLINE, ["dataset", "backbone"], "sampler"))
-    labels = [style.wrapped(name, 1.3) for name in samplers]
+    labels = [style.wrapped(style.printed(name), 1.3) for name in samplers]
     lines = max(label.count("\n") + 1 for label in labels)
     row = max(0.11 * lines, 0.05 + 0.028 * len(backbones), 0.13)
     figure, axes = style.panels(datasets, 0.5 + row * max(3, len(samplers)))
@@ -56,11 +56,12 @@ def figure_of(comparison: Comparison) -> Figure:
                 value = known[dataset][HEADLINE]
                 axis.axvline(value, color=GREY, linestyle=dash, linewidth=0.8)
                 limit = max(limit, value)
-        axis.set(xlabel=f"test {style.METRIC}", xlim=(0, 1.08 * limit or 1))
+        axis.set(xlabel=f"test {style.metric()}", xlim=(0, 1.08 * limit or 1))
         axis.locator_params(axis="x", nbins=3)
         _name_rows(axis, labels if place % columns == 0 else None, len(samplers))
     handles: list[Any] = [
-        Line2D([], [], linestyle="none", label=name, **look) for name, look in looks.items()
+        Line2D([], [], linestyle="none", label=style.printed(name), **look)
+        for name, look in looks.items()
     ]
     handles += [
         Line2D([], [], color=GREY, linestyle=dash, linewidth=0.8, label=name)

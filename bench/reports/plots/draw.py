@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import joblib
-import matplotlib
 from matplotlib.figure import Figure
 
 from bench.analysis.comparison import Comparison
@@ -17,7 +16,7 @@ from bench.metrics import BASELINE, HEADLINE
 from bench.reports.document import Picture
 from bench.reports.plots import buckets, costs, curves, dots, gains, style
 from bench.reports.plots.looks import Looks, highlighted, looks_of
-from bench.reports.plots.style import METRIC
+from bench.reports.presentation import Presentation
 
 __all__ = ["draw", "looks_of"]
 
@@ -27,12 +26,17 @@ MANY = 200
 """Cells; from there on figures are drawn in several processes."""
 
 
-def draw(comparison: Comparison, looks: Looks | None = None) -> list[Picture]:
+def draw(
+    comparison: Comparison,
+    looks: Looks | None = None,
+    presentation: Presentation | None = None,
+) -> list[Picture]:
     """Draw all that a comparison has the numbers for; the same numbers give the same bytes.
 
     Args:
         comparison: what to draw.
         looks: of all samplers of the study, from `looks_of`; of the comparison's by default.
+        presentation: how; None as in a study's own report.
 
     Returns:
         The accuracy of everything, named as the comparison; then the others, which are named
@@ -46,7 +50,7 @@ def draw(comparison: Comparison, looks: Looks | None = None) -> list[Picture]:
         replace(comparison, cells=members) for _, members in cells.groupby("backbone", sort=True)
     ]
     drawn = joblib.Parallel(n_jobs=workers)(
-        joblib.delayed(_pictures)(figures, part, looks)
+        joblib.delayed(_pictures)(figures, part, looks, presentation)
         for figures, part in [(_of_all, comparison), *((_of_one, part) for part in each)]
     )
     return [picture for pictures in drawn for picture in pictures]
@@ -57,31 +61,34 @@ Figures = Iterator[tuple[str, str, Figure]]
 
 
 def _pictures(
-    figures: Callable[[Comparison, Looks], Figures], comparison: Comparison, looks: Looks
+    figures: Callable[[Comparison, Looks], Figures],
+    comparison: Comparison,
+    looks: Looks,
+    presentation: Presentation | None,
 ) -> list[Picture]:
-    with matplotlib.rc_context(style.STYLE):
+    with style.presented(presentation):
         return [style.picture(*each) for each in figures(comparison, looks)]
 
 
 def _of_all(comparison: Comparison, looks: Looks) -> Figures:
     """The figures that hold all backbones."""
-    bars = f"test {METRIC}; bars are 95 % intervals over test users, small dots are seeds"
+    bars = f"test {style.metric()}; bars are 95 % intervals over test users, small dots are seeds"
     yield comparison.name, bars, dots.figure_of(comparison)
     over_baseline = gains.figure_of(comparison)
     if over_baseline is not None:
         name = f"gains-{comparison.name.removeprefix('comparison-')}"
-        yield name, f"test {METRIC} against {BASELINE}, in %", over_baseline
+        yield name, f"test {style.metric()} against {BASELINE}, in %", over_baseline
 
 
 def _of_one(comparison: Comparison, looks: Looks) -> Figures:
     """The figures of a backbone."""
     name = comparison.name.removeprefix("comparison-")
-    history = curves.histories(comparison)
+    metric, history = style.metric(), curves.histories(comparison)
     ranked = by_rank(comparison.cells.pivot_table(HEADLINE, "dataset", "sampler"))
     lines = highlighted(ranked, looks)
     for kind, caption, figures in (
-        ("costs", f"test {METRIC} and cost", costs.figures(comparison, looks)),
-        ("validation", f"validation {METRIC}", curves.validation(comparison, history, lines)),
+        ("costs", f"test {metric} and cost", costs.figures(comparison, looks)),
+        ("validation", f"validation {metric}", curves.validation(comparison, history, lines)),
         ("loss", "training loss", curves.loss(comparison, history, lines)),
         ("diagnostics", "what samplers draw", curves.diagnostics(comparison, history, lines)),
         ("buckets", BY_BUCKET, buckets.figures(comparison, looks)),

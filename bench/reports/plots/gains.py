@@ -34,23 +34,21 @@ def figure_of(comparison: Comparison) -> Figure | None:
         return None
     samplers = [name for name in sampler_order(comparison.cells) if name in gains.columns]
     backbones, datasets = gains.index.unique("backbone"), gains.index.unique("dataset")
-    labels = [style.wrapped(name, 1.3) for name in samplers]
+    labels = [style.wrapped(style.printed(name), 1.3) for name in samplers]
     lines = max(label.count("\n") + 1 for label in labels)
     panel = CELL_WIDTH * len(datasets) + 0.1
-    columns = min(len(backbones), max(1, int((WIDE - 1.8) / panel)))
+    columns = min(len(backbones), max(1, int(((style.given_width() or WIDE) - 1.8) / panel)))
     rows = -(-len(backbones) // columns)
     height = max(3, len(samplers)) * CELL_HEIGHT * max(1, 0.7 * lines)
-    figure = Figure(
-        figsize=(max(COLUMN, 1.8 + columns * panel), 1.2 + rows * (height + 0.3)),
-        layout="constrained",
-    )
+    width = style.given_width() or max(COLUMN, 1.8 + columns * panel)
+    figure = Figure(figsize=(width, 1.2 + rows * (height + 0.3)), layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False, sharey=True, sharex=True).flat)
     limit = min(MOST, float(np.nanmax(np.abs(gains.to_numpy()))) or 1.0)
     norm = Normalize(-limit, limit)
     for place, (axis, backbone) in enumerate(zip(axes, backbones, strict=False)):
         table = gains.loc[backbone].reindex(index=datasets, columns=samplers).T
         _draw_panel(axis, table, norm)
-        axis.set_title(style.wrapped(backbone, panel + 0.3))
+        axis.set_title(style.wrapped(style.printed(backbone), panel + 0.3))
         below = place + columns >= len(backbones)
         axis.tick_params(axis="x", labelbottom=below, rotation=90, length=0)
         axis.tick_params(axis="y", length=0)
@@ -61,12 +59,12 @@ def figure_of(comparison: Comparison) -> Figure | None:
     figure.colorbar(
         matplotlib.cm.ScalarMappable(norm, PALETTE),
         ax=axes[: len(backbones)],
-        label=f"% over {BASELINE}",
+        label=style.printed(f"% over {BASELINE}"),
         extend="both" if np.nanmax(np.abs(gains.to_numpy())) > MOST else "neither",
         aspect=30,
         shrink=min(1.0, 2.5 / (rows * height)),
     )
-    style.set_title(figure, f"Test {style.METRIC} against {BASELINE}.", comparison.title)
+    style.set_title(figure, f"Test {style.metric()} against {BASELINE}.", comparison.title)
     return figure
 
 
@@ -92,9 +90,15 @@ def _draw_panel(axis: Axes, table: pd.DataFrame, norm: Normalize) -> None:
             dark = abs(value) > 0.65 * norm.vmax  # type: ignore[operator]
             colour = "white" if dark else "black"
             axis.text(
-                j + 0.5, i + 0.5, _short(value), ha="center", va="center", size=6, color=colour
+                j + 0.5,
+                i + 0.5,
+                _short(value),
+                ha="center",
+                va="center",
+                size=style.points(6),
+                color=colour,
             )
-    axis.set_xticks(np.arange(table.shape[1]) + 0.5, table.columns)
+    axis.set_xticks(np.arange(table.shape[1]) + 0.5, map(style.printed, table.columns))
 
 
 def _short(value: float) -> str:

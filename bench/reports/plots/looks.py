@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.metrics import BASELINE
@@ -13,6 +13,9 @@ BASELINE_COLOUR = "black"
 
 MARKERS = ("s", "^", "D", "v", "P", "X", "<", "o", ">", "p", "*")
 """As many as have no divisor in common with the numbers of colours, so that pairs repeat late."""
+MORE_MARKERS = ("d", "h", "x", "+", "1", "2", "|", "_")
+"""Of what has no mark of its own left; see `apart`."""
+
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 
 
@@ -127,6 +130,31 @@ def highlighted(samplers: Sequence[str], looks: Looks) -> dict[str, Look]:
     order = [BASELINE, *first, *samplers]
     chosen = [name for name in dict.fromkeys(order) if name in samplers][:MOST_TOLD_APART]
     return {name: looks[name] if name in chosen else OTHER for name in samplers}
+
+
+def apart(looks: Looks, samplers: Iterable[str]) -> dict[str, Look]:
+    """The looks of some samplers, of which no two have a mark in common: told apart in grey too.
+
+    As many have their usual mark as can; of more samplers than there are marks the last share them.
+
+    Args:
+        looks: of all of them; in their order samplers keep or lose marks.
+        samplers: those that are shown together.
+    """
+    free = dict.fromkeys([looks[BASELINE].marker, *MARKERS, *MORE_MARKERS])
+    found: dict[str, Look] = {}
+    shown = set(samplers)
+    of_shown = [name for name in looks if name in shown]
+    for name in of_shown:
+        if looks[name].marker in free:
+            del free[looks[name].marker]
+            found[name] = looks[name]
+    for name in of_shown:
+        if name not in found:
+            marker = next(iter(free), looks[name].marker)
+            free.pop(marker, None)
+            found[name] = replace(looks[name], marker=marker)
+    return found
 
 
 KNOWN = {name: (family, place) for family in FAMILIES for place, name in enumerate(family.samplers)}

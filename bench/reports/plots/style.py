@@ -1,19 +1,23 @@
 """What all plots share: sizes, titles, legends, and files.
 
 Figures are drawn at the size at which they are printed, a column or the full width of a
-two-column paper, with text of 6 points and more.
+two-column paper, with text of 6 points and more.  A camera-ready report has them drawn at another
+width, in another font, without titles (`presented`).
 """
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import io
 import itertools
 import math
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import matplotlib
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -27,12 +31,16 @@ from bench.metrics import HEADLINE
 from bench.reports.document import Picture
 from bench.reports.plots import fonts
 from bench.reports.plots.looks import Looks
-
-METRIC = HEADLINE.upper()
-"""What accuracy is, on axes and in captions."""
+from bench.reports.presentation import Font, Format, Presentation
 
 COLUMN, WIDE = 3.4, 7.0
 """Widths of figures in inches: a column of a two-column paper, and both."""
+
+SYNTHETIC = "SYNTHETIC data"
+"""What the titles of comparisons on generated data begin with."""
+
+TALLEST = 8.5
+"""Inches of a camera-ready figure's panels, which a page has room for with a legend below."""
 
 DPI = 220
 
@@ -56,6 +64,29 @@ STYLE: Any = sns.axes_style("whitegrid") | {
 }
 """Settings of matplotlib that every figure is made and saved under."""
 
+SMALLEST = 7.0
+"""Points of the smallest text of a camera-ready figure."""
+
+CAMERA_READY: Any = STYLE | {
+    "pdf.fonttype": 42,  # text as text, of fonts that are embedded
+    "svg.fonttype": "none",
+    "xtick.labelsize": SMALLEST,
+    "ytick.labelsize": SMALLEST,
+}
+
+FAMILIES: dict[Font, Any] = {
+    "sans": {},
+    # Like Times, and a part of matplotlib: the same on every machine.
+    "serif": {
+        "font.family": "serif",
+        "font.serif": ["STIXGeneral", "STIX Two Text", "Times New Roman", "DejaVu Serif"],
+    },
+}
+
+_presentation: contextvars.ContextVar[Presentation | None] = contextvars.ContextVar(
+    "presentation", default=None
+)
+
 
 MOST_TICKS = 4
 STEPS = (
@@ -71,27 +102,81 @@ CHARACTER = 0.056
 """Width in inches of a character of text of 7 points, on average; a little too much."""
 
 
-def panels(titles: Sequence[str], height: float) -> tuple[Figure, list[Axes]]:
+@contextlib.contextmanager
+def presented(presentation: Presentation | None) -> Iterator[None]:
+    """Figures are made and saved so within; None for those of a study's own report."""
+    settings = STYLE
+    if presentation is not None:
+        settings = CAMERA_READY | FAMILIES[presentation.font]
+    token = _presentation.set(presentation)
+    try:
+        with matplotlib.rc_context(settings):
+            yield
+    finally:
+        _presentation.reset(token)
+
+
+def given_width() -> float | None:
+    """Inches that every figure is to be wide; None where each has what it needs."""
+    presentation = _presentation.get()
+    return None if presentation is None else presentation.width
+
+
+def points(size: float) -> float:
+    """The size of a text, not below what can be read in print."""
+    return size if _presentation.get() is None else max(SMALLEST, size)
+
+
+def printed(name: str) -> str:
+    """A text, with names of samplers and others as they are printed."""
+    presentation = _presentation.get()
+    return name if presentation is None else presentation.names.text(name)
+
+
+def metric() -> str:
+    """What accuracy is, on axes and in captions."""
+    return printed(HEADLINE.upper())
+
+
+def panels(
+    titles: Sequence[str], height: float, narrowest: float = 1.6
+) -> tuple[Figure, list[Axes]]:
     """A figure of panels: up to two in a column's width, more in the full width.
 
     Args:
         titles: of the panels.
         height: of a panel, in inches.
+        narrowest: width of a panel, in inches, where the figure's is given.
     """
     n = len(titles)
     columns = 2 if n in (2, 4) else min(3, n)
+    width = given_width() or (COLUMN if n <= 2 else WIDE)
+    if given_width() is not None:
+        columns = max(1, min(columns, int(width / narrowest)))
     rows = -(-n // columns)
-    figure = Figure(figsize=(COLUMN if n <= 2 else WIDE, 0.9 + rows * height), layout="constrained")
+    if given_width() is not None:
+        height = min(height, (TALLEST - 0.9) / rows)
+    figure = Figure(figsize=(width, 0.9 + rows * height), layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axis in axes[n:]:
         axis.remove()
     for axis, title in zip(axes, titles, strict=False):
-        axis.set_title(wrapped(title, (figure.get_figwidth() - 0.5) / columns - 0.1))
+        axis.set_title(wrapped(printed(title), (figure.get_figwidth() - 0.5) / columns - 0.1))
     return figure, axes[:n]
 
 
 def set_title(figure: Figure, *parts: str) -> None:
-    """Write the parts above the figure, each on lines of its own, wrapped to its width."""
+    """Write the parts above the figure, each on lines of its own, wrapped to its width.
+
+    Without titles the figure gets no lower: panels have the room.  That data are synthetic is
+    written there in any case.
+    """
+    presentation = _presentation.get()
+    if presentation is not None and not presentation.titles:
+        parts = (SYNTHETIC,) if any(part.startswith(SYNTHETIC) for part in parts) else ()
+    parts = tuple(map(printed, parts))
+    if not parts:
+        return
     figure.suptitle("\n".join(wrapped(part, figure.get_figwidth()) for part in parts))
 
 
@@ -140,10 +225,8 @@ def _legend_lines(columns: Sequence[Sequence[str]]) -> int:
 
 def sampler_handles(looks: Looks, samplers: Iterable[str], lines: bool) -> list[Line2D]:
     """What a legend says of samplers, drawn as lines or as points."""
-    return [
-        Line2D([], [], label=name, **looks[name].line | ({} if lines else {"linestyle": "none"}))
-        for name in samplers
-    ]
+    changed = {} if lines else {"linestyle": "none"}
+    return [Line2D([], [], label=printed(name), **looks[name].line | changed) for name in samplers]
 
 
 def log_ticks(low: float, high: float) -> list[float]:
@@ -175,26 +258,31 @@ def lay_out(figure: Figure) -> None:
         figure.set_layout_engine(None)
 
 
-def rendered(figure: Figure) -> tuple[bytes, bytes]:
-    """The figure as PNG and as SVG, the same bytes for the same figure."""
+def rendered(figure: Figure) -> dict[Format, bytes]:
+    """The figure in the formats that are asked for, the same bytes for the same figure."""
+    presentation = _presentation.get()
     lay_out(figure)
-    png, svg = io.BytesIO(), io.BytesIO()
-    figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
-    figure.savefig(svg, format="svg", dpi=DPI, metadata={"Date": None})
-    return _shrunk(png), svg.getvalue()
+    return {each: _saved(figure, each) for each in (presentation or Presentation()).figures}
+
+
+def _saved(figure: Figure, file: Format) -> bytes:
+    content = io.BytesIO()
+    without = {"png": "Software", "svg": "Date", "pdf": "CreationDate"}[file]
+    figure.savefig(content, format=file, dpi=DPI, metadata={without: None})
+    return _shrunk(content) if file == "png" else content.getvalue()
 
 
 def picture(name: str, caption: str, figure: Figure) -> Picture:
     """The figure as a part of a report; see `Picture`."""
-    return Picture(name, caption, *rendered(figure))
+    return Picture(name, caption, **rendered(figure))
 
 
 def save(figure: Figure, path: Path) -> list[Path]:
     """Save as PNG and SVG; ``path`` has no suffix."""
-    files = [path.with_name(f"{path.name}{suffix}") for suffix in (".png", ".svg")]
-    for file, content in zip(files, rendered(figure), strict=True):
+    files = {path.with_name(f"{path.name}.{it}"): its for it, its in rendered(figure).items()}
+    for file, content in files.items():
         file.write_bytes(content)
-    return files
+    return list(files)
 
 
 def _shrunk(png: io.BytesIO) -> bytes:
