@@ -68,13 +68,13 @@ def _check(data_dir: Path) -> int:
 
 def _export(options: argparse.Namespace) -> None:
     """Write a split's files, and say which."""
-    from bench.datasets import export
     from bench.datasets.splits import make_split
+    from bench.studies import split_files
 
     data_dir = datasets.data_directory(options.data_dir)
     dataset = datasets.resolve_dataset(options.name, data_dir)
     split = make_split(dataset, options.split, options.split_seed, options.split_file, data_dir)
-    for path in export.write(dataset, split, options.to):
+    for path in split_files.write(dataset, split, options.to):
         tell(str(path))
 
 

@@ -26,7 +26,6 @@ import pandas as pd
 from bench import json_shape
 from bench.cell import KEY_LENGTH, Cell
 from bench.datasets import registry, resolve_dataset
-from bench.datasets.export import labels_of
 from bench.datasets.reading import predictions as reading
 from bench.datasets.training_data import TrainingData
 from bench.errors import UserError
@@ -36,6 +35,7 @@ from bench.studies.cell_files import MAX_JSON, read_arrays
 from bench.studies.found import found_by
 from bench.studies.planning import data_of, repeats_of
 from bench.studies.records import Arrays
+from bench.studies.split_files import labels_of
 from bench.studies.store import Store
 from bench.training import given
 

@@ -14,11 +14,11 @@ import bench
 from bench import datasets, report
 from bench.analysis.comparison import comparisons
 from bench.data import main as data
-from bench.datasets.export import labels_of
 from bench.datasets.reading import predictions as reading
 from bench.datasets.training_data import TrainingData
 from bench.studies import external
 from bench.studies.planning import data_of
+from bench.studies.split_files import labels_of
 from bench.training import evaluation
 from bench.training.loop import fit
 
