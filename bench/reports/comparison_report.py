@@ -26,9 +26,10 @@ from bench.reports.document import (
     Print,
     Table,
     Value,
+    Warned,
 )
 from bench.reports.summary import stopped_early
-from bench.reports.tables import placed, places, seeds_line
+from bench.reports.tables import ONE_SEED, placed, places, seeds_line
 
 COSTS = {
     "models": ("models", "{:.0f}"),
@@ -95,14 +96,17 @@ def document(comparison: Comparison, picture: Picture) -> Document:
 
 def _opening(comparison: Comparison) -> Iterator[Part]:
     """How to read the tables of accuracy."""
-    counts = comparison.cells.groupby([*SYSTEM])["seed"].nunique()
+    seeds = seeds_line(comparison.cells.groupby([*SYSTEM])["seed"].nunique())
     yield Paragraph(
         "Best in bold, second underlined, † significantly below the best (paired t-tests over the "
         "test users, Holm-corrected); RC is recall, NG is NDCG, on the test users, "
-        f"ranking the whole catalogue. {seeds_line(counts)}"
-        " ± is half the 95 % interval over the test users, of the mean over seeds (Student's t)."
+        "ranking the whole catalogue."
+        + ("" if seeds == ONE_SEED else f" {seeds}")
+        + " ± is half the 95 % interval over the test users, of the mean over seeds (Student's t)."
         + (OWN_USERS if comparison.draws else "")
     )
+    if seeds == ONE_SEED:
+        yield Warned(seeds)
     if comparison.own_loss:
         by_loss: dict[str, list[str]] = {}
         for sampler, loss in sorted(comparison.own_loss.items()):
@@ -110,22 +114,22 @@ def _opening(comparison: Comparison) -> Iterator[Part]:
         each = "; ".join(f"{', '.join(names)}: {loss}" for loss, names in sorted(by_loss.items()))
         yield Paragraph(f"Trained with a loss of their own, whatever the title says: {each}.")
     if comparison.mixed:
-        yield Paragraph(
-            f"WARNING: seeds trained by different versions of the code: "
+        yield Warned(
+            "Seeds trained by different versions of the code: "
             f"{', '.join(comparison.mixed)}; --force-stale trains the older ones again."
         )
     if comparison.uncommitted:
         named = ", ".join(f"{name} {count}" for name, count in comparison.uncommitted.items())
         count = sum(comparison.uncommitted.values())
-        yield Paragraph(
-            f"WARNING: {count} of {len(comparison.trained)} cells are "
+        yield Warned(
+            f"{count} of {len(comparison.trained)} cells are "
             f"of code that is in no commit, so that nobody can look it up: {named}."
         )
     if stopped := stopped_early(comparison):
-        yield Paragraph(f"WARNING: {stopped}")
+        yield Warned(stopped)
     if unreadable := comparison.store.unreadable():
-        yield Paragraph(
-            f"WARNING: {len(unreadable)} of the study's cells cannot be read, and are left out: "
+        yield Warned(
+            f"{len(unreadable)} of the study's cells cannot be read, and are left out: "
             "they are damaged, or of a newer version."
         )
     if comparison.references:
@@ -319,7 +323,7 @@ def _masks(comparison: Comparison) -> Iterator[Part]:
 def _costs(comparison: Comparison) -> Iterator[Part]:
     """What each system costs."""
     yield Heading("Cost")
-    unit = "CPU seconds" if comparison.on_cpu else "seconds"
+    unit = _unit(comparison)
     yield Paragraph(COST.format(unit) + (COSTS_IN_TURNS if comparison.in_turns else COSTS_OF_CELLS))
     costs = comparison.costs()
     if elsewhere := sorted(set(costs.index[costs["cost_s"].isna()].get_level_values(2))):
@@ -327,7 +331,7 @@ def _costs(comparison: Comparison) -> Iterator[Part]:
             f"Trained on a GPU, whose seconds are not those of a CPU: {', '.join(elsewhere)}."
         )
     patterns = {
-        f"{shown}, {unit}" if column == "cost_s" else shown: pattern
+        cost_header(comparison) if column == "cost_s" else shown: pattern
         for column, (shown, pattern) in COSTS.items()
     }
     yield _of_systems("Cost", costs[[*COSTS]], patterns)
@@ -353,6 +357,15 @@ def _external(comparison: Comparison) -> Iterator[Part]:
     ]  # fmt: skip
     header = ["system", "dataset", "seed", "from", "ranks known to", METRICS[HEADLINE], "seconds"]
     yield Table("External systems", header, rows, n_text=5, kept=(0,))
+
+
+def cost_header(comparison: Comparison) -> str:
+    """What the column of costs is called in the table "Cost"."""
+    return f"{COSTS['cost_s'][0]}, {_unit(comparison)}"
+
+
+def _unit(comparison: Comparison) -> str:
+    return "CPU seconds" if comparison.on_cpu else "seconds"
 
 
 def _of_systems(caption: str, means: pd.DataFrame, patterns: dict[str, str]) -> Table:

@@ -50,6 +50,13 @@ class Paragraph:
 
 
 @dataclass(frozen=True)
+class Warned:
+    """What stands between a report's numbers and a conclusion; pages have it in their summary."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Bullets:
     """A list, which has at least one item."""
 
@@ -150,7 +157,7 @@ class Picture:
     svg: bytes
 
 
-Part = Heading | Paragraph | Bullets | Table | Picture
+Part = Heading | Paragraph | Warned | Bullets | Table | Picture
 
 
 @dataclass(frozen=True)
@@ -175,6 +182,10 @@ class Document:
     data: pd.DataFrame | None = None
     computed: bool = True
     verdict: Sequence[str] = ()
+
+    @property
+    def warnings(self) -> list[str]:
+        return [part.text for part in self.parts if isinstance(part, Warned)]
 
     @property
     def pictures(self) -> list[Picture]:

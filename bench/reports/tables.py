@@ -10,6 +10,7 @@ from dataclasses import replace
 from bench.reports.document import Mark, Number, Value
 
 MISSING = "–"
+ONE_SEED = "One seed: differences of the size of seed noise mean nothing."
 MARKS = {"best": "**{}**", "second": "<u>{}</u>"}
 
 
@@ -69,5 +70,5 @@ def seeds_line(counts: Iterable[int]) -> str:
     """How many seeds stand behind each number of a table."""
     found = set(counts)
     if found == {1}:
-        return "One seed: differences of the size of seed noise mean nothing."
+        return ONE_SEED
     return f"Means over {' to '.join(map(str, sorted({min(found), max(found)})))} seeds."
