@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pandas as pd
 
 from bench.analysis.choices import CHOICE, CHOICES, choices_of
-from bench.analysis.comparison import MEASURE, SYSTEM, Comparison
+from bench.analysis.comparison import SYSTEM, Comparison
 from bench.analysis.fidelity import fidelity
 from bench.analysis.over_users import LEVEL
 from bench.analysis.verdict import by_rank, verdicts
 from bench.metrics import HEADLINE, METRICS, SELECT_ON
+from bench.reports.cost_report import costs, external
 from bench.reports.document import (
     Bullets,
     Document,
@@ -27,41 +27,15 @@ from bench.reports.document import (
     Print,
     Table,
     Value,
+    Warned,
 )
 from bench.reports.summary import stopped_early
-from bench.reports.tables import placed, places, seeds_line
+from bench.reports.tables import ONE_SEED, of_systems, placed, places, seeds_line
 
-COSTS = {
-    "models": ("models", "{:.0f}"),
-    "targets_per_s": ("targets/s", "{:,.0f}"),
-    "best_epoch": ("best epoch", "{:.0f}"),
-    "epochs": ("epochs", "{:.0f}"),
-    "cost_s": ("cost", "{:.1f}"),
-    "times": (f"x {MEASURE}", "{:.2f}"),
-    "peak_mb": ("peak MB", "{:,.0f}"),
-    HEADLINE: (METRICS[HEADLINE], "{:.4f}"),
-}
-"""Of the cost table: column of `Comparison.costs` to its header and format."""
-
-COST = (
-    "Means over seeds. Cost is what a user pays: {} of all epochs that were trained, which are "
-    "those up to the best and the patience after it; beside it, its multiple of what "
-    f"{MEASURE} costs on the same dataset. "
-)
-COSTS_OF_CELLS = (
-    "They are the whole cell's, validation and test included, as it was trained beside others. "
-    "Memory is the whole process's."
-)
 OWN_USERS = (
     " Each seed has drawn its own users to train and to test on, the same for all systems, so that "
     "intervals are over draws of the users too."
 )
-COSTS_IN_TURNS = (
-    "They are of training alone: the seconds of an epoch were measured apart, all systems in turns "
-    "in one run on one machine (costs.json), so that they can be compared. Memory is the whole "
-    "process's."
-)
-
 
 PRINTED = (
     "Best in bold, second underlined. ± is half the 95 % interval over the test users, of the mean "
@@ -94,8 +68,8 @@ def document(
             *choices(choices_of(comparison.cells)),
             *_new_targets(comparison),
             *_masks(comparison),
-            *_costs(comparison),
-            *_external(comparison),
+            *costs(comparison),
+            *external(comparison),
             *_data(comparison),
         ],
         synthetic=comparison.synthetic,
@@ -107,14 +81,17 @@ def document(
 
 def _opening(comparison: Comparison) -> Iterator[Part]:
     """How to read the tables of accuracy."""
-    counts = comparison.cells.groupby([*SYSTEM])["seed"].nunique()
+    seeds = seeds_line(comparison.cells.groupby([*SYSTEM])["seed"].nunique())
     yield Paragraph(
         "Best in bold, second underlined, † significantly below the best (paired t-tests over the "
         "test users, Holm-corrected); RC is recall, NG is NDCG, on the test users, "
-        f"ranking the whole catalogue. {seeds_line(counts)}"
-        " ± is half the 95 % interval over the test users, of the mean over seeds (Student's t)."
+        "ranking the whole catalogue."
+        + ("" if seeds == ONE_SEED else f" {seeds}")
+        + " ± is half the 95 % interval over the test users, of the mean over seeds (Student's t)."
         + (OWN_USERS if comparison.draws else "")
     )
+    if seeds == ONE_SEED:
+        yield Warned(seeds)
     if comparison.own_loss:
         by_loss: dict[str, list[str]] = {}
         for sampler, loss in sorted(comparison.own_loss.items()):
@@ -122,22 +99,22 @@ def _opening(comparison: Comparison) -> Iterator[Part]:
         each = "; ".join(f"{', '.join(names)}: {loss}" for loss, names in sorted(by_loss.items()))
         yield Paragraph(f"Trained with a loss of their own, whatever the title says: {each}.")
     if comparison.mixed:
-        yield Paragraph(
-            f"WARNING: seeds trained by different versions of the code: "
+        yield Warned(
+            "Seeds trained by different versions of the code: "
             f"{', '.join(comparison.mixed)}; --force-stale trains the older ones again."
         )
     if comparison.uncommitted:
         named = ", ".join(f"{name} {count}" for name, count in comparison.uncommitted.items())
         count = sum(comparison.uncommitted.values())
-        yield Paragraph(
-            f"WARNING: {count} of {len(comparison.trained)} cells are "
+        yield Warned(
+            f"{count} of {len(comparison.trained)} cells are "
             f"of code that is in no commit, so that nobody can look it up: {named}."
         )
     if stopped := stopped_early(comparison):
-        yield Paragraph(f"WARNING: {stopped}")
+        yield Warned(stopped)
     if unreadable := comparison.store.unreadable():
-        yield Paragraph(
-            f"WARNING: {len(unreadable)} of the study's cells cannot be read, and are left out: "
+        yield Warned(
+            f"{len(unreadable)} of the study's cells cannot be read, and are left out: "
             "they are damaged, or of a newer version."
         )
     if comparison.references:
@@ -260,7 +237,7 @@ def _spread(comparison: Comparison) -> Iterator[Part]:
         f"{METRICS[HEADLINE]} and its standard deviation over seeds, of systems with three or more."
     )
     patterns = {"seeds": "{:.0f}", METRICS[HEADLINE]: "{:.4f}", "sd": "{:.4f}"}
-    yield _of_systems("Seeds", found, patterns)
+    yield of_systems("Seeds", found, patterns)
 
 
 def _peers(comparison: Comparison) -> Iterator[Part]:
@@ -274,7 +251,7 @@ def _peers(comparison: Comparison) -> Iterator[Part]:
         "two together."
     )
     header = ["self", "peer", "ensemble"]
-    yield _of_systems("Self, peer and ensemble", means, dict.fromkeys(header, "{:.4f}"))
+    yield of_systems("Self, peer and ensemble", means, dict.fromkeys(header, "{:.4f}"))
 
 
 def choices(found: pd.DataFrame) -> Iterator[Part]:
@@ -312,7 +289,7 @@ def _new_targets(comparison: Comparison) -> Iterator[Part]:
         "count as misses, and on the others alone."
     )
     patterns = dict.fromkeys(["all targets", "new targets"], "{:.4f}")
-    yield _of_systems("New targets", means, patterns)
+    yield of_systems("New targets", means, patterns)
 
 
 def _masks(comparison: Comparison) -> Iterator[Part]:
@@ -329,61 +306,7 @@ def _masks(comparison: Comparison) -> Iterator[Part]:
     ours, theirs = (means[column] for column in means.columns)
     means = means.assign(difference=100 * (theirs / ours.where(ours != 0) - 1))
     patterns = {"-∞": "{:.4f}", "0": "{:.4f}", "difference": "{:+.1f} %"}
-    yield _of_systems("Seen items at zero", means, patterns)
-
-
-def _costs(comparison: Comparison) -> Iterator[Part]:
-    """What each system costs."""
-    yield Heading("Cost")
-    unit = "CPU seconds" if comparison.on_cpu else "seconds"
-    yield Paragraph(COST.format(unit) + (COSTS_IN_TURNS if comparison.in_turns else COSTS_OF_CELLS))
-    costs = comparison.costs()
-    if elsewhere := sorted(set(costs.index[costs["cost_s"].isna()].get_level_values(2))):
-        yield Paragraph(
-            f"Trained on a GPU, whose seconds are not those of a CPU: {', '.join(elsewhere)}."
-        )
-    patterns = {
-        f"{shown}, {unit}" if column == "cost_s" else shown: pattern
-        for column, (shown, pattern) in COSTS.items()
-    }
-    yield _of_systems("Cost", costs[[*COSTS]], patterns)
-
-
-def _external(comparison: Comparison) -> Iterator[Part]:
-    """Where the systems of other libraries are from."""
-    if not comparison.external:
-        return
-    yield Heading("External systems")
-    yield Paragraph(
-        "Models that another library trained, ranked and measured here on the same test users, "
-        "with the same masks and ties; how they were trained, and on what, their users must say. "
-        "They take part in all tables and tests, beside each backbone. Where lists end early, a "
-        "target beyond counts as a miss, and metrics that this does not give exactly have a dash; "
-        "seconds are as their users say, of whatever machine."
-    )
-    rows: list[list[Value]] = [
-        [one.name, one.dataset, str(one.seed), one.source,
-         "all, by the user's word" if one.complete else str(one.depth or "all"),
-         Number(one.test[HEADLINE]), Number(one.seconds or math.nan, "{:,.0f}")]
-        for one in comparison.external.values()
-    ]  # fmt: skip
-    header = ["system", "dataset", "seed", "from", "ranks known to", METRICS[HEADLINE], "seconds"]
-    yield Table("External systems", header, rows, n_text=5, kept=(0,))
-
-
-def _of_systems(caption: str, means: pd.DataFrame, patterns: dict[str, str]) -> Table:
-    """A row a system.
-
-    Args:
-        caption: of the table.
-        means: by `SYSTEM`.
-        patterns: header of each of its columns to the format of its numbers.
-    """
-    rows: list[list[Value]] = [
-        [*map(str, key), *map(Number, values, patterns.values())]
-        for key, values in zip(means.index, means.to_numpy().tolist(), strict=True)
-    ]
-    return Table(caption, [*SYSTEM, *patterns], rows, n_text=len(SYSTEM), kept=(2,))
+    yield of_systems("Seen items at zero", means, patterns)
 
 
 def _data(comparison: Comparison) -> Iterator[Part]:

@@ -50,6 +50,13 @@ class Paragraph:
 
 
 @dataclass(frozen=True)
+class Warned:
+    """What stands between a report's numbers and a conclusion; pages have it in their summary."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Bullets:
     """A list, which has at least one item."""
 
@@ -162,7 +169,7 @@ class Picture:
         return {f"{self.name}{suffix}": content for suffix, content in contents.items() if content}
 
 
-Part = Heading | Paragraph | Bullets | Table | Picture
+Part = Heading | Paragraph | Warned | Bullets | Table | Picture
 
 
 @dataclass(frozen=True)
@@ -187,6 +194,10 @@ class Document:
     data: pd.DataFrame | None = None
     computed: bool = True
     verdict: Sequence[str] = ()
+
+    @property
+    def warnings(self) -> list[str]:
+        return [part.text for part in self.parts if isinstance(part, Warned)]
 
     @property
     def pictures(self) -> list[Picture]:

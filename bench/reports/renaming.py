@@ -17,6 +17,7 @@ from bench.reports.document import (
     Table,
     Text,
     Value,
+    Warned,
     pieces,
 )
 from bench.reports.names import Names
@@ -39,6 +40,8 @@ def _part(part: Part, write: Callable[[str], str]) -> Part:
             return replace(part, text=write(text))
         case Paragraph(text):
             return Paragraph(_text(text, write))
+        case Warned(text):
+            return Warned(write(text))
         case Bullets(items):
             return Bullets([_text(item, write) for item in items])
         case Picture(caption=caption):

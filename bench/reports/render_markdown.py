@@ -13,6 +13,7 @@ from bench.reports.document import (
     Picture,
     Table,
     Text,
+    Warned,
     pieces,
 )
 from bench.reports.tables import markdown_table, plain
@@ -31,6 +32,8 @@ def _block(part: Part) -> str:
             return f"{'#' * level} {plain(text)}"
         case Paragraph(text):
             return _inline(text)
+        case Warned(text):
+            return f"WARNING: {plain(text)}"
         case Bullets(items):
             return "\n".join(f"- {_inline(item)}" for item in items)
         case Table():

@@ -17,7 +17,7 @@ from bench.errors import UserError
 from bench.metrics import HEADLINE, METRICS
 from bench.reports import manifest
 from bench.reports.document import Table, Value
-from bench.reports.page import rendered
+from bench.reports.render_html import rendered
 from bench.reports.tables import placed
 from bench.studies.store import Store
 

@@ -62,21 +62,18 @@ def _sentence(row: pd.Series[float], below: Collection[str]) -> str:
 
 
 def warnings(comparison: Comparison) -> list[str]:
-    """What stands between these numbers and a conclusion; empty if nothing does."""
+    """What stands between these numbers and a conclusion, beside what the comparison's document
+    warns of; empty if nothing does."""
     cells = comparison.trained
     found = []
     seeds = cells.groupby(["dataset", "backbone", "sampler"])["seed"].nunique()
-    if seeds.max() == 1:
-        found.append("One seed: differences of the size of seed noise mean nothing.")
-    elif seeds.min() < seeds.max():
+    if seeds.min() < seeds.max():
         found.append(f"Not every mean is over as many seeds: {seeds.min()} to {seeds.max()}.")
     users = cells.groupby("dataset")["test_users"].max()
     few = users[users < FEW_USERS]
     if len(few):
         named = ", ".join(f"{dataset} {count}" for dataset, count in few.items())
         found.append(f"Few test users: {named}. Other users might well order samplers otherwise.")
-    if stopped := stopped_early(comparison):
-        found.append(stopped)
     systems = len(cells[["dataset", "backbone"]].drop_duplicates())
     missing = systems * cells["sampler"].nunique() - len(seeds)
     if missing:

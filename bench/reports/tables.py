@@ -7,9 +7,13 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+import pandas as pd
+
+from bench.analysis.comparison import SYSTEM
 from bench.reports.document import Mark, Number, Table, Value
 
 MISSING = "–"
+ONE_SEED = "One seed: differences of the size of seed noise mean nothing."
 MARKS = {"best": "**{}**", "second": "<u>{}</u>"}
 
 
@@ -91,5 +95,20 @@ def seeds_line(counts: Iterable[int]) -> str:
     """How many seeds stand behind each number of a table."""
     found = set(counts)
     if found == {1}:
-        return "One seed: differences of the size of seed noise mean nothing."
+        return ONE_SEED
     return f"Means over {' to '.join(map(str, sorted({min(found), max(found)})))} seeds."
+
+
+def of_systems(caption: str, means: pd.DataFrame, patterns: dict[str, str]) -> Table:
+    """A row a system.
+
+    Args:
+        caption: of the table.
+        means: by `SYSTEM`.
+        patterns: header of each of its columns to the format of its numbers.
+    """
+    rows: list[list[Value]] = [
+        [*map(str, key), *map(Number, values, patterns.values())]
+        for key, values in zip(means.index, means.to_numpy().tolist(), strict=True)
+    ]
+    return Table(caption, [*SYSTEM, *patterns], rows, n_text=len(SYSTEM), kept=(2,))

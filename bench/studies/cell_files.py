@@ -11,6 +11,7 @@ cell counts as broken unless all of it has the shape that reports rely on.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import json
@@ -211,7 +212,14 @@ def is_newer(folder: Path) -> bool:
 
 
 def read_record(path: Path, key: str) -> Record:
-    """What ``cell.json`` holds; see `check` for what is raised."""
+    """What ``cell.json`` holds, read once as `check` does; see there for what is raised."""
+    about = path.stat()
+    return _record(path, key, about.st_mtime_ns, about.st_size)
+
+
+@functools.lru_cache(maxsize=2**14)
+def _record(path: Path, key: str, _modified: int, _size: int) -> Record:
+    """See `read_record`; the time and the size tell a file from what was there before."""
     record = Record.from_json(read_json(path, RECORD, MAX_JSON))
     if record.key != key:
         raise ValueError("it has another key")

@@ -61,7 +61,7 @@ def written(store, significance=None, pictures=(), tuned=()):
 
 def section(html, title):
     """The page from a heading to the next of its level."""
-    level, _, rest = html.partition(f">{title}</h")[2].partition(">")
+    level, _, rest = html.partition(f">{title}</a></h")[2].partition(">")
     return rest.partition(f"<h{level}")[0]
 
 
@@ -231,10 +231,10 @@ def test_other_documents_are_part_of_the_page(store):
     )
     tuned = Document("tuning", "Tuning: real data", [Paragraph("Equal budgets.")])
     html = written(store, tests, tuned=[tuned])
-    assert "<h3>Paired tests</h3>" in html
+    assert ">Paired tests</a></h3>" in html
     shown, details = html.partition("<summary>In detail</summary>")[::2]
     assert "Holm, see <code>x.csv</code> and <em>seeds</em>." in flat(shown)
-    assert "<h4>All</h4>" in details
+    assert ">All</a></h4>" in details
     assert "<caption>Pairs, SYNTHETIC data</caption>" in details
     assert '<td class="number best" data-number="0.01"><b>0.0100</b></td>' in details
     assert "<u>0.0200</u><small> ± 0.3000 †</small></td>" in details
@@ -321,63 +321,3 @@ def test_the_same_results_make_the_same_page(store, tmp_path):
         pages.append((tmp_path / name / "reports" / "index.html").read_bytes())
     assert pages[0] == pages[1]
     assert str(tmp_path).encode() not in pages[0]
-
-
-@pytest.fixture
-def chromium():
-    """A headless browser of this system."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
-    if found is None:
-        pytest.skip("no Chromium found (on Debian: apt-get install chromium)")
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="no playwright (pip install -e '.[browser]')"
-    )
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=found)
-        yield browser
-        browser.close()
-
-
-@pytest.mark.browser
-def test_in_a_browser(store, tmp_path, chromium):
-    for seed, (sampler, value) in enumerate((("dns", 0.09), ("dns", 0.1), ("srns", 0.3)), 10):
-        other = replace(cell_of(sampler), dataset=f"shop {seed}", fingerprint=f"{seed:064d}")
-        store.save(costed(other, value))
-    store.save_failure(cell_of("dns", seed=7), "ValueError: no")
-    write(store.root, tmp_path / "reports")
-    url = (tmp_path / "reports" / "index.html").as_uri()
-    said, asked = [], []
-    for width, scheme in ((1280, "light"), (390, "dark")):
-        opened = chromium.new_page(viewport={"width": width, "height": 844}, color_scheme=scheme)
-        opened.on("console", lambda message: said.append(message.text))
-        opened.on("pageerror", lambda error: said.append(str(error)))
-        opened.on("request", lambda request: asked.append(request.url))
-        opened.goto(url)
-        picture = tmp_path / f"page-{width}.png"
-        opened.screenshot(path=picture, full_page=True)
-        assert picture.stat().st_size > 10_000
-        # Tables scroll in their own containers, so that the page itself never does.
-        assert opened.evaluate("document.documentElement.scrollWidth") <= width
-    assert said == []
-    assert {address for address in asked if not address.startswith("data:")} == {url}
-
-    table = opened.locator("table", has_text="Backbone sasrec").first
-    header = table.locator("thead th", has_text="dns")
-    header.locator("button").click()
-    assert header.get_attribute("aria-sort") == "descending"
-    down = column(table, header)
-    header.locator("button").press("Enter")
-    assert header.get_attribute("aria-sort") == "ascending"
-    up = column(table, header)
-    numbers = [float(text) for text in down if text != "–"]
-    assert numbers == sorted(numbers, reverse=True)
-    assert [float(text) for text in up if text != "–"] == numbers[::-1]
-    assert down[-6:] == up[-6:] == ["–"] * 6
-    table.locator("thead th button").first.press("Space")
-    assert table.locator("thead th").first.get_attribute("aria-sort") == "ascending"
-    assert header.get_attribute("aria-sort") is None
-
-
-def column(table, header):
-    place = header.evaluate("cell => cell.cellIndex + 1")
-    return table.locator(f"tbody td:nth-child({place})").all_inner_texts()
