@@ -169,7 +169,7 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
     )
     add(
         "--budget",
-        type=_seconds,
+        type=time,
         metavar="TIME",
         help="which sampler for my data? the best that can be found in so much time (2h, 1h30m, "
         "90s) of one dataset's systems: all are begun, on validation the best go on, the "
@@ -203,7 +203,8 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _seconds(text: str) -> float:
+def time(text: str) -> float:
+    """Seconds of ``2h``, ``1h30m`` or ``90s``."""
     try:
         return seconds_of(text)
     except UserError as error:

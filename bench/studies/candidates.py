@@ -36,9 +36,7 @@ class Settings:
             name = cell.sampler.name
             if counts[name] > 1:
                 name = f"{name}/{cell.backbone.name}/{cell.objective.name}"
-            others = itertools.islice(_drawn(plan, cell), MOST - 1)
-            more = (Candidate(f"{name} ({shown})", each) for shown, each in others)
-            self._systems.append(([Candidate(name, cell)], more))
+            self._systems.append(([Candidate(name, cell)], _others(plan, cell, name)))
 
     def first(self, count: int) -> list[Candidate]:
         """The first ``count`` of each system, of those that have as many; they are made only when
@@ -50,6 +48,12 @@ class Settings:
         for made, more in self._systems:
             made += itertools.islice(more, max(0, count - len(made)))
         return [each for made, _ in self._systems for each in made[:count]]
+
+
+def _others(plan: Plan, cell: Cell, name: str) -> Iterator[Candidate]:
+    """Candidates of a cell's system with other settings than its own, by its name."""
+    for shown, other in itertools.islice(_drawn(plan, cell), MOST - 1):
+        yield Candidate(f"{name} ({shown})", other)
 
 
 def _drawn(plan: Plan, cell: Cell) -> Iterator[tuple[str, Cell]]:
