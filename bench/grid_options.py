@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from bench.cell import PRESETS
-from bench.datasets.log_options import REPEATS
+from bench.datasets.log_options import REPEATS, Reading
 from bench.errors import UserError
 from bench.studies.limits import BACKBONE, LARGE_DISK, LARGE_HOURS, SEEDS, SETTINGS, TABLES
 from bench.studies.units import seconds_of
@@ -136,6 +136,15 @@ def add_reading(group: argparse._ActionsContainer) -> None:
         "default), all but those right after another (drop-consecutive), or the first; whether "
         "what a user has had is ranked again is --set seen=masked (default) or ranked",
     )
+
+
+def reading_of(options: argparse.Namespace) -> Reading:
+    """What the options of `add_reading` say.
+
+    Raises:
+        UserError: impossible values.
+    """
+    return Reading.of(options.columns, options.where, options.min_count, options.repeats)
 
 
 def _add_where(group: argparse._ArgumentGroup) -> None:
