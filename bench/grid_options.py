@@ -105,8 +105,13 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def add_reading(group: argparse._ActionsContainer) -> None:
-    """How logs of one's own are read; see `bench.datasets.Reading`."""
+def add_reading(group: argparse._ActionsContainer, min_count: bool = True) -> None:
+    """How logs of one's own are read; see `bench.datasets.Reading`.
+
+    Args:
+        group: to add options to.
+        min_count: whether ``--min-count`` is one.
+    """
     add = group.add_argument
     add(
         "--columns",
@@ -122,13 +127,14 @@ def add_reading(group: argparse._ActionsContainer) -> None:
         help="of your own logs, rows that meet it: event=purchase, 'rating>=4' (=, !=, >=, <=, >, "
         "<; 'COLUMN!=' for rows that have a value); all of several",
     )
-    add(
-        "--min-count",
-        type=_positive,
-        metavar="COUNT",
-        help="of your own logs, leave out users and items with fewer interactions, until none is "
-        "left (default: keep all)",
-    )
+    if min_count:
+        add(
+            "--min-count",
+            type=_positive,
+            metavar="COUNT",
+            help="of your own logs, leave out users and items with fewer interactions, until none "
+            "is left (default: keep all)",
+        )
     add(
         "--repeats",
         choices=REPEATS,

@@ -140,7 +140,7 @@ def ranks(store: Store, data_dir: Path | None, given: Sequence[str] = ()) -> pd.
     Raises:
         UserError: the study has no finished cell, or a dataset is not here.
     """
-    records = store.records()
+    records = list(store.records())
     known = {record.cell.fingerprint for record in records}
     own = Given.of(given, data_dir, logs_of(records), known)
     found = dict[str, Dataset]()

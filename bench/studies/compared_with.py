@@ -75,7 +75,7 @@ def measure_again(store: Store, data_dir: Path | None, given: Sequence[str] = ()
         UserError: the study has no cells, its data is missing or is not what is found here, or a
             reference does not keep its contract.
     """
-    records = store.records()
+    records = list(store.records())
     cells = {record.cell.data_key: record.cell for record in records}
     if not cells:
         raise UserError(f"{store.root}: no cells there")

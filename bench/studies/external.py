@@ -157,7 +157,7 @@ def evaluate(
         raise UserError(f"--seconds {seconds}: must be positive")
     if not json_shape.whole(seed):
         raise UserError(f"--seed {seed}: must be a whole number from 0")
-    records = store.records()
+    records = list(store.records())
     paths = [] if dataset is None or not is_path(dataset) else [dataset]
     known = {record.cell.fingerprint for record in records}
     own = Given.of(paths, data_dir, logs_of(records), known, "--dataset")

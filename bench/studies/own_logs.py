@@ -70,10 +70,15 @@ class Given:
             return found
         if cell.fingerprint not in self.logs and cell.dataset in registry.names():
             return None
-        file, _ = self.logs.get(cell.fingerprint, ("", None))
+        if cell.fingerprint not in self.logs:
+            raise UserError(
+                f"nobody registered the dataset {cell.dataset!r}; if it is a log of your own, give "
+                f"its path with {self.option}"
+            )
+        file, _ = self.logs[cell.fingerprint]
         raise UserError(
-            f"{cell.dataset}: cells are of a log of your own{f', {file}' if file else ''}; give "
-            f"the path of that file, as it was, with {self.option}"
+            f"{cell.dataset}: cells are of a log of your own, {file}; give the path of that file, "
+            f"as it was, with {self.option}"
         )
 
 
@@ -91,6 +96,6 @@ def _read(
             continue
         if found.fingerprint in fingerprints:
             return found
-    raise refused or UserError(
-        f"{option} {name}: its content is that of no log that the study names"
-    )
+    if refused is not None:
+        raise UserError(f"{refused} (logs are read as they were for the study)")
+    raise UserError(f"{option} {name}: its content is that of no log that the study names")
