@@ -82,13 +82,11 @@ def evaluate(
         study: with finished cells on the same data and split.
         name: what tables call it.
         predictions: a file (CSV, TSV or NPZ), a DataFrame with columns user, item and score or
-            rank, or an array: ``[P, n]`` scores (floats) or ``[P, k]`` items, the best first
-            (texts or whole numbers; an empty text, 0 and -1 stand for none).  Items are called as
-            their log calls them; numbers from 1 where it has no ids.
+            rank, or an array: ``[P, n]`` scores (floats) or ``[P, k]`` items, the best first (texts
+            or whole numbers; "", 0 and -1 stand for none).  Items have their log's ids, if any.
         users: ``[P]`` of an array: whom each row is for; without, in the order of
             ``test_inputs.csv`` of ``python -m bench.data export``.
-        items: ``[n]`` of an array of scores: the columns' items; without, 1, 2, 3, ..., where
-            that is what they are called.
+        items: ``[n]`` of an array of scores: the columns' items; without, numbers from 1.
         dataset: its name, where the study has several; the path of your own log, which is read as
             it was for the study.
         split: likewise.

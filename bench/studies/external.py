@@ -157,10 +157,7 @@ def evaluate(
         raise UserError(f"--seconds {seconds}: must be positive")
     if not json_shape.whole(seed):
         raise UserError(f"--seed {seed}: must be a whole number from 0")
-    records = list(store.records())
-    paths = [] if dataset is None or not is_path(dataset) else [dataset]
-    known = {record.cell.fingerprint for record in records}
-    own = Given.of(paths, data_dir, logs_of(records), known, "--dataset")
+    own = _own_log(store, dataset, data_dir)
     cell = _cell_of(store, next(iter(own.datasets), dataset), split, split_seed)
     data, parts = data_of(cell, data_dir, own.dataset(cell), split_file)
     called = ItemIds(data.n_items, data.item_labels)
@@ -223,6 +220,14 @@ def _read(
     path = Path(predictions)
     printable = "".join(letter if letter.isprintable() else "?" for letter in path.name)
     return reading.read(path, called), printable
+
+
+def _own_log(store: Store, dataset: str | None, data_dir: Path | None) -> Given:
+    """The study's log at a path; none of a name."""
+    records = list(store.records())
+    paths = [] if dataset is None or not is_path(dataset) else [dataset]
+    known = {record.cell.fingerprint for record in records}
+    return Given.of(paths, data_dir, logs_of(records), known, "--dataset")
 
 
 def _cell_of(store: Store, dataset: str | None, split: str | None, split_seed: int | None) -> Cell:
