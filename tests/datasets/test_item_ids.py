@@ -13,7 +13,14 @@ OWN = ItemIds(4, np.array(["0", "sku-7", "162", "1"]))
 
 @pytest.mark.parametrize(
     "ids",
-    [["162", "0", "1"], [162, 0, 1], [162.0, 0.0, 1.0], ["162.0", "0", "1.00"], [162, "0", 1.0]],
+    [
+        ["162", "0", "1"],
+        [162, 0, 1],
+        [162.0, 0.0, 1.0],
+        ["162.0", "0", "1.00"],
+        [162, "0", 1.0],
+        [b"162", b"0", b"1"],
+    ],
 )
 def test_an_id_is_its_text_whatever_its_type(ids):
     array = np.array(ids, dtype=object if len({type(one) for one in ids}) > 1 else None)

@@ -87,5 +87,6 @@ class ItemIds:
 
 def texts_of(ids: npt.NDArray[np.generic]) -> npt.NDArray[np.object_]:
     """``[n]`` ids as texts; an empty one of what is missing."""
+    ids = ids.astype(str) if ids.dtype.kind == "S" else ids
     kept = pd.Series(ids, dtype=object if ids.dtype.kind == "O" else None)
     return kept.astype(str).where(kept.notna(), "").to_numpy(dtype=object)
