@@ -15,7 +15,7 @@ from bench import datasets
 from bench.datasets import catalogue
 from bench.datasets.official import Counts
 from bench.errors import UserError
-from bench.grid_options import add_reading
+from bench.grid_options import add_reading, reading_of
 from bench.terminal import tell
 
 
@@ -28,11 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif options.command == "check":
             return _check(_needed(datasets.data_directory(options.data_dir)))
         elif options.command == "describe":
-            reading = datasets.Reading.of(
-                options.columns, options.where, options.min_count, options.repeats
-            )
             data_dir = datasets.data_directory(options.data_dir)
-            tell(catalogue.describe(options.name, data_dir, reading))
+            tell(catalogue.describe(options.name, data_dir, _reading(options)))
         elif options.command == "export":
             _export(options)
         else:
@@ -72,10 +69,22 @@ def _export(options: argparse.Namespace) -> None:
     from bench.studies import split_files
 
     data_dir = datasets.data_directory(options.data_dir)
-    dataset = datasets.resolve_dataset(options.name, data_dir)
+    dataset = datasets.resolve_dataset(options.name, data_dir, _reading(options))
     split = make_split(dataset, options.split, options.split_seed, options.split_file, data_dir)
     for path in split_files.write(dataset, split, options.to):
         tell(str(path))
+
+
+def _reading(options: argparse.Namespace) -> datasets.Reading:
+    """How a log is to be read.
+
+    Raises:
+        UserError: impossible values, or values for what is no log of one's own.
+    """
+    reading = reading_of(options)
+    if reading.words() and not datasets.is_path(options.name):
+        raise UserError(f"{reading.words()[0]} is for logs of your own: {options.name} is a name")
+    return reading
 
 
 def _figures(counts: Counts) -> str:
@@ -107,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     exported.add_argument("--split-seed", type=int, default=0, metavar="NUMBER", help="default: 0")
     exported.add_argument("--split-file", type=Path, metavar="FILE", help="as of bench.grid")
     add_reading(described)
+    add_reading(exported)
     for command in (checked, described, exported):
         command.add_argument("--data-dir", metavar="DIR", help="default: $BENCH_DATA")
     fetched = commands.add_parser("fetch", help="download and filter from the official sources")

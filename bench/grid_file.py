@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from bench import json_shape
 from bench.errors import UserError
 from bench.files import read_limited, why
-from bench.grid_options import parser
+from bench.grid_options import parser, time
 from bench.registry import suggest
 
 SUFFIX = ".toml"
@@ -97,7 +97,7 @@ def _words(path: Path, key: str, action: argparse.Action, value: Any) -> list[st
         value = [value] if isinstance(value, str) else value
         expected = "a list of texts"
         fits = isinstance(value, list) and all(isinstance(each, str) for each in value)
-    elif action.type in (None, Path):
+    elif action.type in (None, Path, time):
         expected, fits = "a text", isinstance(value, str)
     else:
         expected, fits = "a whole number", type(value) is int

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from bench.cell import PRESETS
-from bench.datasets.log_options import REPEATS
+from bench.datasets.log_options import REPEATS, Reading
 from bench.errors import UserError
 from bench.studies.limits import BACKBONE, LARGE_DISK, LARGE_HOURS, SEEDS, SETTINGS, TABLES
 from bench.studies.units import seconds_of
@@ -105,8 +105,13 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def add_reading(group: argparse._ActionsContainer) -> None:
-    """How logs of one's own are read; see `bench.datasets.Reading`."""
+def add_reading(group: argparse._ActionsContainer, min_count: bool = True) -> None:
+    """How logs of one's own are read; see `bench.datasets.Reading`.
+
+    Args:
+        group: to add options to.
+        min_count: whether ``--min-count`` is one.
+    """
     add = group.add_argument
     add(
         "--columns",
@@ -122,13 +127,14 @@ def add_reading(group: argparse._ActionsContainer) -> None:
         help="of your own logs, rows that meet it: event=purchase, 'rating>=4' (=, !=, >=, <=, >, "
         "<; 'COLUMN!=' for rows that have a value); all of several",
     )
-    add(
-        "--min-count",
-        type=_positive,
-        metavar="COUNT",
-        help="of your own logs, leave out users and items with fewer interactions, until none is "
-        "left (default: keep all)",
-    )
+    if min_count:
+        add(
+            "--min-count",
+            type=_positive,
+            metavar="COUNT",
+            help="of your own logs, leave out users and items with fewer interactions, until none "
+            "is left (default: keep all)",
+        )
     add(
         "--repeats",
         choices=REPEATS,
@@ -136,6 +142,15 @@ def add_reading(group: argparse._ActionsContainer) -> None:
         "default), all but those right after another (drop-consecutive), or the first; whether "
         "what a user has had is ranked again is --set seen=masked (default) or ranked",
     )
+
+
+def reading_of(options: argparse.Namespace) -> Reading:
+    """What the options of `add_reading` say.
+
+    Raises:
+        UserError: impossible values.
+    """
+    return Reading.of(options.columns, options.where, options.min_count, options.repeats)
 
 
 def _add_where(group: argparse._ArgumentGroup) -> None:
@@ -169,7 +184,7 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
     )
     add(
         "--budget",
-        type=_seconds,
+        type=time,
         metavar="TIME",
         help="which sampler for my data? the best that can be found in so much time (2h, 1h30m, "
         "90s) of one dataset's systems: all are begun, on validation the best go on, the "
@@ -203,7 +218,8 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _seconds(text: str) -> float:
+def time(text: str) -> float:
+    """Seconds of ``2h``, ``1h30m`` or ``90s``."""
     try:
         return seconds_of(text)
     except UserError as error:

@@ -6,9 +6,10 @@ import argparse
 
 from bench.api import Study
 from bench.cell import PRESETS
-from bench.datasets import Reading, data_directory
+from bench.datasets import data_directory
 from bench.errors import UserError
 from bench.files import check_writable
+from bench.grid_options import reading_of
 from bench.registry import load_plugin
 from bench.studies import study, study_file, tuning
 from bench.studies.budget import Budget
@@ -141,5 +142,5 @@ def request(options: argparse.Namespace) -> Request:
         data_dir=options.data_dir,
         grid=options.grid,
         plugins=options.plugin,
-        reading=Reading.of(options.columns, options.where, options.min_count, options.repeats),
+        reading=reading_of(options),
     )

@@ -12,7 +12,7 @@ from bench.api import Folder, Study
 from bench.datasets import data_directory
 from bench.registry import load_plugin
 from bench.studies import external
-from bench.studies.external import External, Given
+from bench.studies.external import External, Predictions
 from bench.studies.recommender import Recommender, Which
 
 
@@ -59,7 +59,7 @@ def load_model(
 def evaluate(
     study: Study,
     name: str,
-    predictions: Given,
+    predictions: Predictions,
     *,
     users: Sequence[Any] | None = None,
     items: Sequence[Any] | None = None,
@@ -82,12 +82,13 @@ def evaluate(
         study: with finished cells on the same data and split.
         name: what tables call it.
         predictions: a file (CSV, TSV or NPZ), a DataFrame with columns user, item and score or
-            rank, or an array: ``[P, n]`` scores (floats) or ``[P, k]`` items, the best first
-            (whole numbers; 0 and -1 stand for none).
+            rank, or an array: ``[P, n]`` scores (floats) or ``[P, k]`` items, the best first (texts
+            or whole numbers; "", 0 and -1 stand for none).  Items have their log's ids, if any.
         users: ``[P]`` of an array: whom each row is for; without, in the order of
             ``test_inputs.csv`` of ``python -m bench.data export``.
-        items: ``[n]`` of an array of scores: the columns' items; without, 1, 2, 3, ...
-        dataset: its name, or the path of your own log, where the study has several.
+        items: ``[n]`` of an array of scores: the columns' items; without, numbers from 1.
+        dataset: its name, where the study has several; the path of your own log, which is read as
+            it was for the study.
         split: likewise.
         split_seed: likewise.
         split_file: that the study's cells were split by, if any.

@@ -1,24 +1,31 @@
 """python -m bench.recommend STUDY SYSTEM: the best items of users, by a trained model.
 
 The study's cells must have kept their models (python -m bench.grid --keep-models).  Users and items
-are called by the log's own ids.  Exit status: 0 done; 2 bad input.
+are called by the log's own ids.  FILE is read as the study's own log was, but for --min-count,
+unless --columns, --where or --repeats say how.  Exit status: 0 done; 2 bad input.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import shlex
 import sys
 import typing
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from bench.datasets.log_options import Reading
 from bench.errors import UserError
+from bench.grid_options import add_reading
 from bench.terminal import tell
 
 if typing.TYPE_CHECKING:
     import pandas as pd
+
+    from bench.studies.records import Record
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,7 +47,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _recommended(options: argparse.Namespace) -> pd.DataFrame:
     """A row a user and item."""
     # Who asks for help does not wait for what loads models.
-    from bench.datasets.reading.readers import read_log
     from bench.models import load_model
 
     model = load_model(
@@ -55,12 +61,40 @@ def _recommended(options: argparse.Namespace) -> pd.DataFrame:
         device=options.device,
         plugins=options.plugin,
     )
+    if options.allow_seen is None and model.ranks_seen:
+        tell(
+            "note: trained with seen=ranked, so what a user has had is recommended, too; "
+            "--no-allow-seen leaves it out",
+            error=True,
+        )
     if options.users is None:
         items = [label.strip() for label in next(csv.reader([options.sequence]), [])]
         table = model.table(["-"], [items], options.k, allow_seen=options.allow_seen)
         return table.drop(columns="user")
-    users, sequences = read_log(options.users).by_user()
+    users, sequences = _histories(options, model.record)
     return model.table(users, sequences, options.k, allow_seen=options.allow_seen)
+
+
+def _histories(
+    options: argparse.Namespace, record: Record | None
+) -> tuple[list[str], list[list[str]]]:
+    """Users and what each has had, of the file that was given."""
+    from bench.datasets.reading.readers import read_log
+
+    reading = Reading.of(options.columns, options.where, repeats=options.repeats)
+    given = bool(options.columns or options.where or options.repeats)
+    trained = Reading() if record is None else record.reading
+    if not given:
+        reading = replace(trained, min_count=1)  # a user of few items has a history, too
+    try:
+        return read_log(options.users, reading=reading).by_user()
+    except UserError as error:
+        if given or not reading.words():
+            raise
+        raise UserError(
+            f"{error} (it is read as the study's log, by {shlex.join(reading.words())}; say "
+            "otherwise with --columns, --where or --repeats)"
+        ) from error
 
 
 def _hand_out(table: pd.DataFrame, path: Path | None) -> None:
@@ -90,7 +124,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--k", type=int, default=20, metavar="COUNT", help="items for a user (default: 20)")
     add("--out", type=Path, metavar="FILE", help=".csv or .parquet (default: printed as CSV)")
-    add("--allow-seen", action="store_true", help="recommend what a user has had, too")
+    add(
+        "--allow-seen", action=argparse.BooleanOptionalAction,
+        help="recommend what a user has had, too (default: as trained, --set seen=)",
+    )  # fmt: skip
+    add_reading(parser, min_count=False)
     add("--dataset", metavar="NAME", help="where cells of several match; so are the next three")
     add("--backbone", metavar="NAME")
     add("--objective", metavar="NAME")

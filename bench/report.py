@@ -85,8 +85,7 @@ def _export(arguments: Sequence[str]) -> int:
     target.add_argument("--to", type=Path, metavar="FILE", help="a .csv or .parquet file")
     target.add_argument("--mlflow", metavar="URI", help="a tracking URI")
     target.add_argument("--ranks", type=Path, metavar="FILE", help=RANKS)
-    _add_data_dir(parser)
-    parser.add_argument("--datasets", nargs="+", default=[], metavar="PATH", help="your own logs")
+    _add_data(parser)
     options = parser.parse_args(arguments)
     from bench import datasets
     from bench.reports import export
@@ -111,14 +110,14 @@ def _export(arguments: Sequence[str]) -> int:
 def _references(arguments: Sequence[str]) -> int:
     parser = _parser(" references", REFERENCES)
     parser.add_argument("study")
-    _add_data_dir(parser)
+    _add_data(parser)
     options = parser.parse_args(arguments)
     from bench import datasets
     from bench.studies.compared_with import measure_again
     from bench.studies.store import Store
 
     store = Store(options.results / options.study)
-    count = measure_again(store, datasets.data_directory(options.data_dir))
+    count = measure_again(store, datasets.data_directory(options.data_dir), options.datasets)
     tell(f"{store.root / 'references.json'}: references on {count} datasets and splits")
     return 0
 
@@ -136,8 +135,13 @@ def _site(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _add_data_dir(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data-dir", metavar="DIR", help="of real datasets (default: $BENCH_DATA)")
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--data-dir", metavar="DIR", help="of real datasets (default: $BENCH_DATA)")
+    add(
+        "--datasets", nargs="+", default=[], metavar="PATH",
+        help="your own logs, which are read as they were for the study",
+    )  # fmt: skip
 
 
 def _parser(command: str, description: str | None) -> argparse.ArgumentParser:

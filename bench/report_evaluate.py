@@ -49,7 +49,11 @@ def _parser() -> argparse.ArgumentParser:
     add("study", metavar="STUDY", help="with finished cells on the same data and split")
     add("file", metavar="FILE", type=Path)
     add("--name", required=True, help="what tables call it, such as 'RecTools SASRec'")
-    add("--dataset", metavar="NAME", help="a name, or the path of your own log, if of several")
+    add(
+        "--dataset",
+        metavar="NAME",
+        help="your own log's path, read as it was for the study; a name, if of several",
+    )
     add("--split", metavar="NAME", help="if of several")
     add("--split-seed", type=int, metavar="NUMBER", help="if of several")
     add("--split-file", type=Path, metavar="FILE", help="that the study's cells were split by")

@@ -10,9 +10,10 @@ from types import ModuleType
 
 import pandas as pd
 
-from bench.datasets import registry, resolve_dataset
+from bench.datasets import Dataset
 from bench.errors import UserError
 from bench.files import why
+from bench.studies.own_logs import Given, logs_of
 from bench.studies.planning import dataset_of
 from bench.studies.records import Record
 from bench.studies.spreadsheet import csv_of
@@ -133,22 +134,24 @@ def ranks(store: Store, data_dir: Path | None, given: Sequence[str] = ()) -> pd.
     Args:
         store: the study.
         data_dir: where real datasets lie.
-        given: names or paths of datasets, for cells whose dataset has another name here.
+        given: names or paths of datasets, for cells whose dataset has another name here.  Logs are
+            read as they were for the study.
 
     Raises:
         UserError: the study has no finished cell, or a dataset is not here.
     """
-    own = {each.fingerprint: each for each in (resolve_dataset(name, data_dir) for name in given)}
+    records = list(store.records())
+    known = {record.cell.fingerprint for record in records}
+    own = Given.of(given, data_dir, logs_of(records), known)
+    found = dict[str, Dataset]()
     frames = []
-    for record in store.records():
+    for record in records:
         if not record.tested:
             continue
         cell, arrays = record.cell, store.arrays(record.key)
-        if cell.fingerprint not in own:
-            if cell.dataset not in registry.names():
-                raise UserError(f"--ranks: give your own log {cell.dataset!r} by --datasets PATH")
-            own[cell.fingerprint] = dataset_of(cell, data_dir)
-        users, items = own[cell.fingerprint].labels(arrays["user"], arrays["target"])
+        if cell.fingerprint not in found:
+            found[cell.fingerprint] = own.dataset(cell) or dataset_of(cell, data_dir)
+        users, items = found[cell.fingerprint].labels(arrays["user"], arrays["target"])
         nth = pd.Series(arrays["user"]).groupby(arrays["user"]).cumcount()
         about = {
             "study": store.root.name,

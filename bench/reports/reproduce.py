@@ -188,7 +188,7 @@ def _command(store: Store, records: Sequence[Record], group: _Group) -> Command:
     names = {kind: _names(records, kind) for kind in ("backbone", "sampler")}
     free = [r for r in records if not has_own_loss(r.cell.sampler.name)]
     losses = _names(free, "objective")
-    known = sorted({cell.dataset for cell in cells})
+    known = sorted({record.log or record.cell.dataset for record in records})
     seeds = 1 + max(cell.seed for cell in cells)
 
     words = ["python", "-m", "bench.grid", "--study", store.root.name, "--preset", name]
@@ -205,7 +205,7 @@ def _command(store: Store, records: Sequence[Record], group: _Group) -> Command:
     changed |= _own_of_backbones(cells, PRESETS[name])
     pairs = [written(option, _value(value)) for option, value in {**changed, **different}.items()]
     words += ["--set", *pairs] if pairs else []
-    if not all(record.synthetic for record in records):
+    if not all(record.synthetic or record.log for record in records):
         words += ["--data-dir", "data"]
     ran_on = [record.environment for record in records]
     words += _option("--threads", {env.get("threads") for env in ran_on}, usual=1)

@@ -52,7 +52,8 @@ def _sentence(row: pd.Series[float], below: Collection[str]) -> str:
     text = f"{best} has {metric} {known[best]:.4f}"
     text += f", and level with it: {', '.join(level)}" if level else ", above all others"
     if BASELINE not in known:
-        return f"{text}; {BASELINE} was not trained."
+        trained = any(str(name).startswith(f"{BASELINE} (") for name in known.index)
+        return f"{text}." if trained else f"{text}; {BASELINE} was not trained."
     if best == BASELINE:
         return f"{text}."
     if known[BASELINE] == 0:

@@ -6,6 +6,7 @@ measured again, as its cells may be older than a reference.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from bench.datasets.training_data import TrainingData
 from bench.errors import UserError
 from bench.metrics import SELECT_ON
 from bench.references import Reference, registry
+from bench.studies.own_logs import Given, logs_of
 from bench.studies.planning import data_of
 from bench.studies.store import Store
 from bench.training.references import Measured, measured
@@ -57,12 +59,14 @@ def references_of(
     }
 
 
-def measure_again(store: Store, data_dir: Path | None) -> int:
+def measure_again(store: Store, data_dir: Path | None, given: Sequence[str] = ()) -> int:
     """Measure today's references on all data and splits of a study, into its ``references.json``.
 
     Args:
         store: the study.
         data_dir: where real datasets lie.
+        given: names or paths of datasets, for cells whose dataset has another name here.  Logs are
+            read as they were for the study.
 
     Returns:
         How many datasets and splits.
@@ -71,12 +75,15 @@ def measure_again(store: Store, data_dir: Path | None) -> int:
         UserError: the study has no cells, its data is missing or is not what is found here, or a
             reference does not keep its contract.
     """
-    cells = {record.cell.data_key: record.cell for record in store.records()}
+    records = list(store.records())
+    cells = {record.cell.data_key: record.cell for record in records}
     if not cells:
         raise UserError(f"{store.root}: no cells there")
+    known = {cell.fingerprint for cell in cells.values()}
+    own = Given.of(given, data_dir, logs_of(records), known)
     found = {}
     for key, cell in sorted(cells.items()):
-        dataset, split = data_of(cell, data_dir)
+        dataset, split = data_of(cell, data_dir, own.dataset(cell))
         data = TrainingData.of(dataset, split)
         found[key] = references_of(key, data, split.valid, split.test)
     store.save_references(found)

@@ -25,14 +25,16 @@ import pandas as pd
 
 from bench import json_shape
 from bench.cell import KEY_LENGTH, Cell
-from bench.datasets import registry, resolve_dataset
+from bench.datasets import is_path
 from bench.datasets.reading import predictions as reading
+from bench.datasets.reading.item_ids import ItemIds
 from bench.datasets.training_data import TrainingData
 from bench.errors import UserError
 from bench.files import read_json, replace, why
 from bench.metrics import HEADLINE, TOP
 from bench.studies.cell_files import MAX_JSON, read_arrays
 from bench.studies.found import found_by
+from bench.studies.own_logs import Given, logs_of
 from bench.studies.planning import data_of, repeats_of
 from bench.studies.records import Arrays
 from bench.studies.split_files import labels_of
@@ -42,7 +44,7 @@ from bench.training import given
 FOLDER, RECORD, RANKS = "external", "external.json", "ranks.npz"
 VERSION = 1
 
-Given = str | os.PathLike[str] | pd.DataFrame | npt.NDArray[Any]
+Predictions = str | os.PathLike[str] | pd.DataFrame | npt.NDArray[Any]
 """A file, a DataFrame with its columns, or an array of scores or of lists."""
 
 _METRICS = json_shape.having([HEADLINE], json_shape.number)
@@ -128,7 +130,7 @@ class External:
 def evaluate(
     store: Store,
     name: str,
-    predictions: Given,
+    predictions: Predictions,
     *,
     users: Sequence[Any] | None = None,
     items: Sequence[Any] | None = None,
@@ -155,10 +157,11 @@ def evaluate(
         raise UserError(f"--seconds {seconds}: must be positive")
     if not json_shape.whole(seed):
         raise UserError(f"--seed {seed}: must be a whole number from 0")
-    read, source = _read(predictions, users, items)
-    own = _own_log(dataset, data_dir)
-    cell = _cell_of(store, own.fingerprint if own else dataset, split, split_seed)
-    data, parts = data_of(cell, data_dir, own, split_file)
+    own = _own_log(store, dataset, data_dir)
+    cell = _cell_of(store, next(iter(own.datasets), dataset), split, split_seed)
+    data, parts = data_of(cell, data_dir, own.dataset(cell), split_file)
+    called = ItemIds(data.n_items, data.item_labels)
+    read, source = _read(predictions, called, users, items)
     ranked = given.rank_given(read, labels_of(data, parts.test), parts.test, data.n_items, complete)
     found = found_by(ranked.ranking, parts.test, TrainingData.of(data, parts))
     made = External(
@@ -202,25 +205,29 @@ def _known(
 
 
 def _read(
-    predictions: Given, users: Sequence[Any] | None, items: Sequence[Any] | None
+    predictions: Predictions,
+    called: ItemIds,
+    users: Sequence[Any] | None,
+    items: Sequence[Any] | None,
 ) -> tuple[reading.Predictions, str]:
     """The predictions, and what they came from."""
     if isinstance(predictions, np.ndarray):
-        return reading.of_array(predictions, users, items), "array"
+        return reading.of_array(predictions, called, users, items), "array"
     if users is not None or items is not None:
         raise UserError("users and items are of arrays; files and DataFrames name their own")
     if isinstance(predictions, pd.DataFrame):
-        return reading.of_frame(predictions), "DataFrame"
+        return reading.of_frame(predictions, called), "DataFrame"
     path = Path(predictions)
     printable = "".join(letter if letter.isprintable() else "?" for letter in path.name)
-    return reading.read(path), printable
+    return reading.read(path, called), printable
 
 
-def _own_log(dataset: str | None, data_dir: Path | None) -> Any:
-    """The dataset at a path; None of a name."""
-    if dataset is None or dataset in registry.names() or not Path(dataset).is_file():
-        return None
-    return resolve_dataset(dataset, data_dir)
+def _own_log(store: Store, dataset: str | None, data_dir: Path | None) -> Given:
+    """The study's log at a path; none of a name."""
+    records = list(store.records())
+    paths = [] if dataset is None or not is_path(dataset) else [dataset]
+    known = {record.cell.fingerprint for record in records}
+    return Given.of(paths, data_dir, logs_of(records), known, "--dataset")
 
 
 def _cell_of(store: Store, dataset: str | None, split: str | None, split_seed: int | None) -> Cell:

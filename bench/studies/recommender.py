@@ -127,6 +127,12 @@ class Recommender:
         """Size of the catalogue."""
         return len(self.labels)
 
+    @property
+    def ranks_seen(self) -> bool:
+        """Whether it was trained and tested with what users have had among the rest
+        (``seen=ranked``), and so recommends it unless told otherwise."""
+        return self.record is not None and self.record.cell.protocol.seen == "ranked"
+
     def inputs(self, sequences: Sequence[Sequence[object]]) -> Inputs:
         """Sequences of labels as the model knows them; labels that are no text are taken as their
         text, and unknown ones left out.
@@ -144,16 +150,17 @@ class Recommender:
         )
 
     def scores(
-        self, sequences: Sequence[Sequence[object]], *, allow_seen: bool = False
+        self, sequences: Sequence[Sequence[object]], *, allow_seen: bool | None = None
     ) -> npt.NDArray[np.float32]:
         """``[P, n_items + 1]`` scores of all items; column i is item i, ``labels[i - 1]``.
 
-        -inf in column 0, which is no item, and where the sequence holds the item.
+        -inf in column 0, which is no item, and where the sequence holds the item, unless it is
+        allowed.
 
         Args:
             sequences: P of them, of labels, each oldest item first.  The model looks at the last
                 items of its window; all that a sequence holds counts as seen.
-            allow_seen: score what the sequence holds like everything else.
+            allow_seen: score what the sequence holds like everything else; None for `ranks_seen`.
 
         Raises:
             UserError: a sequence holds no known item; unknown ones beside known are warned of.
@@ -164,7 +171,7 @@ class Recommender:
         return found
 
     def top(
-        self, sequences: Sequence[Sequence[object]], k: int = 20, *, allow_seen: bool = False
+        self, sequences: Sequence[Sequence[object]], k: int = 20, *, allow_seen: bool | None = None
     ) -> list[list[str]]:
         """The labels of the k best items of each sequence, best first; fewer where there are fewer.
 
@@ -177,7 +184,7 @@ class Recommender:
         ]
 
     def best(
-        self, inputs: Inputs, k: int, *, allow_seen: bool = False
+        self, inputs: Inputs, k: int, *, allow_seen: bool | None = None
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
         """``[P, k]`` ids of the best items, best first, and their scores; k at most n_items.  What
         has the score -inf is not to be recommended.
@@ -185,7 +192,7 @@ class Recommender:
         Args:
             inputs: what `inputs` gave; no sequence of them is empty.
             k: how many.
-            allow_seen: recommend what a sequence holds, too.
+            allow_seen: recommend what a sequence holds, too; None for `ranks_seen`.
 
         Raises:
             UserError: k is not positive.
@@ -205,7 +212,7 @@ class Recommender:
         sequences: Sequence[Sequence[object]],
         k: int = 20,
         *,
-        allow_seen: bool = False,
+        allow_seen: bool | None = None,
     ) -> pd.DataFrame:
         """The best items of many users, a row each: ``user``, ``rank`` from 1, ``item`` (its
         label), ``score``.
@@ -216,7 +223,7 @@ class Recommender:
             users: P labels.
             sequences: what each has had, oldest first; of item labels.
             k: how many items a user, where there are so many.
-            allow_seen: recommend what a user has had, too.
+            allow_seen: recommend what a user has had, too; None for `ranks_seen`.
 
         Raises:
             UserError: nobody has a known item, or k is not positive.
@@ -249,11 +256,12 @@ class Recommender:
         )
 
     def _pieces(
-        self, inputs: Inputs, allow_seen: bool
+        self, inputs: Inputs, allow_seen: bool | None
     ) -> Iterator[tuple[npt.NDArray[np.int64], Tensor]]:
         items = torch.as_tensor(inputs.items, device=self._device)
         offsets = torch.as_tensor(inputs.offsets, device=self._device)
-        seen_as = None if allow_seen else -torch.inf
+        allowed = self.ranks_seen if allow_seen is None else allow_seen
+        seen_as = None if allowed else -torch.inf
         for piece, scores, _ in scored_pieces(self.models, items, offsets, seen_as):
             yield piece.cpu().numpy(), scores
 

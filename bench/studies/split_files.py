@@ -6,8 +6,8 @@
     test_inputs.csv     what the user had before each test target; the targets are in none of them
     split.json          dataset, split, their fingerprints and how many of all there are
 
-Items are numbers from 1, users have the source's own ids.  Where a user has several predictions
-(split ``user-prefixes``) each goes by ``USER@HOW MANY ITEMS CAME BEFORE``.
+Users and items have the source's own ids; items are numbers from 1 where it has none.  Where a user
+has several predictions (split ``user-prefixes``) each goes by ``USER@HOW MANY ITEMS CAME BEFORE``.
 """
 
 from __future__ import annotations
@@ -55,7 +55,10 @@ def write(dataset: Dataset, split: Split, folder: Path) -> list[Path]:
         "train.csv": _interactions(dataset, users, train.users, train.items, train.offsets),
         "valid_inputs.csv": _inputs(dataset, split.valid),
         "valid_targets.csv": pd.DataFrame(
-            {"user": labels_of(dataset, split.valid), "item": split.valid.targets}
+            {
+                "user": labels_of(dataset, split.valid),
+                "item": _item_labels(dataset, split.valid.targets),
+            }
         ),
         "test_inputs.csv": _inputs(dataset, split.test),
     }
@@ -87,6 +90,11 @@ def _user_labels(dataset: Dataset) -> Labels:
     return dataset.user_labels
 
 
+def _item_labels(dataset: Dataset, items: npt.NDArray[np.int32]) -> npt.NDArray[np.generic]:
+    """``[n]`` own ids of items; their numbers where the source calls them so."""
+    return items if dataset.item_labels is None else dataset.item_labels[items - 1]
+
+
 def _inputs(dataset: Dataset, examples: Examples) -> pd.DataFrame:
     labels = labels_of(dataset, examples)
     return _interactions(dataset, labels, examples.users, examples.items, examples.offsets)
@@ -109,7 +117,8 @@ def _interactions(
     """
     lengths = np.diff(offsets)
     position = np.arange(len(items)) - np.repeat(offsets[:-1], lengths)
-    found = pd.DataFrame({"user": np.repeat(labels, lengths), "item": items, "position": position})
+    ids = _item_labels(dataset, items)
+    found = pd.DataFrame({"user": np.repeat(labels, lengths), "item": ids, "position": position})
     if dataset.times is None:
         return found
     start = np.repeat(dataset.offsets[:-1][users], lengths)

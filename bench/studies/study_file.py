@@ -10,13 +10,14 @@ import backbones
 import samplers
 from bench import json_shape, objectives
 from bench.cell import Cell
-from bench.datasets import Reading, is_path, resolve_dataset
+from bench.datasets import Reading
 from bench.datasets.base import Dataset
 from bench.datasets.log_options import SHAPE as READING
 from bench.datasets.splits import Split
 from bench.errors import UserError
 from bench.files import read_json
 from bench.studies.cell_files import RECORD
+from bench.studies.own_logs import Given, Logs
 from bench.studies.planning import Plan, data_of, repeats_of
 
 SHAPE = {
@@ -38,7 +39,7 @@ class Named:
     """
 
     cells: list[Cell]
-    logs: dict[str, tuple[str, Reading]]
+    logs: Logs
 
 
 def read(path: Path) -> Named:
@@ -81,19 +82,13 @@ def plan_of(path: Path, data_dir: Path | None, given: Sequence[str] = ()) -> Pla
     cells = named.cells
     if not cells:
         raise UserError(f"--from {path}: it names no cell")
-    own = {each.fingerprint: each for each in (_given(name, data_dir, named) for name in given)}
+    own = Given.of(given, data_dir, named.logs, {cell.fingerprint for cell in cells})
     datasets: dict[str, Dataset] = {}
     splits: dict[str, Split] = {}
     for cell in cells:
         _build(cell)
         if cell.data_key not in splits:
-            if cell.fingerprint in named.logs and cell.fingerprint not in own:
-                raise UserError(
-                    f"--from {path}: it names cells of a log of your own, "
-                    f"{named.logs[cell.fingerprint][0]}; give the path of that file, as it was, "
-                    "with --datasets"
-                )
-            dataset, split = data_of(cell, data_dir, own.get(cell.fingerprint))
+            dataset, split = data_of(cell, data_dir, own.dataset(cell))
             datasets[dataset.fingerprint] = dataset
             splits[cell.data_key] = split
     return Plan(
@@ -103,24 +98,6 @@ def plan_of(path: Path, data_dir: Path | None, given: Sequence[str] = ()) -> Pla
         test_users={key: len(split.test.targets) for key, split in splits.items()},
         skipped=[],
         repeats={key: repeats_of(split) for key, split in splits.items()},
-    )
-
-
-def _given(name: str, data_dir: Path | None, named: Named) -> Dataset:
-    """A dataset by name or path, read so that it is one of the file's, if any way makes it one."""
-    if not is_path(name):
-        return resolve_dataset(name, data_dir)
-    refused: UserError | None = None
-    for reading in dict.fromkeys([*(reading for _, reading in named.logs.values()), Reading()]):
-        try:
-            found = resolve_dataset(name, data_dir, reading)
-        except UserError as error:  # another log's columns, maybe
-            refused = refused or error
-            continue
-        if found.fingerprint in {cell.fingerprint for cell in named.cells}:
-            return found
-    raise refused or UserError(
-        f"--datasets {name}: its content is that of no log that the study names"
     )
 
 

@@ -57,16 +57,10 @@ def rank_given(
         complete: what is not listed is never recommended, so that it is a miss at any rank.
 
     Raises:
-        UserError: predictions are missing, or are of others; an item is not in the catalogue; a
-            list is too short for the metrics at 10.
+        UserError: predictions are missing, or are of others, or a list is too short for the
+            metrics at 10.
     """
     rows = _rows(predictions, labels)
-    if predictions.largest_item > n_items:
-        raise UserError(
-            f"{predictions.source}: no item {predictions.largest_item} among the {n_items} of the "
-            "dataset; train on the files of python -m bench.data export, whose items are numbers "
-            "from 1"
-        )
     ranks = np.empty(len(rows))
     lengths = np.empty(len(rows), dtype=np.int64)
     whole = np.empty(len(rows), dtype=bool)

@@ -50,6 +50,27 @@ def test_a_file_holds_what_options_hold(tmp_path):
     assert vars(parse(["--from", str(path)])) == vars(same)
 
 
+OWN_LOG = """
+datasets = ["log.csv"]
+columns = "user=who,item=what"
+where = ["event=buy", "stars>=2"]
+min-count = 3
+repeats = "first"
+keep-models = true
+budget = "1h30m"
+"""
+
+
+def test_a_file_says_how_a_log_is_read_and_how_much_time_there_is(tmp_path):
+    same = parse([
+        "--study", "my-study", "--datasets", "log.csv", "--columns", "user=who,item=what",
+        "--where", "event=buy", "--where", "stars>=2", "--min-count", "3", "--repeats", "first",
+        "--keep-models", "--budget", "90m",
+    ])  # fmt: skip
+    assert vars(parse(["--from", str(written(tmp_path, OWN_LOG))])) == vars(same)
+    assert same.budget == 5400
+
+
 def test_the_command_line_comes_first_and_settings_add_up(tmp_path):
     path = written(tmp_path, WHOLE.format(folder=tmp_path).replace('study = "mine"', ""))
     given = ["--seeds", "1", "--threads", "1", "--set", "epochs=4", "dim=8", "--plugin", "more"]
@@ -80,9 +101,10 @@ def test_the_file_of_the_documentation_plans(tmp_path):
     assert {name: counts.count(name) for name in counts} == {"uniform": 2, "dns+": 2, "mdcns": 12}
     text = (ROOT / "docs" / "study.toml").read_text(encoding="utf-8")
     commented = [line[2:] for line in text.splitlines() if line.startswith("# ") and " = " in line]
-    assert len(commented) == 4
+    assert len(commented) == 11
     options = parse(["--from", str(written(tmp_path, "\n".join(commented)))])
     assert (options.split, options.tune) == ("leave-one-out", 20)
+    assert (options.where, options.budget) == (["event=purchase"], 7200)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +115,8 @@ def test_the_file_of_the_documentation_plans(tmp_path):
         ("dry-run = true", "unknown key 'dry-run'"),
         ("from = 'x'", "unknown key 'from'"),
         ("seeds = '2'", "seeds is '2'; expected a whole number"),
+        ("budget = 30", "budget is '30'; expected a text"),
+        ("budget = 'soon'", "argument --budget: 'soon' is no time"),
         ("seeds = true", "seeds is 'True'; expected a whole number"),
         ("seeds = 2.0", "seeds is '2.0'; expected a whole number"),
         ("seeds = 0", "argument --seeds: 0: must be at least 1"),

@@ -73,7 +73,10 @@ def test_ranks_without_their_log_say_how_to_give_it(tmp_path, capsys):
     store.save(result)
     arguments = ["export", "study", "--results", str(tmp_path), "--ranks", "x.csv"]
     assert report.main(arguments) == 2
-    assert "give your own log 'made-up' by --datasets PATH" in capsys.readouterr().err
+    assert (
+        "'made-up'; if it is a log of your own, give its path with --datasets"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("to", ["out.xlsx", "no/such/folder/out.csv"])

@@ -16,6 +16,7 @@ from bench import report
 from bench.analysis.cells import what_differs
 from bench.analysis.comparison import comparisons
 from bench.errors import UserError
+from bench.reports.summary import by_dataset
 from bench.reports.tables import seeds_line
 from bench.reports.writing import write
 from bench.studies.store import Store
@@ -232,6 +233,19 @@ def test_of_several_settings_it_says_which_validation_would_choose(tmp_path):
     assert "uniform" not in section
     page = (tmp_path / "reports/index.html").read_text()
     assert ">Settings: chosen by validation" in page and ">0.1803<" in page
+
+
+def test_a_baseline_of_several_settings_is_not_said_to_be_untrained(tmp_path):
+    store = Store(tmp_path / "results")
+    for count in (1, 5):
+        store.save(result_of(cell_of(sampler="uniform", hyper={"K": count})))
+    ((_, sentences),) = by_dataset(next(iter(comparisons(store))))
+    assert "uniform (K=" in sentences[0] and "was not trained" not in sentences[0]
+    store = Store(tmp_path / "others")
+    for name in ("dns", "popularity"):
+        store.save(result_of(cell_of(sampler=name)))
+    ((_, sentences),) = by_dataset(next(iter(comparisons(store))))
+    assert "uniform was not trained" in sentences[0]
 
 
 def test_the_plot_holds_many_samplers(tmp_path):

@@ -15,6 +15,7 @@ from bench import datasets, report
 from bench.analysis.comparison import comparisons
 from bench.data import main as data
 from bench.datasets.reading import predictions as reading
+from bench.datasets.reading.item_ids import ItemIds
 from bench.datasets.training_data import TrainingData
 from bench.studies import external
 from bench.studies.planning import data_of
@@ -26,9 +27,9 @@ TINY = {"dim": 8, "window": 8, "N": 10, "epochs": 1}
 
 
 def log_of(folder, n_users=80, n_items=40):
-    """A log of one's own, whose users have names."""
+    """A log of one's own, whose users and items have names."""
     rows = [
-        (f"u{user}, jr.", item, 10 * user + place)
+        (f"u{user}, jr.", f"sku {item}", 10 * user + place)
         for user, items in enumerate(random_sequences(n_users, n_items))
         for place, item in enumerate(items)
     ]
@@ -66,6 +67,11 @@ def split_of(study, dataset):
     return data_of(cell, None, datasets.resolve_dataset(str(dataset), None))
 
 
+def called(own, items):
+    """What items are called, by number; a log has its own ids."""
+    return np.asarray(items) if own.item_labels is None else own.item_labels[np.asarray(items) - 1]
+
+
 def trained_scores(study, dataset, monkeypatch):
     """``[P, n_items]`` scores of a stored cell's model, which what users have had leads."""
     record = study.records()[0]
@@ -95,7 +101,9 @@ def test_a_stored_cell_evaluated_again_has_its_numbers_to_the_last_digit(
     order = np.random.default_rng(1).permutation(len(labels))  # rows come in any order
     columns = np.random.default_rng(2).permutation(own.n_items)
     path = tmp_path / "scores.npz"
-    np.savez(path, scores=scores[order][:, columns], users=labels[order], items=1 + columns)
+    np.savez(
+        path, scores=scores[order][:, columns], users=labels[order], items=called(own, 1 + columns)
+    )
     made = bench.evaluate(study, "again", path, dataset=str(name))
     for part, metrics in made.metrics.items():
         assert metrics == record.metrics[part]
@@ -117,7 +125,9 @@ def test_lists_of_a_models_best_have_its_metrics_as_far_as_they_go(shop, monkeyp
     order = 1 + np.argsort(-scores, axis=1, kind="stable")
     for k, known in ((10, (5, 10)), (20, (5, 10, 20))):
         # As many more as a user may have had, which come first here.
-        made = bench.evaluate(study, "lists", order[:, : k + longest], dataset=str(log))
+        made = bench.evaluate(
+            study, "lists", called(own, order)[:, : k + longest], dataset=str(log)
+        )
         at = {
             name for name in made.test if "@" in name and name.split("@")[0] in ("ndcg", "recall")
         }
@@ -129,7 +139,7 @@ def test_lists_of_a_models_best_have_its_metrics_as_far_as_they_go(shop, monkeyp
     frame = pd.DataFrame(
         {
             "user_id": np.repeat(labels_of(own, split.test), own.n_items),
-            "item_id": order.ravel(),
+            "item_id": called(own, order.ravel()),
             "rank": np.tile(np.arange(own.n_items), len(order)),
         }
     ).sample(frac=1, random_state=0)
@@ -159,7 +169,7 @@ def test_ranks_of_scored_lists_are_those_counted_by_hand(shop, tmp_path):
     for i, label in enumerate(labels):
         items = 1 + rng.permutation(own.n_items)[: rng.integers(25, own.n_items)]
         score = {int(item): float(rng.integers(0, 12)) for item in items}
-        rows += [(label, item, value) for item, value in score.items()]
+        rows += [(label, called(own, item), value) for item, value in score.items()]
         seen = set(test.items[test.offsets[i] : test.offsets[i + 1]].tolist())
         expected.append(by_hand(score, seen, int(test.targets[i])))
     path = tmp_path / "scores.csv"
@@ -175,11 +185,12 @@ def test_ranks_of_scored_lists_are_those_counted_by_hand(shop, tmp_path):
 
 
 def answers(study, log):
-    """A good file's table: every item, by its number."""
+    """A good file's table: every item, by its own id."""
     own, split = split_of(study, log)
-    pairs = itertools.product(labels_of(own, split.test), range(1, own.n_items + 1))
+    labels = labels_of(own, split.test)
+    pairs = itertools.product(labels, own.item_labels)
     frame = pd.DataFrame(pairs, columns=["user", "item"])
-    return frame.assign(score=-frame["item"])
+    return frame.assign(score=np.tile(-np.arange(own.n_items), len(labels)))
 
 
 HOSTILE = {
@@ -187,17 +198,20 @@ HOSTILE = {
     "another user": (
         lambda f: pd.concat([f, f.head(30).assign(user="x")]), "1 users are not tested on"
     ),
-    "an item beyond": (lambda f: f.replace({"item": {3: 4000}}), "no item 4000 among the"),
-    "item 0": (lambda f: f.assign(item=f["item"] - 1), "line 2: item '0' is not a number from 1"),
-    "an item's name": (lambda f: f.assign(item="B00X"), "item 'B00X' is not a finite number"),
+    "an item beyond": (
+        lambda f: f.assign(item=f["item"].where(f.index != 2, "4000")),
+        "line 4: no item '4000' among the 40 of the dataset, whose items are called like 'sku ",
+    ),
+    "items as numbers": (lambda f: f.assign(item=1), "line 2: no item '1' among the 40"),
+    "no item": (lambda f: f.assign(item=f["item"].where(f.index != 0)), "line 2: no item ''"),
     "no score": (lambda f: f[["user", "item"]], "no column 'score' or 'rank'"),
     "no users": (lambda f: f[["item", "score"]], "no column of users; its columns are"),
     "a score that is none": (lambda f: f.assign(score="high"), "line 2: score 'high' is not"),
     "an infinite score": (lambda f: f.assign(score=np.inf), "score 'inf' is not a finite"),
-    "an item twice": (lambda f: pd.concat([f, f.head(1)]), "item 1 is twice in the list of user"),
+    "an item twice": (lambda f: pd.concat([f, f.head(1)]), "' is twice in the list of user"),
     "one rank": (lambda f: f[["user", "item"]].assign(rank=1), "two items of one rank"),
     "ranks against scores": (
-        lambda f: f.assign(rank=-f["item"]), "a rank above one of a higher score"
+        lambda f: f.assign(rank=f["score"]), "a rank above one of a higher score"
     ),
     "short lists": (lambda f: f.groupby("user").head(11), "of at least 10"),
     "nothing": (lambda f: f.head(0), "empty"),
@@ -227,14 +241,21 @@ ARRAYS = {
     "nan": ({"scores": np.array([[1.0, np.nan]])}, "row 0, column 1 is nan"),
     "a user twice": ({"scores": np.ones((2, 2)), "users": ["a", "a"]}, "user 'a' has several rows"),
     "users of others": ({"scores": np.ones((2, 2)), "users": ["a"]}, "1 users of 2 rows"),
-    "an item twice": ({"scores": np.ones((1, 2)), "items": [1, 1]}, "item 1 has several columns"),
+    "an item twice": (
+        {"scores": np.ones((1, 2)), "items": ["sku 1"] * 2}, "item 'sku 1' has several columns"
+    ),
+    "no items": ({"scores": np.ones((1, 2))}, "scores of which items?"),
     "items of others": ({"scores": np.ones((1, 2)), "items": [1]}, "of 2 columns of scores"),
-    "no item": ({"scores": np.ones((1, 2)), "items": [0, 1]}, "items are numbers from 1"),
-    "lists with points": ({"lists": np.ones((1, 2))}, "give item ids, whole numbers"),
-    "a list's item twice": ({"lists": np.array([[3, 3]])}, "item 3 is twice in the list of row 0"),
+    "no item": ({"scores": np.ones((1, 2)), "items": [0, 1]}, "no item '0' among the 40"),
+    "lists with points": ({"lists": np.ones((1, 2))}, "give item ids, texts or whole"),
+    "a list's item twice": (
+        {"lists": [["sku 3", "sku 3"]]}, "item 'sku 3' is twice in the list of row 0"
+    ),
     "nothing listed": ({"lists": np.zeros((2, 2), int)}, "it recommends nothing"),
-    "a count of rows": ({"scores": np.ones((2, 2))}, "2 rows for"),
-}
+    "a count of rows": (
+        {"scores": np.ones((2, 2)), "items": ["sku 1", "sku 2"]}, "2 rows for"
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ARRAYS)
@@ -274,7 +295,11 @@ def test_what_short_lists_do_not_tell_has_a_dash_and_no_test(tmp_path):
     lists = np.argsort(np.random.default_rng(3).random((len(split.test.targets), own.n_items)))
     longest = int(np.diff(split.test.offsets).max())
     made = bench.evaluate(
-        study, "Lib", 1 + lists[:, : 10 + longest][:, :19], dataset=str(log), seconds=7.0
+        study,
+        "Lib",
+        called(own, 1 + lists)[:, : 10 + longest][:, :19],
+        dataset=str(log),
+        seconds=7.0,
     )
     assert 10 <= made.depth < 20
     (comparison,) = comparisons(study.store)
@@ -295,7 +320,9 @@ def test_what_short_lists_do_not_tell_has_a_dash_and_no_test(tmp_path):
         "utf-8"
     )
     # A second training of the same system: means over both.
-    again = bench.evaluate(study, "Lib", np.roll(1 + lists, 1, axis=1), dataset=str(log), seed=1)
+    again = bench.evaluate(
+        study, "Lib", np.roll(called(own, 1 + lists), 1, axis=1), dataset=str(log), seed=1
+    )
     (comparison,) = comparisons(study.store)
     its = comparison.cells[comparison.cells["sampler"] == "Lib (external)"]
     assert sorted(its["seed"]) == [0, 1]
@@ -315,9 +342,10 @@ def test_where_seeds_draw_users_a_system_needs_all_draws(tmp_path):
         cell = next(r.cell for r in study.records() if r.cell.seed == draw)
         own, split = data_of(cell, None, datasets.resolve_dataset(str(log), None))
         scores = np.random.default_rng(0).random((len(split.test.targets), own.n_items))
+        given = {"items": own.item_labels, "dataset": str(log)}
         with pytest.raises(bench.UserError, match="which data is meant"):
-            bench.evaluate(study, "Lib", scores, dataset=str(log))
-        bench.evaluate(study, "Lib", scores, dataset=str(log), split_seed=draw, seed=draw)
+            bench.evaluate(study, "Lib", scores, **given)
+        bench.evaluate(study, "Lib", scores, **given, split_seed=draw, seed=draw)
         (comparison,) = comparisons(study.store)
         shown.append(set(comparison.cells["sampler"]) - {"uniform", "dns"})
     assert shown == [set(), {"Lib (external)"}]
@@ -326,7 +354,8 @@ def test_where_seeds_draw_users_a_system_needs_all_draws(tmp_path):
 def test_a_frame_and_a_file_of_it_are_read_alike(tmp_path):
     frame = pd.DataFrame({"uid": [7, 7, 8], "movieId": [1, 3, 2], "score": [0.5, 2.0, 1.0]})
     frame.to_csv(tmp_path / "x.tsv", sep="\t", index=False)
-    for found in (reading.of_frame(frame), reading.read(tmp_path / "x.tsv")):
+    ids = ItemIds(3)
+    for found in (reading.of_frame(frame, ids), reading.read(tmp_path / "x.tsv", ids)):
         assert found.labels.tolist() == ["7", "8"]
         table = found.dense(np.array([1, 0]), 3)
         assert table.tolist() == [[-np.inf, -np.inf, 1.0, -np.inf], [-np.inf, 0.5, -np.inf, 2.0]]
@@ -335,7 +364,7 @@ def test_a_frame_and_a_file_of_it_are_read_alike(tmp_path):
 def test_exported_files_hold_the_split_and_no_test_target(shop, tmp_path, capsys):
     log, study = shop
     record = study.records()[0]
-    _, split = split_of(study, log)
+    own, split = split_of(study, log)
     given = ["export", str(log), "--split", "user-prefixes", "--to", str(tmp_path / "out")]
     assert data(given) == 0
     folder = tmp_path / "out"
@@ -343,17 +372,18 @@ def test_exported_files_hold_the_split_and_no_test_target(shop, tmp_path, capsys
     train, inputs, targets = (
         pd.read_csv(folder / name) for name in ("train.csv", "test_inputs.csv", "valid_targets.csv")
     )
-    np.testing.assert_array_equal(train["item"], split.train.items)
-    np.testing.assert_array_equal(targets["item"], split.valid.targets)
+    np.testing.assert_array_equal(train["item"], called(own, split.train.items))
+    np.testing.assert_array_equal(targets["item"], called(own, split.valid.targets))
     raw = pd.read_csv(log)
     assert set(train["user"]) <= set(raw["user"])
     assert not set(train["user"]) & set(inputs["user"].str.rpartition("@")[0])
+    assert set(train["item"]) <= set(raw["item"])
     for (user, its), target in zip(
         inputs.groupby("user", sort=False), split.test.targets, strict=True
     ):
         length = int(user.rpartition("@")[2])
         assert its["position"].tolist() == list(range(length))
-        assert target not in its["item"].tolist()
+        assert called(own, target) not in its["item"].tolist()
         times = raw[raw["user"] == user.rpartition("@")[0]]["timestamp"]
         assert its["timestamp"].tolist() == times.tolist()[:length]
     about = json.loads((folder / "split.json").read_text())

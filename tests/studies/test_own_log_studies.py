@@ -6,15 +6,17 @@ import json
 import random
 import shlex
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import bench
-from bench import grid
+from bench import data, grid, report
 from bench.cell import PRESETS
 from bench.grid_options import parser
 from bench.grid_run import request
 from bench.reports.reproduce import commands
-from bench.studies import study_file
+from bench.studies import external, study_file
 from bench.studies.planning import make_plan
 from bench.studies.store import Store
 
@@ -70,8 +72,10 @@ def test_the_command_on_the_page_trains_the_same_cells(trained, log):
     (command,) = commands(store)
     assert shlex.join(OPTIONS) in command.line
     words = shlex.split(command.line)[3:]
+    assert words[words.index("--datasets") + 1] == "shop.csv"
+    assert command.notes == ["In place of shop.csv give the path of the log."]
     words[words.index("--datasets") + 1] = str(log)
-    words[words.index("--data-dir") + 1] = str(folder)
+    assert "--data-dir" not in words
     assert keys_of(words) == {record.key for record in store.records()}
 
 
@@ -131,3 +135,50 @@ def test_how_a_log_was_read_cannot_be_changed_for_given_cells(trained, log, caps
     path = trained[0] / "results/standard/study.json"
     assert grid.main(["--from", str(path), "--datasets", str(log), "--min-count", "3"]) == 2
     assert "leave out --min-count" in capsys.readouterr().err
+
+
+def test_commands_that_need_the_log_read_it_as_the_study_did(trained, log, tmp_path, capsys):
+    folder, _ = trained
+    where = ["--results", str(folder / "results")]
+    ranks = tmp_path / "ranks.csv"
+    for command in (["references", "standard"], ["export", "standard", "--ranks", str(ranks)]):
+        assert report.main([*command, *where]) == 2
+        said = capsys.readouterr().err
+        assert "of a log of your own, shop.csv; give the path" in said and "--datasets" in said
+        assert report.main([*command, *where, "--datasets", str(log)]) == 0
+        other = tmp_path / "other.csv"
+        other.write_text("user,item\na,b\na,c\n", encoding="utf-8")
+        assert report.main([*command, *where, "--datasets", str(other)]) == 2
+        assert "as they were for the study" in capsys.readouterr().err
+    table, raw = pd.read_csv(ranks), pd.read_csv(log, sep=";")
+    assert len(table) > 0
+    # The last of what was read of each user is what came next.
+    kept = raw[(raw["event"] == "buy") & (raw["stars"] >= 2)].drop_duplicates(["who", "what"])
+    counts = kept["what"].value_counts()
+    last = kept[kept["what"].map(counts) > 1].groupby("who")["what"].last()
+    assert table["item"].tolist() == last[table["user"]].tolist()
+
+
+def test_a_split_is_exported_by_own_ids_and_predictions_come_back_by_them(
+    trained, log, tmp_path, capsys
+):
+    folder, _ = trained
+    split = tmp_path / "split"
+    assert data.main(["export", str(log), *OPTIONS, "--to", str(split)]) == 0
+    train, inputs = (pd.read_csv(split / f"{name}.csv") for name in ("train", "test_inputs"))
+    assert set(train["item"]) | set(inputs["item"]) <= {f"s{i}" for i in range(60)}
+    best = train["item"].value_counts().index
+    rows = [(u, item, -at) for u in inputs["user"].unique() for at, item in enumerate(best)]
+    pd.DataFrame(rows, columns=["user", "item", "score"]).to_csv(tmp_path / "x.csv", index=False)
+    given = ["evaluate", "standard", str(tmp_path / "x.csv"), "--name", "popular",
+             "--results", str(folder / "results")]  # fmt: skip
+    assert report.main(given) == 2
+    assert "a log of your own, shop.csv; give the path" in capsys.readouterr().err
+    assert report.main([*given, "--dataset", str(log)]) == 0
+    lists = np.array([best] * inputs["user"].nunique())
+    study = bench.Study("standard", results=folder / "results")
+    again = bench.evaluate(study, "again", lists, dataset=str(log))
+    from_file, _ = sorted(external.stored(study.store), key=lambda one: one.name == "again")
+    assert from_file.metrics == again.metrics
+    assert data.main(["export", "beauty-twin", "--min-count", "2", "--to", str(split)]) == 2
+    assert "--min-count is for logs of your own" in capsys.readouterr().err

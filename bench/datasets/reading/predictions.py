@@ -19,6 +19,7 @@ import pandas as pd
 
 from bench.datasets.reading import files
 from bench.datasets.reading.columns import columns_of, plain
+from bench.datasets.reading.item_ids import ItemIds
 from bench.datasets.reading.tables import TextTable
 from bench.errors import UserError
 
@@ -32,8 +33,6 @@ of users and items."""
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 ARRAYS = ("scores", "lists", "users", "items")
 """What an NPZ may hold: ``scores`` or ``lists``, the rows' users and the columns' items."""
-
-LARGEST_ID = 2**31 - 1
 
 
 class Predictions(ABC):
@@ -55,11 +54,6 @@ class Predictions(ABC):
     def count(self) -> int:
         """P."""
 
-    @property
-    @abstractmethod
-    def largest_item(self) -> int:
-        """The largest item id."""
-
     @abstractmethod
     def dense(self, rows: Ints, n_items: int) -> Floats:
         """``[len(rows), n_items + 1]`` scores; -inf of what is not recommended."""
@@ -73,6 +67,7 @@ class Scores(Predictions):
         source: str,
         labels: npt.NDArray[np.str_] | None,
         scores: npt.NDArray[Any],
+        ids: ItemIds,
         items: npt.NDArray[Any] | None = None,
     ) -> None:
         """
@@ -80,7 +75,8 @@ class Scores(Predictions):
             source: what errors call it.
             labels: see `Predictions`.
             scores: ``[P, n]``; -inf is never recommended.
-            items: ``[n]`` ids of the columns; without, 1, 2, 3, ...
+            ids: what items are called.
+            items: ``[n]`` ids of the columns; without, 1, 2, 3, ..., where that is what they are.
 
         Raises:
             UserError: it is no such table.
@@ -98,25 +94,24 @@ class Scores(Predictions):
                 "numbers, -inf for an item that is never recommended"
             )
         self._scores = scores
-        self._items = np.arange(1, scores.shape[1] + 1)
-        if items is not None:
-            self._items = _ids(source, items)
-            if self._items.shape != (scores.shape[1],):
+        if items is None:
+            if ids.own:
                 raise UserError(
-                    f"{source}: {_shape(items)} items of {scores.shape[1]} columns of scores"
+                    f"{source}: scores of which items? give items, the id of each column: the log "
+                    f"calls them like {ids.name(1)!r}"
                 )
-            if len(twice := _twice(self._items)):
-                raise UserError(f"{source}: item {twice[0]} has several columns")
-            if self._items.min() < 1:
-                raise UserError(f"{source}: item {self._items.min()}: items are numbers from 1")
+            items = np.arange(1, scores.shape[1] + 1)
+        if items.shape != (scores.shape[1],):
+            raise UserError(
+                f"{source}: {_shape(items)} items of {scores.shape[1]} columns of scores"
+            )
+        self._items = ids.numbers(source, items)
+        if len(twice := _twice(self._items)):
+            raise UserError(f"{source}: item {ids.name(twice[0])!r} has several columns")
 
     @property
     def count(self) -> int:
         return len(self._scores)
-
-    @property
-    def largest_item(self) -> int:
-        return int(self._items.max())
 
     def dense(self, rows: Ints, n_items: int) -> Floats:
         found = np.full((len(rows), n_items + 1), -np.inf)
@@ -135,18 +130,20 @@ class Lists(Predictions):
         items: Ints,
         scores: Floats,
         count: int,
+        ids: ItemIds,
     ) -> None:
         """
         Args:
             source: what errors call it.
             labels: see `Predictions`.
             rows: ``[n]`` which prediction each item is of.
-            items: ``[n]`` ids.
+            items: ``[n]`` numbers from 1.
             scores: ``[n]`` finite.
             count: P.
+            ids: what items are called.
 
         Raises:
-            UserError: an item is none, or is twice in a list.
+            UserError: there are none, or one is twice in a list.
         """
         super().__init__(source, labels)
         _check_rows(source, labels, count)
@@ -155,12 +152,11 @@ class Lists(Predictions):
         order = np.argsort(rows, kind="stable")
         self._items, self._scores = items[order], scores[order]
         self._offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=count))])
-        if items.min() < 1:
-            raise UserError(f"{source}: item {items.min()}: items are numbers from 1")
-        same = rows.astype(np.int64) * (LARGEST_ID + 1) + items
-        if len(twice := _twice(same)):
-            row, item = divmod(int(twice[0]), LARGEST_ID + 1)
-            raise UserError(f"{source}: item {item} is twice in the list of {self._name(row)}")
+        if len(twice := _twice(rows.astype(np.int64) * (ids.count + 1) + items)):
+            row, item = divmod(int(twice[0]), ids.count + 1)
+            raise UserError(
+                f"{source}: item {ids.name(item)!r} is twice in the list of {self._name(row)}"
+            )
 
     def _name(self, row: int) -> str:
         return f"row {row}" if self.labels is None else f"user {str(self.labels[row])!r}"
@@ -168,10 +164,6 @@ class Lists(Predictions):
     @property
     def count(self) -> int:
         return len(self._offsets) - 1
-
-    @property
-    def largest_item(self) -> int:
-        return int(self._items.max())
 
     def dense(self, rows: Ints, n_items: int) -> Floats:
         found = np.full((len(rows), n_items + 1), -np.inf)
@@ -182,8 +174,12 @@ class Lists(Predictions):
         return found
 
 
-def read(path: Path) -> Predictions:
+def read(path: Path, ids: ItemIds) -> Predictions:
     """Predictions of a file, told by its suffix.
+
+    Args:
+        path: the file.
+        ids: what items are called.
 
     Raises:
         UserError: missing or malformed file, unknown suffix.
@@ -191,7 +187,7 @@ def read(path: Path) -> Predictions:
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     if path.suffix == ".npz":
-        return _read_npz(path)
+        return _read_npz(path, ids)
     suffix = Path(path.name.removesuffix(".gz")).suffix
     if suffix not in SEPARATORS:
         raise UserError(
@@ -207,11 +203,15 @@ def read(path: Path) -> Predictions:
         role: list(itertools.chain.from_iterable(block.columns[at] for block in blocks))
         for at, role in enumerate(places)
     }
-    return _of_table(str(path), pd.DataFrame(columns), first_line=2)
+    return _of_table(str(path), pd.DataFrame(columns), ids, first_line=2)
 
 
-def of_frame(frame: pd.DataFrame) -> Predictions:
+def of_frame(frame: pd.DataFrame, ids: ItemIds) -> Predictions:
     """Predictions of a DataFrame with the columns of such a file.
+
+    Args:
+        frame: a row an item.
+        ids: what items are called.
 
     Raises:
         UserError: it has not, or holds what is none.
@@ -220,22 +220,24 @@ def of_frame(frame: pd.DataFrame) -> Predictions:
     table = pd.DataFrame({role: frame.iloc[:, at] for role, at in places.items()})
     if table.empty:
         raise UserError("DataFrame: it has no rows")
-    return _of_table("DataFrame", table.reset_index(drop=True), first_line=0)
+    return _of_table("DataFrame", table.reset_index(drop=True), ids, first_line=0)
 
 
 def of_array(
     array: npt.NDArray[Any],
+    ids: ItemIds,
     users: Sequence[Any] | None = None,
     items: Sequence[Any] | None = None,
     source: str = "array",
 ) -> Predictions:
-    """Predictions of an array: numbers with a point are scores, whole ones lists.
+    """Predictions of an array: numbers with a point are scores, whole ones and texts lists.
 
     Args:
-        array: ``[P, n]`` scores of items, or ``[P, k]`` items, the best first; 0 and -1 stand for
-            none, as where a list is short.
+        array: ``[P, n]`` scores of items, or ``[P, k]`` items, the best first; 0, -1 and an empty
+            text stand for none, as where a list is short.
+        ids: what items are called.
         users: ``[P]`` what each goes by; without, in the order of ``test_inputs.csv``.
-        items: ``[n]`` of the columns of scores; without, 1, 2, 3, ...
+        items: ``[n]`` of the columns of scores; without, 1, 2, 3, ..., where that is what they are.
         source: what errors call it.
 
     Raises:
@@ -244,20 +246,19 @@ def of_array(
     labels = None if users is None else _labels(source, np.asarray(users))
     array = np.asarray(array)
     if array.dtype.kind == "f":
-        return Scores(source, labels, array, None if items is None else np.asarray(items))
-    if array.ndim != 2 or array.dtype.kind not in "iu" or items is not None:
+        return Scores(source, labels, array, ids, None if items is None else np.asarray(items))
+    if array.ndim != 2 or array.dtype.kind not in "iuUSO" or items is not None:
         raise UserError(
             f"{source}: {_shape(array)} is neither scores (numbers with a point, [predictions, "
             "items]) nor lists (item ids, [predictions, k], without items=)"
         )
-    rows, columns = np.nonzero(array > 0)
-    if array.size and int(array.min()) < -1:
-        raise UserError(f"{source}: item {array.min()}: items are numbers from 1, none is -1")
-    ids = _ids(source, array[rows, columns])
-    return Lists(source, labels, rows, ids, -columns.astype(np.float64), len(array))
+    numbers = ids.of_lists(source, array)
+    rows, columns = np.nonzero(numbers)
+    found = numbers[rows, columns]
+    return Lists(source, labels, rows, found, -columns.astype(np.float64), len(array), ids)
 
 
-def _read_npz(path: Path) -> Predictions:
+def _read_npz(path: Path, ids: ItemIds) -> Predictions:
     source = str(path)
     try:
         with zipfile.ZipFile(path) as packed:
@@ -283,12 +284,14 @@ def _read_npz(path: Path) -> Predictions:
         )
     (name,) = given
     array = found[name]
-    if name == "lists" and array.dtype.kind not in "iu":
-        raise UserError(f"{source}: lists are of {array.dtype}; give item ids, whole numbers")
+    if name == "lists" and array.dtype.kind not in "iuUS":
+        raise UserError(
+            f"{source}: lists are of {array.dtype}; give item ids, texts or whole numbers"
+        )
     if name == "scores" and array.dtype.kind in "iu":
         array = array.astype(np.float64)
     users, items = found.get("users"), found.get("items")
-    return of_array(array, users, items if name == "scores" else None, source)
+    return of_array(array, ids, users, items if name == "scores" else None, source)
 
 
 def _columns(path: Path, names: Sequence[str]) -> dict[str, int]:
@@ -309,7 +312,7 @@ def _columns(path: Path, names: Sequence[str]) -> dict[str, int]:
     return roles
 
 
-def _of_table(source: str, table: pd.DataFrame, first_line: int) -> Predictions:
+def _of_table(source: str, table: pd.DataFrame, ids: ItemIds, first_line: int) -> Predictions:
     """Lists of a table of users, items and scores, ranks or both.
 
     Args:
@@ -327,22 +330,13 @@ def _of_table(source: str, table: pd.DataFrame, first_line: int) -> Predictions:
             )
         return values
 
-    items = number("item")
-    strange = np.flatnonzero((items % 1 != 0) | (items < 1) | (items > LARGEST_ID))
-    if len(strange):
-        raise UserError(
-            f"{source}, {where} {strange[0] + first_line}: item "
-            f"{str(table['item'].iloc[strange[0]])[:40]!r} is not a number from 1, as items are in "
-            "the files of python -m bench.data export"
-        )
+    items = ids.numbers(source, table["item"].to_numpy(), first_line)
     rows, labels = pd.factorize(table["user"].astype("str"))
     scores = number("score") if "score" in table else -number("rank")
     if "rank" in table:
         _check_ranks(source, rows, np.asarray(labels), number("rank"), scores)
-    return Lists(
-        source, _labels(source, np.asarray(labels)), rows, items.astype(np.int64), scores,
-        len(labels),
-    )  # fmt: skip
+    users = _labels(source, np.asarray(labels))
+    return Lists(source, users, rows, items, scores, len(users), ids)
 
 
 def _check_ranks(
@@ -365,22 +359,6 @@ def _labels(source: str, users: npt.NDArray[Any]) -> npt.NDArray[np.str_]:
     if users.ndim != 1 or users.dtype.kind not in "iuUSO":
         raise UserError(f"{source}: users are {_shape(users)}; give one id a row")
     return users.astype(str)
-
-
-def _ids(source: str, items: npt.NDArray[Any]) -> Ints:
-    """Item ids as numbers."""
-    try:
-        numbers = items.astype(np.int64)
-        if items.dtype.kind == "f" and (numbers != items).any():
-            raise ValueError("not whole")
-    except (ValueError, TypeError, OverflowError) as error:
-        raise UserError(
-            f"{source}: items are not numbers ({files.last_line(error)}); they are numbers from 1 "
-            "in the files of python -m bench.data export"
-        ) from error
-    if numbers.size and numbers.max() > LARGEST_ID:
-        raise UserError(f"{source}: no item {numbers.max()}")
-    return numbers
 
 
 def _check_rows(source: str, labels: npt.NDArray[np.str_] | None, count: int) -> None:
