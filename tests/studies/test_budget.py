@@ -16,11 +16,9 @@ from bench.errors import UserError
 from bench.studies import budget as accounts
 from bench.studies import run_cell as running
 from bench.studies.budget import Budget, Clock
-from bench.studies.candidates import Settings
 from bench.studies.code import code_digest
 from bench.studies.halving import Halving
 from bench.studies.planning import make_plan
-from bench.studies.request import request_of
 from bench.studies.run_cell import OUT_OF_TIME, Material, Task, run_cell, run_task
 from bench.studies.states import States
 from bench.studies.store import Store
@@ -222,19 +220,3 @@ def test_the_account_is_read_as_it_was_written(finished):
     accounts.save(root, account)
     assert accounts.read(root) == account
     assert json.loads((root / "budget.json").read_text(encoding="utf-8"))["select_on"] == "ndcg@20"
-
-
-def test_every_candidate_is_called_by_its_own_sampler(log):
-    plan = make_plan(
-        request_of(datasets=log, backbones="gru4rec", samplers=["uniform", "dns", "dns+"],
-                   settings={"N": 10, "dim": 8})
-    )  # fmt: skip
-    found = Settings(plan).first(3)
-    names = [each.name for each in found]
-    assert len(set(names)) == len(names) == 8  # dns has but one other setting in so few items
-    for each in found:
-        sampler = each.cell.sampler
-        name, _, shown = each.name.partition(" (")
-        assert name == sampler.name
-        pairs = (pair.split("=") for pair in shown.rstrip(")").split(", ") if pair)
-        assert all(str(sampler.hyper[option]) == value for option, value in pairs)
