@@ -57,7 +57,7 @@ def test_seeds_trained_by_different_code_are_named(tmp_path):
     assert comparison.mixed == ["dns on sasrec on made-up"]
     write(store.root, tmp_path / "reports")
     text = (tmp_path / "reports/comparison-bce-synthetic.md").read_text()
-    assert "seeds trained by different versions of the code: dns on sasrec on made-up;" in text
+    assert "Seeds trained by different versions of the code: dns on sasrec on made-up;" in text
 
 
 def test_cells_of_code_that_is_in_no_commit_are_counted_and_named(tmp_path):
