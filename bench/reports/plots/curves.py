@@ -13,9 +13,10 @@ from matplotlib.ticker import MaxNLocator
 
 from bench.analysis.cells import sampler_order
 from bench.analysis.comparison import Comparison
+from bench.analysis.verdict import by_rank
 from bench.metrics import HEADLINE
 from bench.reports.plots import style
-from bench.reports.plots.looks import OTHER, Looks
+from bench.reports.plots.looks import OTHER, Looks, highlighted
 
 DIAGNOSTICS = {
     "false_negatives": "false negatives\n(taken later)",
@@ -92,6 +93,7 @@ def diagnostics(
     negatives are told by them.  Lines are running means: an epoch's value is of a few hundred
     targets.
     """
+    looks = _told_apart(comparison, looks)
     known = [name for name in DIAGNOSTICS if name in history and history[name].notna().any()]
     if "true_false_negatives" in known:
         known = [name for name in known if name != "false_negatives"]
@@ -147,6 +149,7 @@ def _curves(
 ) -> Iterator[tuple[str, Figure]]:
     if column not in history:
         return
+    looks = _told_apart(comparison, looks)
     for backbone, epochs in _by_backbone(history[history[column].notna()]):
         datasets = list(epochs.index.unique("dataset"))
         figure, axes = style.panels(datasets, 1.75)
@@ -159,6 +162,11 @@ def _curves(
                 style.log_axis(axis, "y", values.min() / 1.05, values.max() * 1.05)
         _finish(figure, comparison, drawn, looks, f"{heading}, {backbone}.{note}")
         yield backbone, figure
+
+
+def _told_apart(comparison: Comparison, looks: Looks) -> Looks:
+    """The looks of lines, of which one can follow a few: `highlighted`, by mean rank."""
+    return highlighted(by_rank(comparison.cells.pivot_table(HEADLINE, "dataset", "sampler")), looks)
 
 
 def _by_backbone(history: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -11,11 +11,10 @@ from matplotlib.figure import Figure
 
 from bench.analysis.comparison import Comparison
 from bench.analysis.names import file_stem
-from bench.analysis.verdict import by_rank
-from bench.metrics import BASELINE, HEADLINE
+from bench.metrics import BASELINE
 from bench.reports.document import Picture
 from bench.reports.plots import buckets, costs, curves, dots, gains, style
-from bench.reports.plots.looks import Looks, highlighted, looks_of
+from bench.reports.plots.looks import Looks, looks_of
 from bench.reports.presentation import Presentation
 
 __all__ = ["draw", "looks_of"]
@@ -84,13 +83,11 @@ def _of_one(comparison: Comparison, looks: Looks) -> Figures:
     """The figures of a backbone."""
     name = comparison.name.removeprefix("comparison-")
     metric, history = style.metric(), curves.histories(comparison)
-    ranked = by_rank(comparison.cells.pivot_table(HEADLINE, "dataset", "sampler"))
-    lines = highlighted(ranked, looks)
     for kind, caption, figures in (
         ("costs", f"test {metric} and cost", costs.figures(comparison, looks)),
-        ("validation", f"validation {metric}", curves.validation(comparison, history, lines)),
-        ("loss", "training loss", curves.loss(comparison, history, lines)),
-        ("diagnostics", "what samplers draw", curves.diagnostics(comparison, history, lines)),
+        ("validation", f"validation {metric}", curves.validation(comparison, history, looks)),
+        ("loss", "training loss", curves.loss(comparison, history, looks)),
+        ("diagnostics", "what samplers draw", curves.diagnostics(comparison, history, looks)),
         ("buckets", BY_BUCKET, buckets.figures(comparison, looks)),
     ):
         for backbone, figure in figures:
