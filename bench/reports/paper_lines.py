@@ -26,6 +26,7 @@ from bench.studies.paper_grids import (
     RELEASED,
     SPLITS,
     TEXT,
+    UNTIMED,
     Entry,
     PaperTable,
     System,
@@ -99,7 +100,8 @@ def matches(table: PaperTable, records: Sequence[Record]) -> list[Match]:
         entry = entries.get(_system(record.cell))
         if entry is None or record.synthetic or record.cell.objective.name not in LOSSES:
             continue
-        if record.cell.fingerprint != FINGERPRINTS.get(record.cell.dataset):
+        name, fingerprint = record.cell.dataset, record.cell.fingerprint
+        if fingerprint not in (FINGERPRINTS.get(name), UNTIMED.get(name)):
             continue  # a log of somebody's own, under the name of the paper's
         if record.cell.protocol.split in (USER, AUTHORS, SPLITS.get(entry.dataset)):
             found.append(Match(entry, record))

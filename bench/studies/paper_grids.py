@@ -69,6 +69,12 @@ FINGERPRINTS = {
 """Of the paper's datasets, from their official sources: its figures are of no other data, whatever
 it is called."""
 
+UNTIMED = {
+    "beauty": "0b550a090544d60c75bb5beb5fd59a53c5d3f181acd5e294b1944178093acf15",
+    "sports": "7d70df6e26aea68e11b0a2e4fefad53de59718e5be23445f743dc82f2e81e0e8",
+}
+"""The same read where the file of their times, which only ``temporal`` splits need, was not."""
+
 RELEASED = {
     "AdaSIR": "adasir-released",
     "GNNO": "gnno-released",

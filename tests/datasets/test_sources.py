@@ -8,6 +8,7 @@ import json
 import tarfile
 import zipfile
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from bench.datasets.reading import files
 from bench.datasets.reading.kcore import k_core
 from bench.datasets.splits import make_split
 from bench.errors import UserError
+from bench.studies.paper_grids import FINGERPRINTS, UNTIMED
 
 
 @pytest.mark.parametrize("name", REAL)
@@ -37,6 +39,9 @@ def test_real_files_have_the_counts_that_are_known(data_dir, name):
     assert dataset.lengths.min() >= 5
     assert not dataset.synthetic
     assert dataset.name == name
+    assert dataset.fingerprint == FINGERPRINTS[name]
+    untimed = replace(dataset, times=None).fingerprint
+    assert untimed == UNTIMED.get(name, dataset.fingerprint)
 
 
 def test_published_rows_are_those_of_the_paper_where_nothing_else_is_said():

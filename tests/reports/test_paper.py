@@ -98,6 +98,12 @@ def test_a_log_of_ones_own_is_not_set_against_the_paper_s_figures():
     assert "0.0400" not in markdown(table.document())
 
 
+def test_the_paper_s_log_without_its_times_is_still_its_log():
+    untimed = replace(real_cell(), fingerprint=paper_grids.UNTIMED["beauty"])
+    (table,) = filled([record_of(untimed, 0.02)])
+    assert "0.0200" in markdown(table.document())
+
+
 def test_mdcns_as_released_stands_beside_the_text_s():
     text, released = (
         replace(cell, peer=replace(cell.backbone, name="mamba4rec"))
