@@ -1,0 +1,160 @@
+"""reports/README.md and the README's table: their tables and verdicts say what is stored.
+
+When cells have come in, `PYTHONPATH=tests python tests/reports/test_front_page.py` writes the
+tables anew.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import statistics
+
+import pandas as pd
+import pytest
+from support.studies import (
+    README,
+    ROOT,
+    lines_of,
+    minutes,
+    over_seeds,
+    published,
+    relation,
+    systems_of,
+)
+
+from bench.analysis.comparison import comparisons
+from bench.analysis.verdict import verdicts
+from bench.studies.store import Store
+
+PAGE = ROOT / "reports" / "README.md"
+STUDIES_OF = {"Beauty": "beauty-authors-gpu", "Toys": "toys-gpu", "LastFM": "lastfm-mended"}
+"""Dataset to the study that its columns are from."""
+ROWS = {
+    "mdcns, peer mamba4rec": "mdcns-peer-mamba4rec",
+    "mdcns, peer gru4rec": "mdcns",
+    **{
+        name: name
+        for name in (
+            "full-softmax", "sampled-softmax", "mixed", "in-batch", "gbce", "mdcns-text", "srns",
+            "adasir-released", "gnno-released", "dns+", "mixgcf+", "uniform", "dns",
+        )
+    },
+}  # fmt: skip
+"""Rows to samplers."""
+BACKBONES = {
+    "sasrec": "bce", "linrec": "bce", "fmlp4rec": "bce",
+    "sasrec ": "bpr", "gru4rec": "bpr", "mamba4rec": "bpr",
+}  # fmt: skip
+"""Rows of the paper's Tables 4 and 5 to their loss; the names differ by a blank where a backbone
+is in both."""
+
+
+@functools.cache
+def chosen(study, dataset, backbone, sampler, objective=None):
+    """The records of a system, a list for its seeds; None where there are none.
+
+    Of several settings and, unless it is given, losses those with the most seeds, and of these
+    the one with the best mean NDCG@20 on validation.
+    """
+    found = [
+        records
+        for records in systems_of(study)
+        if records[0].sampler == sampler
+        and records[0].cell.dataset == dataset.lower()
+        and records[0].cell.backbone.name == backbone
+        and (objective is None or records[0].cell.objective.name in (objective, "softmax"))
+    ]
+    return max(
+        found, key=lambda each: (len(each), over_seeds(each, "ndcg@20", "valid")[0]), default=None
+    )
+
+
+def figure(records):
+    """NDCG@10 on test, its deviation over seeds, and the loss where it is not the usual one."""
+    if records is None:
+        return ""
+    mean, *spread = over_seeds(records, "ndcg@10")
+    told = f"± {spread[0]:.4f}" if spread else "(1 seed)"
+    few = f" ({len(records)} seeds)" if len(records) == 2 else ""
+    loss = " BPR" if records[0].cell.objective.name == "bpr" else ""
+    return f"{mean:.4f} {told}{few}{loss}"
+
+
+def untrained(study, dataset, name):
+    """A reference's NDCG@10."""
+    for each in comparisons(Store(ROOT / "results" / study)):
+        return f"{each.references[name][dataset.lower()]['ndcg@10']:.4f}"
+
+
+def samplers_table():
+    """A row a sampler: for each dataset ours and the printed, then CPU minutes on Beauty."""
+    rows = []
+    for shown, name in ROWS.items():
+        its = {of: chosen(study, of, "sasrec", name) for of, study in STUDIES_OF.items()}
+        row = [shown]
+        for records in its.values():
+            row += [figure(records), published(records[0]) if records else ""]
+        cost = [minutes()[each.key] for each in its["Beauty"]]
+        rows.append([*row, f"{statistics.mean(cost):.1f}"])
+    rows.sort(key=lambda row: row[1], reverse=True)
+    row = ["co-occurrence, not trained"]
+    for of, study in STUDIES_OF.items():
+        row += [untrained(study, of, "co-occurrence"), ""]
+    return [*rows, [*row, ""]]
+
+
+def backbones_table():
+    """Tables 4 and 5 on Beauty: ours (published), and mdcns beside sampled-softmax."""
+    rows = []
+    for shown, loss in BACKBONES.items():
+        backbone = shown.strip()
+        mdcns = "mdcns-peer-sasrec" if backbone == "mamba4rec" else "mdcns-peer-mamba4rec"
+        row = [backbone, loss.upper()]
+        for name in ("uniform", "dns+", mdcns):
+            records = chosen(STUDIES_OF["Beauty"], "Beauty", backbone, name, loss)
+            ours = over_seeds(records, "ndcg@10")[0]
+            row.append(f"{ours:.4f} ({published(records[0], loss)})")
+        softmax = chosen(STUDIES_OF["Beauty"], "Beauty", backbone, "sampled-softmax")
+        pairs = pd.read_csv(ROOT / "reports" / STUDIES_OF["Beauty"] / f"significance-{loss}.csv")
+        pairs = pairs[pairs["backbone"] == backbone]
+        row.append(f"{over_seeds(softmax, 'ndcg@10')[0]:.4f}")
+        rows.append([*row, relation(pairs, mdcns, "sampled-softmax")])
+    return rows
+
+
+TABLES = {"sampler": samplers_table, "backbone": backbones_table}
+
+
+def rewritten(page):
+    """A text with its tables as they are to be, each known by its first column."""
+    lines = []
+    for table, its in itertools.groupby(page.splitlines(), key=lambda line: line.startswith("|")):
+        its = list(its)
+        corner = its[0].strip("|").split("|")[0].strip()
+        if table and corner in TABLES:
+            its[2:] = lines_of(TABLES[corner]())
+        lines += its
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(("page", "tables"), [(PAGE, list(TABLES)), (README, ["sampler"])])
+def test_tables_say_what_is_stored(page, tables):
+    text = page.read_text(encoding="utf-8")
+    assert rewritten(text) == text
+    assert all(f"\n| {corner} |" in text for corner in tables)
+
+
+@pytest.mark.parametrize("study", STUDIES_OF.values())
+def test_the_readme_gives_the_verdicts_of_the_reports(study):
+    said = " ".join(README.read_text(encoding="utf-8").split())
+    every = comparisons(Store(ROOT / "results" / study))
+    (comparison,) = (each for each in every if each.name == "comparison-bce")
+    for verdict in verdicts(comparison):
+        sentences = verdict.sentences()
+        assert "sasrec" not in sentences[0] or all(each in said for each in sentences)
+
+
+if __name__ == "__main__":
+    for text in (README, PAGE):
+        text.write_text(rewritten(text.read_text(encoding="utf-8")), encoding="utf-8")
