@@ -238,7 +238,7 @@ def check_causal(name: str, model: Backbone, batches: Batches) -> None:
         for items in (batch.items, variants[L // 2 :][:1]):
             with torch.random.fork_rng(devices):
                 torch.manual_seed(0)  # the same dropout
-                # Moving a copy lays the weights of its GRUs side by side again, as cuDNN wants them.
+                # Moving a copy lays the weights of its GRUs side by side, as cuDNN wants them.
                 other = copy.deepcopy(model).to(items.device).train()
                 twice.append(other(items, batch.lengths)[0, : L // 2])
         ahead = twice[1] - twice[0]

@@ -18,6 +18,7 @@ from support import cell_of
 from support.figures import DATASETS, check_legible, study_of
 from support.results import result_of
 
+import backbones
 import samplers
 from bench.analysis.comparison import comparisons
 from bench.analysis.names import file_stem
@@ -184,10 +185,24 @@ def test_a_single_cell_is_drawn_without_gains(tmp_path, drawn, name):
 
 
 @pytest.mark.parametrize("datasets", [DATASETS[:1], DATASETS])
-def test_gains_of_a_single_sampler_are_legible(tmp_path, drawn, datasets):
-    comparison = study_of(tmp_path / "study", ["uniform", "dns"], datasets=datasets)
-    draw.draw(comparison)
-    assert any(path.startswith("gains") for path in drawn)
+@pytest.mark.parametrize("names", [("sasrec",), tuple(backbones.registry.names())])
+def test_gains_of_a_single_sampler_are_legible(tmp_path, drawn, datasets, names):
+    comparison = study_of(tmp_path / "study", ["uniform", "dns"], names, datasets=datasets)
+    cells = comparison.cells.replace({"sampler": {"dns": "mdcns-peer-mamba4rec"}})
+    comparison = replace(comparison, cells=cells)
+    with style.presented(None):
+        figure = gains.figure_of(comparison)
+        style.rendered(figure)
+    assert [axis.get_title() for axis in figure.axes[: len(names)]] == sorted(names)
+
+
+def test_a_backbone_without_uniform_has_no_gains(tmp_path):
+    comparison = study_of(tmp_path / "study", ["uniform", "dns"], ("sasrec", "gru4rec"))
+    cells = comparison.cells.query("backbone == 'sasrec' or sampler != 'uniform'")
+    figure = gains.figure_of(replace(comparison, cells=cells))
+    titles = [axis.get_title() for axis in figure.axes]
+    assert titles.count("sasrec") == 1
+    assert "gru4rec" not in titles
 
 
 def test_what_was_not_measured_is_not_drawn(tmp_path, drawn):

@@ -47,8 +47,9 @@ def figures(comparison: Comparison, looks: Looks) -> Iterator[tuple[str, Figure]
             _draw_points(axis, found.loc[dataset], looks)
             axis.set(xlabel="CPU seconds" if comparison.on_cpu else "seconds")
             axis.set(ylabel=f"test {style.metric()}")
-        front = Line2D([], [], color=FRONT_COLOUR, linewidth=0.8, label="Pareto front")
-        style.add_legend(figure, [front])
+        if any(len(pareto_front(found.loc[dataset])) > 1 for dataset in datasets):
+            front = Line2D([], [], color=FRONT_COLOUR, linewidth=0.8, label="Pareto front")
+            style.add_legend(figure, [front])
         style.set_title(figure, f"Accuracy and cost, {backbone}.", comparison.title)
         style.lay_out(figure)  # where a name has room depends on where all else stands
         for axis, dataset in zip(axes, datasets, strict=True):

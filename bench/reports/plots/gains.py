@@ -26,17 +26,19 @@ MISSING = "0.82"
 def figure_of(comparison: Comparison) -> Figure | None:
     """Improvement of mean test accuracy over ``uniform`` in %; None when there is no uniform.
 
-    A panel a backbone, a row a sampler, a column a dataset; grey where a sampler or ``uniform``
-    is missing.
+    A panel a backbone that has any, a row a sampler, a column a dataset; grey where a sampler or
+    ``uniform`` is missing.
     """
     gains = improvements(comparison.cells)
     if gains.empty:
         return None
     samplers = [name for name in sampler_order(comparison.cells) if name in gains.columns]
     backbones, datasets = gains.index.unique("backbone"), gains.index.unique("dataset")
+    backbones = [name for name in backbones if gains.loc[name].notna().any(axis=None)]
     labels = [style.wrapped(style.printed(name), 1.3) for name in samplers]
     lines = max(label.count("\n") + 1 for label in labels)
-    panel = CELL_WIDTH * len(datasets) + 0.1
+    title = max(len(style.printed(backbone)) for backbone in backbones)
+    panel = max(CELL_WIDTH * len(datasets) + 0.1, style.CHARACTER * min(title, 10) + 0.15)
     columns = min(len(backbones), max(1, int(((style.given_width() or WIDE) - 1.8) / panel)))
     rows = -(-len(backbones) // columns)
     height = max(3, len(samplers)) * CELL_HEIGHT * max(1, 0.7 * lines)
