@@ -11,7 +11,7 @@ import torch
 
 from bench import datasets
 from bench.cell import PRESETS
-from bench.costs import growth, study_size, throughput
+from bench.costs import growth, long_histories, study_size, throughput
 from bench.errors import UserError
 from bench.studies import environment
 from bench.studies.planning import Plan, make_plan
@@ -61,14 +61,16 @@ def _plan(options: argparse.Namespace) -> Plan:
     if options.study is not None:
         if options.device != "cpu":
             raise UserError("--study measures CPU seconds; leave out --device")
-        for name in ("datasets", "backbones", "samplers", "set"):
-            if getattr(options, name):
+        for name in ("datasets", "backbones", "samplers", "set", "long-histories"):
+            if getattr(options, name.replace("-", "_")):
                 raise UserError(f"--study says what to measure; leave out --{name}")
         return throughput.plan_of([*map(Store, options.study)], data_dir)
-    return make_plan(
+    if options.long_histories and options.datasets:
+        raise UserError("--long-histories is measured on a log of its own; leave out --datasets")
+    plan = make_plan(
         preset_request(
             PRESETS[options.preset],
-            datasets=options.datasets,
+            datasets=["beauty-twin"] if options.long_histories else options.datasets,
             backbones=options.backbones or ["sasrec"],
             samplers=options.samplers,
             seeds=1,
@@ -77,6 +79,7 @@ def _plan(options: argparse.Namespace) -> Plan:
             data_dir=data_dir,
         )
     )
+    return long_histories.on_made_log(plan) if options.long_histories else plan
 
 
 def _measure(plan: Plan, options: argparse.Namespace) -> None:
@@ -85,19 +88,27 @@ def _measure(plan: Plan, options: argparse.Namespace) -> None:
     device = torch.device(options.device)
     costs = throughput.measure(plan, options.rounds, options.batches, device, options.memory)
     tell(throughput.table(costs))
-    ratios = {}
+    ratios, encoding, pools = {}, {}, {}
     for cell in {(c.dataset, c.backbone.name): c for c in plan.cells}.values():
+        name = f"{cell.dataset}/{cell.backbone.name}"
         valid = plan.splits[cell.data_key].valid
         data = throughput.training_data(plan, cell)
-        ratio = throughput.measure_evaluation(cell, data, valid, options.rounds, device)
-        ratios[f"{cell.dataset}/{cell.backbone.name}"] = ratio
+        cost = throughput.measure_evaluation(cell, data, valid, options.rounds, device)
+        pool = throughput.measure_pools(cell, data, options.rounds, options.batches, device)
+        ratios[name], encoding[name], pools[name] = cost.whole, cost.encoding, pool
         tell(
-            f"evaluation of {len(valid.targets)} users, {cell.dataset}/"
-            f"{cell.backbone.name}: {ratio:.2f} × the bare product with its top 20"
+            f"evaluation of {len(valid.targets)} users, {name}: {cost.whole:.2f} × the bare "
+            f"product with its top 20, of which encoding {cost.encoding:.2f}"
         )
+        tell(f"candidate pools of {cell.protocol.N}, {name}: {pool:.2f} µs a target")
     ran_on = {"environment": environment.describe(device, options.threads)}
     if options.json is not None:
-        record = ran_on | {"costs": [*map(asdict, costs)], "evaluation_ratio": ratios}
+        record = ran_on | {
+            "costs": [*map(asdict, costs)],
+            "evaluation_ratio": ratios,
+            "encoding_ratio": encoding,
+            "pool_us": pools,
+        }
         options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     for store in map(Store, options.study or []):
         own = throughput.systems_of(store)

@@ -24,7 +24,8 @@ from bench import references
 from bench.datasets.splits import Examples, Sequences
 from bench.datasets.training_data import TrainingData
 from bench.errors import UserError
-from bench.pools import History, Targets
+from bench.history import History
+from bench.pools import Targets
 from bench.references.base import Floats, Ints, Items
 from bench.references.ranking import ranks
 from samplers import Catalogue, Negatives, Sampler, Scored, View
@@ -189,9 +190,8 @@ class SamplerContract:
     def targets(self, seed: int = 0) -> Targets:
         """Every next item of a few short sequences."""
         items, offsets = self.sequences()
-        rows, positions = torch.tensor(
-            [(row, p) for row, n in enumerate(LENGTHS) for p in range(1, n)]
-        ).unbind(1)
+        every = [(row, p) for row, n in enumerate(LENGTHS) for p in range(1, n)]
+        rows, positions = torch.tensor(every).unbind(1)
         return Targets(
             positives=items[offsets[rows] + positions],
             users=rows,

@@ -50,11 +50,11 @@ class Loop:
         trainer = self._trainer
         todo = list(itertools.islice(trainer.batches.epoch(1 + round_, trainer.generator), batches))
         trainer.diagnostics.start_epoch(trainer.batches.n_batches)
-        started = _clocks()
+        started = clocks()
         for batch in todo:
             trainer.step(batch)
         wait(trainer.device)
-        spent = _clocks() - started
+        spent = clocks() - started
         self.rates.append(spent / sum(len(batch.places) for batch in todo))
         row = trainer.diagnostics.row()
         self._phases.append({phase: row[f"{phase}_s"] / spent[0] for phase in PHASES})
@@ -127,11 +127,11 @@ class PlainLoop:
         batches = max(1, batches // 5)
         rng = np.random.default_rng(round_)
         rows = [rng.integers(len(self._windows.length), size=PLAIN_ROWS) for _ in range(batches)]
-        started = _clocks()
+        started = clocks()
         for chosen in rows:
             self.step(chosen)
         wait(self._trainer.device)
-        self.rates.append((_clocks() - started) / (batches * PLAIN_ROWS))
+        self.rates.append((clocks() - started) / (batches * PLAIN_ROWS))
 
     def step(self, rows: np.ndarray) -> torch.Tensor:
         """One optimiser step on these prefixes; the loss."""
@@ -160,6 +160,6 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _clocks() -> npt.NDArray[np.float64]:
+def clocks() -> npt.NDArray[np.float64]:
     """Seconds by the clock, and CPU seconds of this process's threads."""
     return np.array([time.perf_counter(), time.process_time()])

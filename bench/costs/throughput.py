@@ -7,6 +7,7 @@ against the bare product of states and item table with its top 20.
 
 from __future__ import annotations
 
+import itertools
 import os
 import statistics
 import sys
@@ -20,7 +21,7 @@ import torch
 
 from bench.analysis.cells import settings_of, told_apart
 from bench.cell import Cell
-from bench.costs.loops import PHASES, Loop, PlainLoop, floor_trainer, wait
+from bench.costs.loops import PHASES, Loop, PlainLoop, clocks, floor_trainer, wait
 from bench.datasets.splits import Examples
 from bench.datasets.training_data import TrainingData
 from bench.errors import UserError
@@ -28,7 +29,7 @@ from bench.reports.tables import markdown_table
 from bench.studies.planning import Plan, data_of
 from bench.studies.processes import in_own_processes, peak_memory_mb
 from bench.studies.store import Store
-from bench.training.evaluation import rank_predictions
+from bench.training.evaluation import encode, rank_predictions
 from bench.training.loop import Trainer
 
 
@@ -163,23 +164,62 @@ def _costs(
     ]
 
 
+@dataclass(frozen=True)
+class EvaluationCost:
+    """Times that the bare product of states and item table with its top 20 takes.
+
+    Attributes:
+        whole: from inputs to ranks.
+        encoding: the part of it from inputs to states.
+    """
+
+    whole: float
+    encoding: float
+
+
 def measure_evaluation(
     cell: Cell, data: TrainingData, examples: Examples, rounds: int, device: torch.device
-) -> float:
-    """Seconds of ranking all examples over those of the bare product with its top 20."""
+) -> EvaluationCost:
+    """What ranking all examples takes."""
     model = Trainer(cell, data, device).models[0].eval()
     table = model.items.weight.detach()
-    states = torch.randn((len(examples.targets), model.dim), device=device)
-    ratios = []
+    items = torch.as_tensor(examples.items, dtype=torch.int64, device=device)
+    offsets = torch.as_tensor(examples.offsets, device=device)
+    seconds = []
     for _ in range(rounds + 1):
-        started = time.perf_counter()
+        started = [time.perf_counter()]
         rank_predictions([model], examples, device)
-        ranked = time.perf_counter()
+        started.append(time.perf_counter())
+        states = encode(model, items, offsets)
+        wait(device)
+        started.append(time.perf_counter())
         for part in states.split(512):
             (part @ table.t()).topk(min(20, len(table)), dim=1)
         wait(device)
-        ratios.append((ranked - started) / (time.perf_counter() - ranked))
-    return statistics.median(ratios[1:])
+        started.append(time.perf_counter())
+        seconds.append(np.diff(started))
+    whole, encoding, bare = np.array(seconds[1:]).T
+    return EvaluationCost(float(np.median(whole / bare)), float(np.median(encoding / bare)))
+
+
+def measure_pools(
+    cell: Cell, data: TrainingData, rounds: int, batches: int, device: torch.device
+) -> float:
+    """Microseconds a target of drawing candidate pools of the protocol's size, or of all that is
+    legal: of CPU time, or on a GPU by the clock."""
+    trainer = Trainer(cell, data, device)
+    history = trainer.batches.history
+    size = min(cell.protocol.N, history.n_items - history.longest)
+    rates = []
+    for round_ in range(rounds + 1):
+        todo = list(itertools.islice(trainer.batches.epoch(1 + round_, trainer.generator), batches))
+        started = clocks()
+        for batch in todo:
+            batch.targets.pool(size)
+        wait(device)
+        elapsed, cpu = clocks() - started
+        rates.append((cpu if device.type == "cpu" else elapsed) / sum(len(b.places) for b in todo))
+    return 1e6 * statistics.median(rates[1:])
 
 
 def measure_parallel(cell: Cell, data: TrainingData, batches: int) -> list[str]:

@@ -17,8 +17,8 @@ from bench.cell import Cell, Component, Protocol
 from bench.datasets.base import Dataset
 from bench.datasets.splits import SEEDED_SPLITS, Split, make_split
 from bench.errors import UserError
+from bench.history import History
 from bench.json_shape import as_text
-from bench.pools import History
 from bench.registry import Registry
 from bench.studies.request import Request
 from bench.studies.setting_grid import grid_of

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from bench.datasets.splits import Sequences
-from bench.pools import History, Targets
+from bench.history import History
+from bench.pools import Targets
 from bench.seeding import seed_for
 
 Ints = npt.NDArray[np.int64]

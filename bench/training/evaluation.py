@@ -144,6 +144,31 @@ def scored_pieces(
         yield piece, scores, work
 
 
+@torch.no_grad()
+def encode(
+    model: Backbone, items: Tensor, offsets: Tensor, at_once: int = ENCODED_AT_ONCE
+) -> Tensor:
+    """``[P, d]`` state after each input's last ``window`` items, in evaluation mode.
+
+    Args:
+        model: whose window it is.
+        items: ``[n]`` int64 inputs, one after another, oldest item first.
+        offsets: ``[P + 1]`` where each starts; none is empty.
+        at_once: inputs in one go.
+    """
+    lengths = offsets.diff().clamp(max=model.window)
+    states = torch.empty((len(lengths), model.dim), device=items.device)
+    with evaluating(model):
+        # Inputs of like length together: little padding to encode.
+        for piece in torch.argsort(lengths, stable=True).split(at_once):
+            length = lengths[piece]
+            position = torch.arange(int(length.max()), device=items.device)
+            index = ((offsets[piece + 1] - length)[:, None] + position).clamp_(max=len(items) - 1)
+            inputs = items[index] * (position < length[:, None])
+            states[piece] = model.last(inputs, length)
+    return states
+
+
 def _factors(
     models: Sequence[Backbone], items: Tensor, offsets: Tensor, at_once: int
 ) -> tuple[Tensor, Tensor]:
@@ -156,7 +181,7 @@ def _factors(
     # Adding up products is the product of what is laid side by side.
     tables = [model.items.weight for model in models]
     table = tables[0] if len(tables) == 1 else torch.cat(tables, dim=1)
-    states = torch.cat([_encode(model, items, offsets, at_once) for model in models], dim=1)
+    states = torch.cat([encode(model, items, offsets, at_once) for model in models], dim=1)
     if not (torch.isfinite(states).all() and torch.isfinite(table).all()):
         raise FloatingPointError("scores are not finite: the model has diverged")
     return states, table
@@ -178,21 +203,6 @@ def _ranks(scores: Tensor, target: Tensor, counts: Tensor) -> Tensor:
     above = torch.gt(scores, target, out=counts).sum(1)
     tied = torch.eq(scores, target, out=counts).sum(1) - 1  # without the target itself
     return 1 + above.double() + tied.double() / 2
-
-
-def _encode(model: Backbone, items: Tensor, offsets: Tensor, at_once: int) -> Tensor:
-    """``[P, d]`` state after each input's last ``window`` items, in evaluation mode."""
-    lengths = offsets.diff().clamp(max=model.window)
-    states = torch.empty((len(lengths), model.dim), device=items.device)
-    with evaluating(model):
-        # Inputs of like length together: little padding to encode.
-        for piece in torch.argsort(lengths, stable=True).split(at_once):
-            length = lengths[piece]
-            position = torch.arange(int(length.max()), device=items.device)
-            index = ((offsets[piece + 1] - length)[:, None] + position).clamp_(max=len(items) - 1)
-            inputs = items[index] * (position < length[:, None])
-            states[piece] = model.last(inputs, length)
-    return states
 
 
 @contextlib.contextmanager

@@ -11,7 +11,8 @@ from torch import Tensor
 import samplers
 from bench import objectives
 from bench.errors import UserError
-from bench.pools import History, Targets
+from bench.history import History
+from bench.pools import Targets
 from bench.seeding import seed_for
 from bench.training.checks import check_negatives
 from bench.training.loop import summed_loss

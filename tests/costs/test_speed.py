@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from support import CPU, cell_of, dataset_of, random_sequences
 from support.results import result_of
 
 from bench import grid, speed
-from bench.costs import growth, throughput
+from bench.costs import growth, long_histories, throughput
 from bench.costs.loops import PlainLoop, floor_trainer
 from bench.datasets.splits import make_split
 from bench.datasets.training_data import TrainingData
@@ -37,7 +38,14 @@ def test_every_system_and_yardstick_gets_a_row(tmp_path, capsys):
     for cost in rest:
         assert cost["to_floor"] == pytest.approx(cost["epoch_s"] / floor["epoch_s"])
         assert 0.8 < sum(cost["shares"].values()) <= 1
-    assert "| beauty-twin/sasrec/plain |" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "| beauty-twin/sasrec/plain |" in out
+    (pool,) = record["pool_us"].values()
+    assert pool > 0 and f"candidate pools of 20, beauty-twin/sasrec: {pool:.2f} µs a target" in out
+    (whole,), (encoding,) = (
+        record[f"{name}_ratio"].values() for name in ("evaluation", "encoding")
+    )
+    assert whole > 0 and f"{whole:.2f} × the bare product" in out and f"{encoding:.2f}\n" in out
     assert speed.main(["--samplers", "unifrom", "--preset", "smoke"]) == 2
 
 
@@ -62,6 +70,28 @@ def test_a_study_s_systems_are_measured_each_once(tmp_path, capsys):
     assert "leave out --samplers" in capsys.readouterr().err
     assert speed.main(["--study", str(tmp_path / "none")]) == 2
     assert "no cells there" in capsys.readouterr().err
+
+
+def test_long_histories_are_measured_on_a_made_log(tmp_path, monkeypatch, capsys):
+    whole = long_histories.made_log()
+    assert (whole.n_users, whole.n_items) == (6000, 3400)
+    assert (whole.lengths.min(), whole.lengths.max()) == (20, 2300)
+    assert 160 < whole.lengths.mean() < 170
+    assert all(len(set(user)) == len(user) for user in np.split(whole.items, whole.offsets[1:-1]))
+    assert whole.fingerprint == long_histories.made_log().fingerprint
+    counts = np.sort(np.bincount(whole.items))[::-1]
+    assert counts[:340].sum() > 2 * counts[-1700:].sum()  # popularity is skewed
+    monkeypatch.setattr(long_histories, "USERS", 40)
+    path = tmp_path / "speed.json"
+    arguments = ["--preset", "smoke", "--samplers", "uniform", "--rounds", "1", "--batches", "1"]
+    assert speed.main([*arguments, "--long-histories", "--json", str(path)]) == 0
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert {cost["system"].split("/")[0] for cost in record["costs"]} == {"long-histories"}
+    assert list(record["pool_us"]) == ["long-histories/sasrec"]
+    assert speed.main(["--long-histories", "--datasets", "beauty-twin"]) == 2
+    assert "leave out --datasets" in capsys.readouterr().err
+    assert speed.main(["--long-histories", "--study", str(tmp_path)]) == 2
+    assert "leave out --long-histories" in capsys.readouterr().err
 
 
 def test_a_study_of_other_data_is_refused(tmp_path, capsys):

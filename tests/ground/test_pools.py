@@ -8,8 +8,6 @@ import torch
 from scipy.stats import chi2, chisquare
 from support import random_sequences, targets_of
 
-from bench.pools import History, SortedRows
-
 N_ITEMS = 40
 
 
@@ -25,56 +23,6 @@ def sequences():
 
 def every_target(sequences):
     return zip(*((r, p) for r, s in enumerate(sequences) for p in range(1, len(s))), strict=True)
-
-
-def test_history_says_when_an_item_was_first_met():
-    items, offsets = torch.tensor([3, 1, 3, 2, 3, 3]), torch.tensor([0, 4, 6])
-    history = History(items, offsets, 3)
-    sequences = torch.tensor([0, 0, 0, 1])
-    until = torch.tensor([0, 1, 3, 0])
-    ids = torch.tensor([[1, 2, 3]]).expand(4, 3)
-    assert history.met(sequences, until, ids).tolist() == [
-        [False, False, True],
-        [True, False, True],
-        [True, True, True],
-        [False, False, True],
-    ]
-
-
-# Looked up, walked through where K is large, and in a table where the sequences are few, too.
-@pytest.mark.parametrize(("K", "few"), [(1, 30), (3, 30), (40, 30), (40, 3)])
-def test_the_history_equals_a_search_through_the_sequence(sequences, K, few):
-    items = torch.as_tensor(np.concatenate(sequences))
-    repeated = torch.cat([items, items[:20]])  # the last sequence meets some items twice
-    offsets = torch.as_tensor(np.cumsum([0, *map(len, sequences)]))
-    offsets[-1] += 20
-    history = History(repeated, offsets, N_ITEMS)
-    rng = torch.Generator().manual_seed(0)
-    which = torch.randint(len(sequences), (50,), generator=rng)
-    which[:5] = len(sequences) - 1
-    which = which.clamp(min=len(sequences) - few)
-    until = torch.randint(40, (50,), generator=rng)
-    ids = torch.randint(1, N_ITEMS + 1, (50, K), generator=rng)
-    expected = [
-        [i in repeated[offsets[s] : offsets[s + 1]][: u + 1] for i in row]
-        for s, u, row in zip(which, until, ids.tolist(), strict=True)
-    ]
-    assert history.met(which, until, ids).tolist() == expected
-    assert history.met_among(which, until, ids[0]).tolist() == [
-        [i in repeated[offsets[s] : offsets[s + 1]][: u + 1] for i in ids[0].tolist()]
-        for s, u in zip(which, until, strict=True)
-    ]
-
-
-def test_sorted_rows_find_all_of_equal_entries():
-    ordered = SortedRows(torch.tensor([[4, 2, 4, 4], [1, 2, 3, 1], [7, 6, 5, 4]]), 9)
-    assert set(zip(*map(torch.Tensor.tolist, ordered.repeats()), strict=True)) == {
-        (0, 2), (0, 3), (1, 3)
-    }  # fmt: skip
-    found = ordered.find(torch.tensor([0, 0, 1, 2]), torch.tensor([4, 1, 1, 9]))
-    assert set(zip(*map(torch.Tensor.tolist, found), strict=True)) == {
-        (0, 0), (0, 2), (0, 3), (1, 0), (1, 3)
-    }  # fmt: skip
 
 
 # N = 5 takes the path that redraws, N = 20 the one that sorts keys.

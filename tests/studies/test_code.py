@@ -100,6 +100,7 @@ def edit(monkeypatch):
     ("name", "stale"),
     [
         ("samplers.base", SAMPLERS),
+        ("bench.history", SAMPLERS),
         ("bench.pools", SAMPLERS),
         ("bench.scoring", SAMPLERS),
         ("backbones.gru4rec", SAMPLERS),

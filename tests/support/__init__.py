@@ -10,7 +10,8 @@ import samplers
 from bench import objectives
 from bench.cell import Cell, Component, Protocol
 from bench.datasets.base import Dataset, Exposures
-from bench.pools import History, Targets
+from bench.history import History
+from bench.pools import Targets
 from samplers import Catalogue, View
 
 CPU = torch.device("cpu")
