@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import os
 import re
@@ -17,7 +16,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from support import cell_of
-from support.figures import DATASETS, check_legible, study_of
+from support.figures import DATASETS, check_legible, composed, study_of
 from support.results import result_of
 
 import bench
@@ -326,7 +325,7 @@ def drawn(monkeypatch):
         assert min(sizes) >= 7
         return found
 
-    monkeypatch.setattr(style, "_shrunk", io.BytesIO.getvalue)  # takes long, and hides nothing
+    monkeypatch.setattr(style, "rendered", composed)
     monkeypatch.setattr(style, "picture", checked)
     return figures
 
