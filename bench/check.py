@@ -9,30 +9,45 @@ import argparse
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-CHECKS = (
-    ("ruff", "check", "."),
-    ("ruff", "format", "--check", "."),
-    ("mypy",),
-    ("pytest", "-n", "auto"),
-)
+ROOT = Path(__file__).resolve().parent.parent
+LINT = (("ruff", "check", "."), ("ruff", "format", "--check", "."))
+TYPES = ("mypy",)
+TESTS = ("pytest", "-n", "auto", "--dist", "worksteal")
+"""Each worker begins with tests that follow each other, and have their modules' fixtures in common.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run all checks, even after one has failed; 1 if any has."""
     _, for_pytest = _parser().parse_known_args(arguments)
-    root = Path(__file__).resolve().parent.parent
-    failed = []
-    for check in CHECKS:
-        command = [*check, *for_pytest] if check[0] == "pytest" else list(check)
-        line = " ".join(command)
-        print(f"$ {line}", flush=True)
-        if subprocess.run([sys.executable, "-m", *command], cwd=root).returncode != 0:
-            failed.append(line)
+    failed = [_line(check) for check in LINT if not _passes(check)]
+    # Types have one process, and tests do not keep all processors busy to their end.
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        types = beside.submit(_run, TYPES, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        tests = (*TESTS, *for_pytest)
+        passed = _passes(tests)
+        print(f"$ {_line(TYPES)}\n{types.result().stdout}", end="", flush=True)
+    failed += [] if types.result().returncode == 0 else [_line(TYPES)]
+    failed += [] if passed else [_line(tests)]
     for line in failed:
         print(f"failed: {line}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _passes(check: Sequence[str]) -> bool:
+    print(f"$ {_line(check)}", flush=True)
+    return _run(check).returncode == 0
+
+
+def _run(check: Sequence[str], **streams: int) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", *check], cwd=ROOT, text=True, **streams)
+
+
+def _line(check: Sequence[str]) -> str:
+    return " ".join(check)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -41,6 +41,24 @@ def interruptible():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture
+def sketches():
+    """Figures of reports are composed and not rendered, as no assertion is about them."""
+    from support.sketches import sketched  # loads matplotlib
+
+    with sketched():
+        yield
+
+
+@pytest.fixture(scope="module")
+def sketches_throughout():
+    """`sketches` for a whole module, its own fixtures included."""
+    from support.sketches import sketched
+
+    with sketched():
+        yield
+
+
 def pytest_terminal_summary(terminalreporter):
     """The table of faults that were tried (`tests/studies/test_faults.py`)."""
     reports = terminalreporter.getreports("passed")

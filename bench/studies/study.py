@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from bench import datasets
 from bench.cell import Cell
 from bench.errors import UserError
+from bench.files import check_writable
 from bench.studies import budgeted, model_files, search, tuning
 from bench.studies.budget import Budget
 from bench.studies.estimates import Estimate
@@ -91,6 +92,7 @@ def run(
         UserError: bad input, a directory that cannot be written, a cluster that is gone, or a
             listener's no; what was finished is kept.
     """
+    check_writable(store.root, "--results")  # before minutes may go into measuring
     plan = _named_as_stored(plan, store)
     with _runner(plan, resources, options, listeners) as runner:
         tuning.check_study(store, options.tune is not None)

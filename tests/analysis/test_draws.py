@@ -72,6 +72,7 @@ def study_of(tmp_path, results, name="study"):
     return store
 
 
+@pytest.mark.usefixtures("sketches")
 def test_draws_are_one_dataset_with_means_over_them(tmp_path):
     users = [[0, 1], [1, 2], [3, 4]]
     results = [

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support import forked
 from support.grid import ROOT, clean_environment, grid, numbers, records
 
 import bench
@@ -129,7 +130,8 @@ def test_progress_prints_what_the_command_does(tmp_path, capfd):
 def test_the_process_of_the_caller_is_left_as_it_was(tmp_path):
     import torch
 
-    plan = bench.plan(**SMALL | {"samplers": "uniform"})
+    settings = SMALL["settings"] | {"epochs": 1}
+    plan = bench.plan(**SMALL | {"samplers": "uniform", "settings": settings})
     torch.manual_seed(7)
     expected = torch.random.get_rng_state()
     assert bench.Study("one", results=tmp_path).run(plan, workers=1, threads=2).ok
@@ -331,7 +333,8 @@ if __name__ == "__main__":
 
 
 def test_classes_of_the_calling_script_are_trained_by_workers(tmp_path):
-    run = python(OWN, tmp_path)
+    (tmp_path / "script.py").write_text(OWN)
+    run = forked.run(["script.py"], tmp_path, clean_environment())
     assert run.returncode == 0, run.stderr
     assert run.stdout.splitlines() == ["2", "2"]
     here, there = (records(tmp_path, f"of-{workers}") for workers in (1, 2))

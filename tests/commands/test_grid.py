@@ -87,7 +87,7 @@ def test_a_killed_run_loses_nothing_and_goes_on(undisturbed, tmp_path):
         for path in Path(tmp_path, "results/smoke/cells").glob("[!.]*/*")
     }
     assert finished
-    again = grid(tmp_path, *arguments)
+    again = grid(tmp_path, *arguments, "--workers", 1)
     assert again.returncode == 0, again.stderr
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     assert numbers(tmp_path) == numbers(undisturbed[0])

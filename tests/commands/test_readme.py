@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
+from support import forked
 from support.grid import clean_environment, records
 
 import backbones
@@ -23,18 +22,24 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
+FEWER_EPOCHS = """
+from dataclasses import replace
+from bench.cell import PRESETS
+
+quick = PRESETS["quick"]
+PRESETS["quick"] = replace(quick, protocol=replace(quick.protocol, epochs=2))
+"""
+
+
 def test_the_worked_example_runs_as_printed(tmp_path):
     (example,) = [block for block in blocks("python") if "softdns" in block]
-    (tmp_path / "softdns.py").write_text(example)
+    (tmp_path / "softdns.py").write_text(example + FEWER_EPOCHS)
     (command,) = [
         line for block in blocks("bash") for line in block.splitlines() if "softdns" in line
     ]
     words = shlex.split(command)
     assert words[0] == ".venv/bin/python"
-    run = subprocess.run(
-        [sys.executable, *words[1:]], cwd=tmp_path, env=clean_environment(),
-        capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
+    run = forked.run(words[1:], tmp_path, clean_environment())
     assert run.returncode == 0, run.stderr
     used = {r["config"]["sampler"]["name"]: r for r in records(tmp_path, "quick").values()}
     assert set(used) == {"uniform", "dns", "softdns"}
@@ -45,10 +50,7 @@ def test_the_worked_example_runs_as_printed(tmp_path):
 def test_the_example_in_python_runs_as_printed(tmp_path):
     (example,) = [block for block in blocks("python") if "bench.plan(" in block]
     (tmp_path / "example.py").write_text(example)
-    run = subprocess.run(
-        [sys.executable, "example.py"], cwd=tmp_path, env=clean_environment(),
-        capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
+    run = forked.run(["example.py"], tmp_path, clean_environment())
     assert run.returncode == 0, run.stderr
     assert "4 trained, 0 finished before" in run.stdout
     assert run.stderr.count("] done beauty-twin/sasrec/") == 4

@@ -7,14 +7,13 @@ import io
 import json
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from support import forked
 from support.grid import clean_environment
 
 import bench
@@ -103,13 +102,14 @@ print(json.dumps({"ranks": ranking.ranks.tolist(), "metrics": ranking.accuracy,
         ("mdcns", "ensemble", "rank_ensemble"),
     ],
 )
-def test_a_reloaded_model_is_the_trained_one_to_the_last_digit(shop, sampler, which, array):
+def test_a_reloaded_model_is_the_trained_one_to_the_last_digit(
+    shop, tmp_path, sampler, which, array
+):
     folder, study, tops = shop
     (record,) = [r for r in study.records() if r.cell.sampler.name == sampler and r.cell.seed == 1]
-    run = subprocess.run(
-        [sys.executable, "-c", RELOADED, str(folder), record.key, which],
-        env=clean_environment(), capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    (tmp_path / "reloaded.py").write_text(RELOADED, encoding="utf-8")
+    words = ["reloaded.py", folder, record.key, which]
+    run = forked.run(words, tmp_path, clean_environment())
     assert run.returncode == 0, run.stderr
     found = json.loads(run.stdout)
     stored = study.store.arrays(record.key)[array]
@@ -286,10 +286,8 @@ def test_what_the_readme_shows_works(tmp_path):
     bench.Study("demo", results=tmp_path / "results").run(plan, workers=1, keep_models=True)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```python\n([^`]*bench\.load_model[^`]*)```", readme)
-    run = subprocess.run(
-        [sys.executable, "-c", example], cwd=tmp_path, env=clean_environment(),
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    (tmp_path / "example.py").write_text(example, encoding="utf-8")
+    run = forked.run(["example.py"], tmp_path, clean_environment())
     assert run.returncode == 0, run.stderr
     lists, shape = run.stdout.splitlines()
     assert [len(each) for each in json.loads(lists.replace("'", '"'))] == [5, 5]

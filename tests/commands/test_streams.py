@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support import forked
 from support.grid import clean_environment
 
 import samplers
@@ -225,7 +226,6 @@ def test_a_sampler_that_ends_the_process_is_a_failed_cell(tmp_path, capsys):
     )
     words = [*TWIN, "--seeds", "1", "--plugin", str(plugin), *folders(tmp_path)]
     words[words.index("uniform")] = "leaves"
-    done = subprocess.run([sys.executable, "-m", "bench.grid", *words], capture_output=True,
-                          text=True, env=clean_environment())  # fmt: skip
+    done = forked.run(["-m", "bench.grid", *words], tmp_path, clean_environment())
     assert done.returncode == 1
     assert "failed: beauty-twin/sasrec/leaves/bce/seed0: SystemExit: 0" in done.stderr

@@ -8,6 +8,7 @@ import sys
 from typing import Literal
 
 import pytest
+from support import forked
 from support.grid import SMALL, clean_environment, command, records
 
 import backbones
@@ -348,10 +349,8 @@ def test_a_package_of_ones_own_is_installed_and_used_by_name(tmp_path):
     assert installed.returncode == 0, installed.stderr
     environment = clean_environment()
     environment["PYTHONPATH"] += f":{site}"
-    run = subprocess.run(
-        command(tmp_path, *SMALL, "--samplers", "their-uniform", "uniform", "--workers", 2),
-        cwd=tmp_path, env=environment, capture_output=True, text=True,
-    )  # fmt: skip
+    words = command(tmp_path, *SMALL, "--samplers", "their-uniform", "uniform", "--workers", 2)
+    run = forked.run(words[1:], tmp_path, environment)
     assert run.returncode == 0, run.stderr
     scores = {r["config"]["sampler"]["name"]: r["metrics"] for r in records(tmp_path).values()}
     assert scores["their-uniform"] == scores["uniform"]  # it does draw the same

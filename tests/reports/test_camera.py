@@ -16,7 +16,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from support import cell_of
-from support.figures import DATASETS, check_legible, study_of
+from support.figures import DATASETS, check_legible, composed, study_of
 from support.results import result_of
 
 import bench
@@ -85,6 +85,7 @@ def holm(p):
     return found
 
 
+@pytest.mark.usefixtures("sketches")
 def test_holm_is_over_what_is_shown_and_the_text_says_so(study, tmp_path):
     few = ("uniform", "dns", "mdcns")
     write(study.root, tmp_path / "all")
@@ -109,6 +110,7 @@ def test_holm_is_over_what_is_shown_and_the_text_says_so(study, tmp_path):
         assert "are left out" not in (tmp_path / "all" / name).read_text()
 
 
+@pytest.mark.usefixtures("sketches")
 def test_what_is_chosen_is_what_is_shown(study, tmp_path):
     presentation = Presentation(
         samplers=["uniform", "dns+"], datasets=["second"], metrics=["recall@5", "ndcg@10"]
@@ -231,6 +233,7 @@ def numbers_of(text, heading):
     ]
 
 
+@pytest.mark.usefixtures("sketches")
 def test_transposed_tables_have_the_same_numbers_with_the_same_marks(study, tmp_path):
     usual, turned = tmp_path / "usual", tmp_path / "turned"
     write(study.root, usual, presentation=Presentation())
@@ -254,6 +257,7 @@ def test_transposed_tables_have_the_same_numbers_with_the_same_marks(study, tmp_
     assert r"\multicolumn{6}{c}{first}" in (turned / "comparison-bce.tex").read_text()
 
 
+@pytest.mark.usefixtures("sketches")
 def test_a_study_s_own_report_is_never_written_over(study, tmp_path, capsys):
     assert run(tmp_path) == 0
     own = contents(tmp_path / "reports" / "study")
@@ -268,6 +272,7 @@ def test_a_study_s_own_report_is_never_written_over(study, tmp_path, capsys):
     assert contents(tmp_path / "reports" / "study-camera") == camera
 
 
+@pytest.mark.usefixtures("sketches")
 def test_a_camera_ready_report_removes_what_it_wrote_and_nothing_else(study, tmp_path, capsys):
     folder = tmp_path / "paper" / "figures"
     assert run(tmp_path, "--figures", "pdf", "--out", str(folder)) == 0
@@ -320,6 +325,7 @@ def drawn(monkeypatch):
         assert min(sizes) >= 7
         return found
 
+    monkeypatch.setattr(style, "rendered", composed)
     monkeypatch.setattr(style, "picture", checked)
     return figures
 

@@ -19,6 +19,8 @@ from support.results import result_of
 from bench.reports.writing import write
 from bench.studies.store import Store
 
+pytestmark = pytest.mark.usefixtures("sketches_throughout")
+
 GOLDEN = Path(__file__).with_name("golden")
 FILES = [
     f"{kind}-bce{data}.{suffix}"

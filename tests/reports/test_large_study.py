@@ -16,6 +16,7 @@ MOST = 5_000_000
 """Bytes of the page of a thousand cells."""
 
 
+@pytest.mark.usefixtures("sketches")
 def test_the_record_of_a_cell_is_read_once(tmp_path, monkeypatch):
     store = large.made(tmp_path / "results", datasets=1, seeds=1, users=20, epochs=2)
     read, reads = cell_files.read_json, Counter()

@@ -162,6 +162,7 @@ def check_fits(said):
     assert "Float too large" not in said
 
 
+@pytest.mark.usefixtures("sketches")
 def test_every_table_compiles_with_booktabs_and_fits(tmp_path):
     store = Store(tmp_path / "study")
     for seed in (0, 1):

@@ -218,6 +218,7 @@ def test_notes_say_which_data_are_not_the_papers():
     assert r"\selectfont KuaiRand: not the paper's" in latex(table.document())
 
 
+@pytest.mark.usefixtures("sketches")
 def test_a_study_writes_the_tables_it_has_cells_for(tmp_path):
     store = Store(tmp_path / "study")
     store.save(result_of(real_cell("health"), 0.05, synthetic=False))

@@ -15,7 +15,7 @@ from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.figure import Figure
 from scipy.stats import t
 from support import cell_of
-from support.figures import DATASETS, check_legible, study_of
+from support.figures import DATASETS, check_legible, composed, study_of
 from support.results import result_of
 
 import backbones
@@ -32,25 +32,46 @@ KINDS = ("costs", "validation", "loss", "diagnostics", "buckets")
 
 
 @pytest.fixture
-def drawn(monkeypatch):
-    """The figures, as they were when drawn, by name of file."""
-    figures, save, picture = {}, Figure.savefig, style.picture
+def named(monkeypatch):
+    """The figures by name of file."""
+    figures, picture = {}, style.picture
+
+    def kept(name, caption, figure):
+        figures[name] = figure
+        return picture(name, caption, figure)
+
+    monkeypatch.setattr(style, "picture", kept)
+    return figures
+
+
+@pytest.fixture
+def drawn(named, monkeypatch):
+    """The figures, each held to be legible; no files are made of them."""
+
+    def checked(figure):
+        files = composed(figure)
+        check_legible(figure)
+        return files
+
+    monkeypatch.setattr(style, "rendered", checked)
+    return named
+
+
+@pytest.fixture
+def printed(named, monkeypatch):
+    """The figures, each held to be legible as it was when its file was made."""
+    save = Figure.savefig
 
     def spy(figure, target, **options):
         save(figure, target, **options)
         if options["format"] == "png":
-            check_legible(figure)  # now: what a legend holds gets its place when it is drawn
-
-    def named(name, caption, figure):
-        figures[name] = figure
-        return picture(name, caption, figure)
+            check_legible(figure)
 
     monkeypatch.setattr(Figure, "savefig", spy)
-    monkeypatch.setattr(style, "picture", named)
-    return figures
+    return named
 
 
-def test_many_samplers_and_datasets_are_legible(tmp_path, drawn):
+def test_many_samplers_and_datasets_are_legible(tmp_path, printed):
     names = samplers.registry.names()
     comparison = study_of(tmp_path / "study", names, datasets=DATASETS, gaps=True)
     pictures = draw.draw(comparison)
@@ -59,7 +80,7 @@ def test_many_samplers_and_datasets_are_legible(tmp_path, drawn):
     assert {picture.name for picture in pictures} == stems
     for picture in pictures:
         assert min(len(picture.png), len(picture.svg)) > 10_000
-        assert "SYNTHETIC" in drawn[picture.name].get_suptitle()
+        assert "SYNTHETIC" in printed[picture.name].get_suptitle()
         image = plt.imread(io.BytesIO(picture.png))
         assert image.shape[1] < 2000
         assert image.std() > 0.02

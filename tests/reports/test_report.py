@@ -67,6 +67,7 @@ def test_how_many_seeds_there_are_is_said(counts, said):
     assert said in seeds_line(counts)
 
 
+@pytest.mark.usefixtures("sketches")
 def test_synthetic_and_real_never_share_a_table(study, tmp_path):
     real = replace(cell_of("dns"), fingerprint="r" * 64, dataset="real")
     study.save(result_of(real, 0.4, synthetic=False))
@@ -88,6 +89,7 @@ def test_other_protocols_and_objectives_get_tables_of_their_own(study, tmp_path)
     assert len({c.name for c in found}) == 3
 
 
+@pytest.mark.usefixtures("sketches")
 def test_what_an_earlier_report_wrote_does_not_outlive_its_cells(study, tmp_path):
     cell = cell_of("dns", objective="bpr", seed=1, backbone="gru4rec")
     study.save(result_of(cell, 0.4))
@@ -127,6 +129,7 @@ def test_settings_and_splits_that_differ_are_told_apart(tmp_path):
     assert cells["dataset"].nunique() == 2
 
 
+@pytest.mark.usefixtures("sketches")
 def test_settings_stand_in_the_order_of_their_numbers(tmp_path):
     store = Store(tmp_path / "study")
     for m in (10, 9, 2):
@@ -137,6 +140,7 @@ def test_settings_stand_in_the_order_of_their_numbers(tmp_path):
     assert "| uniform | dns+ (M=2) | dns+ (M=9) | dns+ (M=10) |" in text
 
 
+@pytest.mark.usefixtures("sketches")
 def test_samplers_with_a_loss_of_their_own_stand_in_every_table(tmp_path):
     store = Store(tmp_path / "study")
     for objective in ("bce", "bpr"):
@@ -165,6 +169,7 @@ def test_a_sampler_that_is_not_registered_is_grouped_by_its_loss(tmp_path):
     assert names == {"comparison-bce-synthetic", "comparison-gbce-synthetic"}
 
 
+@pytest.mark.usefixtures("sketches")
 def test_references_stand_last_and_are_not_marked(tmp_path):
     store = Store(tmp_path / "study")
     for sampler, value in (("uniform", 0.1), ("dns", 0.3)):
@@ -182,6 +187,7 @@ def test_references_stand_last_and_are_not_marked(tmp_path):
     )
 
 
+@pytest.mark.usefixtures("sketches")
 def test_references_of_some_cells_are_columns_with_dashes_for_the_others(tmp_path):
     store = Store(tmp_path / "study")
     known = {"popularity": {"ndcg@10": 0.05}, "markov": {"ndcg@10": 0.06}, "dns": {"ndcg@10": 0.07}}
@@ -201,6 +207,7 @@ def test_references_of_some_cells_are_columns_with_dashes_for_the_others(tmp_pat
     assert "| old | NG@10 | 0.3000 ± 2.8380 | 0.0500 | – | – |" in text
 
 
+@pytest.mark.usefixtures("sketches")
 def test_self_peer_and_ensemble_stand_side_by_side(tmp_path):
     store = Store(tmp_path / "study")
     store.save(result_of(cell_of("uniform"), 0.1))
@@ -214,6 +221,7 @@ def test_self_peer_and_ensemble_stand_side_by_side(tmp_path):
     assert "uniform" not in section
 
 
+@pytest.mark.usefixtures("sketches")
 def test_of_several_settings_it_says_which_validation_would_choose(tmp_path):
     store = Store(tmp_path / "study")
     store.save(result_of(cell_of("uniform"), 0.1))

@@ -74,6 +74,7 @@ def test_a_grid_of_settings_is_one_command_as_long_as_all_of_it_is_there(tmp_pat
     assert sorted("--grid" in command.line for command in commands(part))[-2:] == [False, True]
 
 
+@pytest.mark.usefixtures("sketches")
 def test_a_file_that_assigned_the_users_is_named(tmp_path):
     users = tmp_path / "users by hand.txt"
     data = datasets.resolve_dataset("beauty-twin", None)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
 import torch
+from support import forked
 from support.cells import ROOT, cell_of, numbers, work_of
 from support.grid import clean_environment
 
@@ -89,10 +88,7 @@ def test_a_script_trains_its_own_classes_in_two_processes(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
     environment = clean_environment()
     environment["PYTHONPATH"] += f":{ROOT / 'tests'}"
-    run = subprocess.run(
-        [sys.executable, "script.py"],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+    run = forked.run(["script.py"], tmp_path, environment, timeout=300)
     assert run.returncode == 0, run.stderr
     assert run.stdout == "the same 4\n"
 

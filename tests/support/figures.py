@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.text import Text
 
 from bench.analysis.comparison import comparisons
+from bench.reports.plots import style
 from bench.studies.store import Store
 from support import cell_of
 from support.results import result_of
@@ -68,6 +69,14 @@ def texts_of(figure):
     shown = [text for text in shown if text.get_visible() and text.get_text().strip()]
     assert shown
     return [(text.get_text(), Text.get_window_extent(text)) for text in shown]
+
+
+def composed(figure):
+    """In place of `style.rendered`: everything gets its place, what a legend holds included, and no
+    file is made."""
+    style.lay_out(figure)
+    figure.draw_without_rendering()
+    return {}
 
 
 def check_legible(figure):

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from bench.grid import main
+from support import forked
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -22,17 +23,9 @@ SMALL = [
 ]  # fmt: skip
 
 
-def grid(folder, *arguments, environment=None, **options):
+def grid(folder, *arguments):
     """Run ``python -m bench.grid`` with results under ``folder``."""
-    return subprocess.run(
-        command(folder, *arguments),
-        cwd=folder,
-        env=clean_environment() | (environment or {}),
-        capture_output=True,
-        text=True,
-        timeout=240,
-        **options,
-    )
+    return forked.run(command(folder, *arguments)[1:], folder, clean_environment())
 
 
 def command(folder, *arguments):
