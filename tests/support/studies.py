@@ -20,7 +20,7 @@ from bench.studies.store import Store
 ROOT = Path(__file__).resolve().parent.parent.parent
 README = ROOT / "README.md"
 STUDIES = [
-    "beauty-authors", "beauty-authors-gpu", "toys-gpu", "lastfm-mended",
+    "beauty-authors", "beauty-authors-gpu", "beauty-gru4rec", "toys-gpu", "lastfm-mended",
     "paper-sasrec", "paper-ablation", "paper-lastfm", "grid-lastfm", "paper-kuairand",
 ]  # fmt: skip
 
