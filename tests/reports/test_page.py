@@ -142,12 +142,13 @@ def test_costs_are_of_all_epochs_and_multiples_of_sampled_softmax(tmp_path):
     assert "per minute" not in tables
 
 
-def test_costs_measured_in_turns_count_if_all_systems_have_them(tmp_path):
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_costs_measured_in_turns_count_if_all_systems_have_them(tmp_path, device):
     store = Store(tmp_path / "study")
     cells = [cell_of("uniform", seed=0), cell_of("uniform", seed=1), cell_of("dns")]
     for cell, best_epoch in zip(cells, (2, 3, 1), strict=True):
         result = costed(cell, 0.04)
-        result.environment["device"] = "cpu"
+        result.environment["device"] = device
         result.timings["epochs"] = 3
         store.save(replace(result, best_epoch=best_epoch))
     one = {"system": "its name", "peak_mb": None, "shares": {}}
@@ -158,11 +159,13 @@ def test_costs_measured_in_turns_count_if_all_systems_have_them(tmp_path):
         cost = section(written(store), "Cost")
         shown = re.findall(r"<td[^>]*>([^<]*)</td>", cost)
         found = [shown[shown.index(name) + 5] for name in ("uniform", "dns")]
+        assert ("CPU seconds" in cost) == (device == "cpu" or "in turns" in cost)
         return found, "in turns" in cost
 
-    assert seconds_and_note() == (["66.0", "66.0"], False)  # of the whole cells
+    whole = "66.0" if device == "cpu" else "70.0"  # of a CPU, or by the clock
+    assert seconds_and_note() == ([whole] * 2, False)
     store.save_costs({"environment": {"packages": {}}, "costs": costs})
-    assert seconds_and_note() == (["66.0", "66.0"], False)  # one kind of seconds in a table
+    assert seconds_and_note() == ([whole] * 2, False)  # one kind of seconds in a table
     costs.append(one | {"key": cells[2].system, "epoch_cpu_s": 40.0})
     store.save_costs({"environment": {"packages": {}}, "costs": costs})
     assert seconds_and_note() == (["30.0", "120.0"], True)  # three epochs of 10 s, of 40 s
