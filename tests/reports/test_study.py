@@ -22,7 +22,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from support.grid import clean_environment
-from support.sketches import sketched
 
 import samplers
 from bench.analysis.choices import choices_of
@@ -84,20 +83,7 @@ def study(request):
     return request.param
 
 
-@pytest.fixture(scope="module")
-def tables(study, tmp_path_factory):
-    """Everything of a report but its pictures, which take most of the time."""
-    with sketched():
-        return written(study, tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def regenerated(study, tmp_path_factory):
-    return written(study, tmp_path_factory)
-
-
-def written(study, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("reports")
+def written(study, folder):
     return {path.name: path for path in write(ROOT / "results" / study, folder / study)}
 
 
@@ -108,7 +94,9 @@ def test_every_cell_is_sound(study):
     assert set(pd.read_csv(root / "index.csv")["key"]) == keys
 
 
-def test_its_tables_are_written_again_to_the_byte(study, tables):
+@pytest.mark.usefixtures("sketches")
+def test_its_tables_are_written_again_to_the_byte(study, tmp_path):
+    tables = written(study, tmp_path)
     committed = {path.name: path for path in (ROOT / "reports" / study).iterdir()}
     assert set(committed) == set(tables)
     for name, path in committed.items():
@@ -117,8 +105,9 @@ def test_its_tables_are_written_again_to_the_byte(study, tables):
 
 
 @pytest.mark.slow
-def test_its_plots_and_page_are_written_again_to_the_byte(study, regenerated):
+def test_its_plots_and_page_are_written_again_to_the_byte(study, tmp_path):
     """With the pinned versions; another matplotlib draws other bytes."""
+    regenerated = written(study, tmp_path)
     for path in (ROOT / "reports" / study).iterdir():
         assert regenerated[path.name].read_bytes() == path.read_bytes(), path.name
 
