@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failed = [_line(check) for check in LINT if not _passes(check)]
     # Types have one process, and tests do not keep all processors busy to their end.
     with ThreadPoolExecutor(max_workers=1) as beside:
-        types = beside.submit(_run, TYPES, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        types = beside.submit(_run, TYPES, kept=True)
         tests = (*TESTS, *for_pytest)
         passed = _passes(tests)
         print(f"$ {_line(TYPES)}\n{types.result().stdout}", end="", flush=True)
@@ -42,8 +42,11 @@ def _passes(check: Sequence[str]) -> bool:
     return _run(check).returncode == 0
 
 
-def _run(check: Sequence[str], **streams: int) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", *check], cwd=ROOT, text=True, **streams)
+def _run(check: Sequence[str], kept: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run it; what it prints goes to the terminal, or is kept as ``stdout``."""
+    out, errors = (subprocess.PIPE, subprocess.STDOUT) if kept else (None, None)
+    command = [sys.executable, "-m", *check]
+    return subprocess.run(command, cwd=ROOT, text=True, stdout=out, stderr=errors)
 
 
 def _line(check: Sequence[str]) -> str:

@@ -85,8 +85,7 @@ def holm(p):
     return found
 
 
-@pytest.mark.usefixtures("sketches")
-def test_holm_is_over_what_is_shown_and_the_text_says_so(study, tmp_path):
+def test_holm_is_over_what_is_shown_and_the_text_says_so(study, tmp_path, sketches):
     few = ("uniform", "dns", "mdcns")
     write(study.root, tmp_path / "all")
     write(study.root, tmp_path / "few", presentation=Presentation(samplers=few))
@@ -110,8 +109,7 @@ def test_holm_is_over_what_is_shown_and_the_text_says_so(study, tmp_path):
         assert "are left out" not in (tmp_path / "all" / name).read_text()
 
 
-@pytest.mark.usefixtures("sketches")
-def test_what_is_chosen_is_what_is_shown(study, tmp_path):
+def test_what_is_chosen_is_what_is_shown(study, tmp_path, sketches):
     presentation = Presentation(
         samplers=["uniform", "dns+"], datasets=["second"], metrics=["recall@5", "ndcg@10"]
     )
@@ -233,8 +231,7 @@ def numbers_of(text, heading):
     ]
 
 
-@pytest.mark.usefixtures("sketches")
-def test_transposed_tables_have_the_same_numbers_with_the_same_marks(study, tmp_path):
+def test_transposed_tables_have_the_same_numbers_with_the_same_marks(study, tmp_path, sketches):
     usual, turned = tmp_path / "usual", tmp_path / "turned"
     write(study.root, usual, presentation=Presentation())
     write(study.root, turned, presentation=Presentation(transpose=True))
@@ -257,8 +254,7 @@ def test_transposed_tables_have_the_same_numbers_with_the_same_marks(study, tmp_
     assert r"\multicolumn{6}{c}{first}" in (turned / "comparison-bce.tex").read_text()
 
 
-@pytest.mark.usefixtures("sketches")
-def test_a_study_s_own_report_is_never_written_over(study, tmp_path, capsys):
+def test_a_study_s_own_report_is_never_written_over(study, tmp_path, capsys, sketches):
     assert run(tmp_path) == 0
     own = contents(tmp_path / "reports" / "study")
     assert run(tmp_path, "--samplers", "uniform", "dns") == 0

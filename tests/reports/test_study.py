@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from support.grid import clean_environment
-from support.sketches import sketched
 from support.studies import ROOT, STUDIES, known, quoted, the_other_way
 
 from bench.metrics import METRICS
@@ -32,20 +31,7 @@ def study(request):
     return request.param
 
 
-@pytest.fixture(scope="module")
-def tables(study, tmp_path_factory):
-    """Everything of a report but its pictures, which take most of the time."""
-    with sketched():
-        return written(study, tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def regenerated(study, tmp_path_factory):
-    return written(study, tmp_path_factory)
-
-
-def written(study, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("reports")
+def written(study, folder):
     return {path.name: path for path in write(ROOT / "results" / study, folder / study)}
 
 
@@ -56,7 +42,9 @@ def test_every_cell_is_sound(study):
     assert set(pd.read_csv(root / "index.csv")["key"]) == keys
 
 
-def test_its_tables_are_written_again_to_the_byte(study, tables):
+@pytest.mark.usefixtures("sketches")
+def test_its_tables_are_written_again_to_the_byte(study, tmp_path):
+    tables = written(study, tmp_path)
     committed = {path.name: path for path in (ROOT / "reports" / study).iterdir()}
     assert set(committed) == set(tables)
     for name, path in committed.items():
@@ -65,8 +53,9 @@ def test_its_tables_are_written_again_to_the_byte(study, tables):
 
 
 @pytest.mark.slow
-def test_its_plots_and_page_are_written_again_to_the_byte(study, regenerated):
+def test_its_plots_and_page_are_written_again_to_the_byte(study, tmp_path):
     """With the pinned versions; another matplotlib draws other bytes."""
+    regenerated = written(study, tmp_path)
     for path in (ROOT / "reports" / study).iterdir():
         assert regenerated[path.name].read_bytes() == path.read_bytes(), path.name
 
