@@ -2,7 +2,7 @@
 
     python tools/real_orders.py
 
-Of each dataset the first study below that has it.  `bench.analysis.fidelity` reads the file.
+Of each dataset the first study below that has it, with the backbones that have enough samplers.  `bench.analysis.fidelity` reads the file.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ STUDIES = ("beauty-authors-gpu", "paper-sasrec", "paper-lastfm", "paper-kuairand
 
 MENDED = ("adasir", "gnno", "gnno-proportional", "srns")
 """Methods whose cells in the studies ``paper-...`` are of code that has been mended since."""
+
+FEWEST = 9
+"""Samplers of an order that says something; a study may have fewer on some backbones."""
 
 SAME = {"mdcns-released": "mdcns"}
 """Systems that are another at the batch size of these studies."""
@@ -45,6 +48,8 @@ def real_orders() -> dict[str, dict[str, dict[str, object]]]:
                     if not (study.startswith("paper-") and name in MENDED)
                     and SAME.get(name) not in order.samplers
                 ]
+                if len(kept) < FEWEST:
+                    continue
                 order = order.only(kept)
                 found.setdefault(dataset, {})[backbone] = {
                     "study": study,

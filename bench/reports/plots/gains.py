@@ -33,8 +33,10 @@ def figure_of(comparison: Comparison) -> Figure | None:
     if gains.empty:
         return None
     samplers = [name for name in sampler_order(comparison.cells) if name in gains.columns]
-    backbones, datasets = gains.index.unique("backbone"), gains.index.unique("dataset")
-    backbones = [name for name in backbones if gains.loc[name].notna().any(axis=None)]
+    datasets = gains.index.unique("dataset")
+    backbones = [
+        name for name in gains.index.unique("backbone") if gains.loc[name].notna().any(axis=None)
+    ]
     labels = [style.wrapped(style.printed(name), 1.3) for name in samplers]
     lines = max(label.count("\n") + 1 for label in labels)
     title = max(len(style.printed(backbone)) for backbone in backbones)
