@@ -2,7 +2,8 @@
 
     python tools/real_orders.py
 
-Of each dataset the first study below that has it, with the backbones that have enough samplers.  `bench.analysis.fidelity` reads the file.
+Of each dataset the first study below that has it, with the backbones that have enough samplers.
+`bench.analysis.fidelity` reads the file.
 """
 
 from __future__ import annotations
