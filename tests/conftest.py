@@ -41,8 +41,7 @@ def interruptible():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.fixture
-def sketches():
+def without_pictures():
     """Figures of reports are composed and not rendered, as no assertion is about them."""
     from support.sketches import sketched  # loads matplotlib
 
@@ -50,13 +49,10 @@ def sketches():
         yield
 
 
-@pytest.fixture(scope="module")
-def sketches_throughout():
-    """`sketches` for a whole module, its own fixtures included."""
-    from support.sketches import sketched
-
-    with sketched():
-        yield
+sketches = pytest.fixture(without_pictures, name="sketches")
+sketches_throughout = pytest.fixture(
+    without_pictures, scope="module", name="sketches_throughout"
+)  # a module's own fixtures included
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -323,14 +323,16 @@ def _with_costs(
     What was measured apart is of a CPU, whatever the cells were trained on.
     """
     of_cpus = [record for record in records if on_cpu(record)]
-    measured = _seconds_in_turns(records, epoch_cpu_seconds)
-    if of_cpus or measured:  # what is of a GPU is not to be compared with a CPU's
+    measured = _seconds_in_turns(records, epoch_cpu_seconds) or _seconds_in_turns(
+        of_cpus, epoch_cpu_seconds
+    )
+    cpu = bool(of_cpus or measured)
+    if cpu:  # what is of a GPU is not to be compared with a CPU's
         elsewhere = ~cells["key"].isin([record.key for record in of_cpus])
         cells.loc[elsewhere, cells.columns.intersection(DEVICE_COSTS)] = math.nan
-    measured = measured or _seconds_in_turns(of_cpus, epoch_cpu_seconds)
     if measured:
         cells = cells.assign(cost_s=cells["key"].map(measured))
-    return cells, bool(of_cpus or measured), bool(measured)
+    return cells, cpu, bool(measured)
 
 
 def _trained_by_several(cells: pd.DataFrame, codes: Mapping[str, str]) -> list[str]:

@@ -12,11 +12,11 @@ import statistics
 import pandas as pd
 from support.studies import (
     ROOT,
-    lines_of,
     minutes,
     over_seeds,
     published,
     relation,
+    rewritten,
     systems_of,
 )
 
@@ -64,28 +64,23 @@ def row_of(records):
 
 def test_the_tables_of_the_page_say_what_is_stored():
     page = PAGE.read_text()
-    assert rewritten(page) == page
+    assert rewritten(page, rows_of) == page
     corners = [line.split("|")[1].strip() for line in page.splitlines() if line.startswith("|")]
     assert set(STUDIES_OF) <= set(corners)
     assert sum(corner in samplers.registry.names() for corner in corners) > 20
 
 
-def rewritten(page):
-    """A text with its tables as they are to be, each known by its first columns."""
-    lines = []
-    for table, its in itertools.groupby(page.splitlines(), key=lambda line: line.startswith("|")):
-        its = list(its)
-        corner, *columns = [cell.strip() for cell in its[0].strip("|").split("|")]
-        if table and corner in STUDIES_OF:
-            systems = list(of_page(corner, STUDIES_OF[corner][0]).items())
-            rows = [[name, *row_of(records).values()] for name, records in systems]
-            its[2:] = lines_of(sorted(rows, key=lambda row: row[1], reverse=True))
-        elif table and corner == "MDCNS":
-            its[2:] = lines_of(relations(columns))
-        elif table and [corner, *columns[:2]] == ["", "Beauty", "CPU min"]:
-            its[2:] = lines_of(parts([column for column in columns if column in STUDIES_OF]))
-        lines += its
-    return "\n".join(lines) + "\n"
+def rows_of(corner, *columns):
+    """What a table of the page, known by its first columns, is to hold."""
+    if corner in STUDIES_OF:
+        systems = of_page(corner, STUDIES_OF[corner][0]).items()
+        rows = [[name, *row_of(records).values()] for name, records in systems]
+        return sorted(rows, key=lambda row: row[1], reverse=True)
+    if corner == "MDCNS":
+        return relations(columns)
+    if (corner, *columns[:2]) == ("", "Beauty", "CPU min"):
+        return parts([column for column in columns if column in STUDIES_OF])
+    return None
 
 
 def of_page(dataset, study):
@@ -164,4 +159,4 @@ def parts(datasets):
 
 
 if __name__ == "__main__":
-    PAGE.write_text(rewritten(PAGE.read_text()))
+    PAGE.write_text(rewritten(PAGE.read_text(), rows_of))

@@ -7,7 +7,6 @@ tables anew.
 from __future__ import annotations
 
 import functools
-import itertools
 import statistics
 
 import pandas as pd
@@ -15,17 +14,16 @@ import pytest
 from support.studies import (
     README,
     ROOT,
-    lines_of,
+    comparisons_of,
     minutes,
     over_seeds,
     published,
     relation,
+    rewritten,
     systems_of,
 )
 
-from bench.analysis.comparison import comparisons
 from bench.analysis.verdict import verdicts
-from bench.studies.store import Store
 
 PAGE = ROOT / "reports" / "README.md"
 STUDIES_OF = {"Beauty": "beauty-authors-gpu", "Toys": "toys-gpu", "LastFM": "lastfm-mended"}
@@ -83,8 +81,8 @@ def figure(records):
 
 def untrained(study, dataset, name):
     """A reference's NDCG@10."""
-    for each in comparisons(Store(ROOT / "results" / study)):
-        return f"{each.references[name][dataset.lower()]['ndcg@10']:.4f}"
+    references = comparisons_of(study)[0].references
+    return f"{references[name][dataset.lower()]['ndcg@10']:.4f}"
 
 
 def samplers_table():
@@ -126,35 +124,27 @@ def backbones_table():
 TABLES = {"sampler": samplers_table, "backbone": backbones_table}
 
 
-def rewritten(page):
-    """A text with its tables as they are to be, each known by its first column."""
-    lines = []
-    for table, its in itertools.groupby(page.splitlines(), key=lambda line: line.startswith("|")):
-        its = list(its)
-        corner = its[0].strip("|").split("|")[0].strip()
-        if table and corner in TABLES:
-            its[2:] = lines_of(TABLES[corner]())
-        lines += its
-    return "\n".join(lines) + "\n"
+def rows_of(corner, *_):
+    """What a table, known by its first column, is to hold."""
+    return TABLES[corner]() if corner in TABLES else None
 
 
 @pytest.mark.parametrize(("page", "tables"), [(PAGE, list(TABLES)), (README, ["sampler"])])
 def test_tables_say_what_is_stored(page, tables):
     text = page.read_text(encoding="utf-8")
-    assert rewritten(text) == text
+    assert rewritten(text, rows_of) == text
     assert all(f"\n| {corner} |" in text for corner in tables)
 
 
 @pytest.mark.parametrize("study", STUDIES_OF.values())
 def test_the_readme_gives_the_verdicts_of_the_reports(study):
     said = " ".join(README.read_text(encoding="utf-8").split())
-    every = comparisons(Store(ROOT / "results" / study))
-    (comparison,) = (each for each in every if each.name == "comparison-bce")
-    for verdict in verdicts(comparison):
-        sentences = verdict.sentences()
-        assert "sasrec" not in sentences[0] or all(each in said for each in sentences)
+    (comparison,) = (each for each in comparisons_of(study) if each.name == "comparison-bce")
+    (verdict,) = (each for each in verdicts(comparison) if each.backbone == "sasrec")
+    assert all(each in said for each in verdict.sentences())
 
 
 if __name__ == "__main__":
     for text in (README, PAGE):
-        text.write_text(rewritten(text.read_text(encoding="utf-8")), encoding="utf-8")
+        content = rewritten(text.read_text(encoding="utf-8"), rows_of)
+        text.write_text(content, encoding="utf-8")

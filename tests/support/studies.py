@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import re
 import statistics
@@ -56,11 +57,17 @@ def published(record, loss="bce"):
 
 
 @functools.cache
+def comparisons_of(study):
+    """What the report of a study compares."""
+    return comparisons(Store(ROOT / "results" / study))
+
+
+@functools.cache
 def minutes():
     """CPU minutes of training, by the cell's key, as reports have them."""
     found = {}
     for study in STUDIES:
-        for each in comparisons(Store(ROOT / "results" / study)):
+        for each in comparisons_of(study):
             found |= (each.cells.set_index("key")["cost_s"] / 60).to_dict()
     return found
 
@@ -80,7 +87,7 @@ def known():
             for part in {"test", "test_ensemble"} & set(records[0].metrics):
                 values += over_seeds(records, "ndcg@10", part)
                 values += [record.metrics[part]["ndcg@10"] for record in records]
-        for each in comparisons(Store(ROOT / "results" / study)):
+        for each in comparisons_of(study):
             values += choices_of(each.cells).select_dtypes("number").to_numpy().ravel().tolist()
             for on_datasets in each.references.values():
                 values += [metrics["ndcg@10"] for metrics in on_datasets.values()]
@@ -110,5 +117,15 @@ def relation(pairs, first, second):
     return ""
 
 
-def lines_of(rows):
-    return [f"| {' | '.join(row)} |" for row in rows]
+def rewritten(page, rows_of):
+    """A text with its tables as they are to be.
+
+    ``rows_of`` has a table's rows from the names of its columns, or None of one to leave alone.
+    """
+    lines = []
+    for table, its in itertools.groupby(page.splitlines(), key=lambda line: line.startswith("|")):
+        its = list(its)
+        columns = [cell.strip() for cell in its[0].strip("|").split("|")]
+        rows = rows_of(*columns) if table else None
+        lines += its if rows is None else [*its[:2], *(f"| {' | '.join(row)} |" for row in rows)]
+    return "\n".join(lines) + "\n"
