@@ -22,10 +22,9 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from bench import json_shape
 from bench.cell import SCHEMA_VERSION, Protocol
@@ -33,6 +32,9 @@ from bench.datasets.log_options import SHAPE as READING
 from bench.files import read_json, read_limited
 from bench.metrics import HEADLINE, METRICS, SELECT_ON
 from bench.studies.records import Arrays, CellResult, Record
+
+if TYPE_CHECKING:  # a worker process, which takes shapes from here, starts sooner without it
+    import pandas as pd
 
 MAX_JSON, MAX_EPOCHS, MAX_ARRAYS = 2**20, 2**24, 2**28
 """Bytes of ``cell.json``, of ``epochs.csv`` and, unpacked, of ``ranks.npz`` (six million users)."""
@@ -103,6 +105,8 @@ def write(result: CellResult, folder: Path) -> None:
     Raises:
         OSError: they cannot be written; what was is left there.
     """
+    import pandas as pd
+
     folder.mkdir(parents=True)
     record = {"schema": SCHEMA_VERSION, "key": result.cell.key} | {
         name: value
@@ -250,6 +254,8 @@ def read_arrays(path: Path) -> Arrays:
 
 def read_epochs(path: Path) -> pd.DataFrame:
     """What ``epochs.csv`` holds; see `check` for what is raised."""
+    import pandas as pd
+
     text = read_limited(path, MAX_EPOCHS)
     commas = {line.count(",") for line in text.splitlines()}
     if len(commas) != 1 or max(commas) >= MAX_COLUMNS:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.datasets.splits import Examples
 from bench.datasets.training_data import TrainingData
@@ -17,8 +17,10 @@ from bench.metrics import SELECT_ON
 from bench.references import Reference, registry
 from bench.studies.own_logs import Given, logs_of
 from bench.studies.planning import data_of
-from bench.studies.store import Store
 from bench.training.references import Measured, measured
+
+if TYPE_CHECKING:  # a worker process starts sooner without what reads results
+    from bench.studies.store import Store
 
 _measured: dict[tuple[str, type[Reference]], Measured | None] = {}
 """By data and split, once a process: a study has many cells of one dataset and split."""

@@ -11,13 +11,14 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Literal
 
 import samplers
 from bench.datasets.splits import AUTHORS, has_authors_split
 from bench.errors import UserError
+
+if TYPE_CHECKING:  # a worker process starts sooner without it
+    import pandas as pd
 
 FOLDER = Path(__file__).resolve().parent / "published"
 """Published figures, and where they are from."""
@@ -154,6 +155,8 @@ class PaperTable:
 
     def published(self) -> pd.DataFrame:
         """The figures: dataset, backbone, method, metric (as the paper writes them), value."""
+        import pandas as pd
+
         frame = pd.read_csv(FOLDER / self.file).rename(columns={"variant": "method"})
         if "kind" in frame:
             frame = frame[frame["kind"] == "value"]

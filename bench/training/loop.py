@@ -30,6 +30,7 @@ from bench.training.checkpoint import Checkpoint
 from bench.training.checks import check_causal, check_negatives
 from bench.training.diagnostics import Diagnostics
 from bench.training.evaluation import rank_predictions
+from bench.training.optimisers import optimisers
 from samplers.base import Catalogue, Exposed, Scored, View
 
 CPU = torch.device("cpu")
@@ -300,17 +301,6 @@ def _resume(
         raise UserError(
             f"{path}: not the state of this cell; delete it, to train from the start"
         ) from error
-
-
-def optimisers(
-    models: Sequence[Backbone], lr: float
-) -> tuple[list[torch.optim.Optimizer], list[Tensor]]:
-    """Adam; for large item tables (`bench.scoring.LARGE`) lazy Adam, and which these are."""
-    large = [model.items.weight for model in models if model.items.sparse]
-    tables = set(map(id, large))
-    rest = [p for model in models for p in model.parameters() if id(p) not in tables]
-    adam: list[torch.optim.Optimizer] = [torch.optim.Adam(rest, lr=lr, fused=True)]
-    return adam + ([torch.optim.SparseAdam(large, lr=lr)] if large else []), large
 
 
 def _seed_default(seed: int, device: torch.device) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from support.grid import clean_environment
 
+TESTS = Path(__file__).resolve().parent.parent
 HEAVY = {"torch", "pandas", "scipy", "matplotlib", "seaborn", "joblib", "sklearn", "rich"}
 LOADED = """
 import contextlib, importlib, io, json, sys
@@ -22,7 +24,8 @@ print(json.dumps(sorted(sys.modules)))
 def loaded(*command):
     done = subprocess.run(
         [sys.executable, "-c", LOADED, *command],
-        env=clean_environment(), capture_output=True, text=True, check=True,
+        env=clean_environment(), cwd=TESTS,
+        capture_output=True, text=True, check=True,
     )  # fmt: skip
     return set(json.loads(done.stdout))
 
@@ -47,4 +50,11 @@ def test_a_list_of_names_loads_what_registers_them_and_no_more():
 def test_what_trains_loads_no_tests_and_no_plots():
     modules = loaded("bench.studies.run_cell")
     assert "torch" in modules
-    assert not modules & {"matplotlib", "seaborn", "scipy.stats"}
+    assert not modules & {"pandas", "matplotlib", "seaborn", "scipy.stats"}
+
+
+def test_training_loads_no_compiler():
+    """`torch._dynamo`, which torch imports when its own optimisers are first used."""
+    modules = loaded("support.trained")
+    assert "torch.optim.adam" in modules
+    assert not {name for name in modules if name.startswith(("torch._dynamo", "sympy"))}

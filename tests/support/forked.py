@@ -26,8 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 LONGEST = 1 << 17
 """Bytes of a request, most of them its environment."""
 
-LOADED = ("bench.grid_run", "bench.reports.writing", "torch._dynamo")
-"""What takes long to import; the last of them an optimiser's first step imports."""
+LOADED = ("bench.grid_run", "bench.reports.writing")
+"""What takes long to import."""
 
 
 def run(words, cwd, environment, timeout=240):
