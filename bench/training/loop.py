@@ -99,7 +99,7 @@ class Trainer:
         self._sampler = cell.sampler.name
         self.sampler = samplers.registry.build(cell.sampler.name, cell.sampler.hyper)
         self.generator = torch.Generator(device).manual_seed(self._negatives_seed)
-        self._optimisers, self._sparse = optimisers(self.models, protocol.lr)
+        self._optimisers = optimisers(self.models, protocol.lr)
 
         shuffled = protocol.batches == "prefix-shuffled"
         self._one_pass = all(m.causal for m in self.models) and not shuffled
@@ -188,7 +188,8 @@ class Trainer:
         with watch("diagnostics"):
             watch.record(scored)
         with watch("optimiser"):
-            self._update()
+            for optimiser in self._optimisers:
+                optimiser.step()
         with watch("sampling"):
             self.sampler.after_step(views)
         watch.next_batch()
@@ -206,14 +207,6 @@ class Trainer:
             parts = zip(batch.items.split(at_once), batch.lengths.split(at_once), strict=True)
             states = torch.cat([model.last(*part) for part in parts])
         return View(states, model.items.weight, batch.targets)
-
-    def _update(self) -> None:
-        """Move the weights along their gradients."""
-        for table in self._sparse:
-            if table.grad is not None and not table.grad.is_sparse:  # a loss over the catalogue
-                table.grad = table.grad.to_sparse(1)
-        for optimiser in self._optimisers:
-            optimiser.step()
 
 
 def summed_loss(objective: Objective, scored: Sequence[Scored]) -> Tensor:
