@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from bench.errors import UserError
 from bench.metrics import SELECT_ON
 from bench.reports.document import Bullets, Document, Heading, Number, Paragraph, Part, Table, Value
 from bench.studies import tuning
@@ -35,7 +36,7 @@ def documents(study: Path) -> list[Document]:
 
 def _document(study: Path, systems: Sequence[Tuned]) -> Document:
     synthetic = systems[0].synthetic
-    outcomes = [_outcome(one, _tested(study, one)) for one in systems]
+    outcomes = [_outcome(one, _epochs(study, one), _tested(study, one)) for one in systems]
     by_title: dict[str, list[Outcome]] = {}
     for one, outcome in zip(systems, outcomes, strict=True):
         by_title.setdefault(_title(one), []).append(outcome)
@@ -59,6 +60,16 @@ def _document(study: Path, systems: Sequence[Tuned]) -> Document:
     )
 
 
+def _epochs(study: Path, tuned: Tuned) -> int | None:
+    """Epochs that all trials took; None unless all that succeeded are there."""
+    trials = Store(study / tuning.TRIALS)
+    keys = [trial.key for trial in tuned.trials if trial.status == "done"]
+    try:
+        return sum(int(trials.load(key).timings["epochs"]) for key in keys)
+    except UserError:
+        return None
+
+
 def _tested(study: Path, tuned: Tuned) -> dict[str, float]:
     """Trial key to test metric; empty unless all trials that succeeded have been tested."""
     tests = Store(study / tuning.TESTS)
@@ -75,6 +86,7 @@ class Outcome:
 
     Attributes:
         space: configurations in the search space.
+        epochs: that all its trials took, which is what tuning costs.
         valid_best, valid_median, valid_sd: over the trials that succeeded, on validation.
         test_best, test_median, test_sd: on test, once all of them have been tested.
         test_chosen: of the trial that was chosen.
@@ -90,6 +102,7 @@ class Outcome:
     failed: int
     space: int
     exhausted: bool
+    epochs: int | None
     chosen: str
     valid_best: float | None
     valid_median: float | None
@@ -108,7 +121,7 @@ class Outcome:
         return self.trials - self.failed
 
 
-def _outcome(tuned: Tuned, tested: Mapping[str, float]) -> Outcome:
+def _outcome(tuned: Tuned, epochs: int | None, tested: Mapping[str, float]) -> Outcome:
     winner = tuning.best(tuned.trials)
     valid = [t.valid[SELECT_ON] for t in tuned.trials if t.status == "done"]
     return Outcome(
@@ -122,6 +135,7 @@ def _outcome(tuned: Tuned, tested: Mapping[str, float]) -> Outcome:
         len(tuned.trials) - len(valid),
         tuning.size_of(tuned.space),
         tuned.exhausted,
+        epochs,
         "" if tuned.chosen is None else tuning.shown(tuned.chosen),
         *_spread(valid),
         *_spread(list(tested.values())),
@@ -152,16 +166,17 @@ def _section(outcomes: Sequence[Outcome]) -> Iterator[Part]:
     yield Paragraph(
         "Every system was given the same number of trials, trained at seed 0 without the test "
         f"split; the best validation {METRIC} was chosen. Fewer trials than the budget: the "
-        "search space holds no more configurations. Spread over trials is what choosing the best "
-        "of many runs could show, not seed noise."
+        "search space holds no more configurations. Epochs are those of all trials, what tuning "
+        "costs. Spread over trials is what choosing the best of many runs could show, not seed "
+        "noise."
     )
     yield Heading(f"Validation {METRIC} over trials")
     yield Table(
         "Validation",
-        [*SYSTEM, "trials", "best", "median", "sd", "chosen"],
+        [*SYSTEM, "trials", "epochs", "best", "median", "sd", "chosen"],
         [
             [
-                *(*one.names, _trials(one)),
+                *(*one.names, _trials(one), "" if one.epochs is None else f"{one.epochs:,}"),
                 *map(_number, (one.valid_best, one.valid_median, one.valid_sd)),
                 one.chosen or "none: no trial succeeded",
             ]
@@ -170,7 +185,7 @@ def _section(outcomes: Sequence[Outcome]) -> Iterator[Part]:
         n_text=len(SYSTEM),
         last_is_text=True,
         kept=(2,),
-        wrapped=(7,),
+        wrapped=(8,),
     )
     tested = [one for one in outcomes if one.test_chosen is not None]
     if not tested:

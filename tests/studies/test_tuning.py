@@ -165,6 +165,7 @@ def test_the_report_shows_choice_budget_and_spread_over_trials(done):
     assert text.startswith("# Tuning: Real data, bce loss")
     assert "Test" not in text.replace("Tested", "")
     table = pd.read_csv(folder / "tuning.csv").set_index("sampler")
+    trials = Store(root(done) / "trials")
     for one in systems(done):
         values = pd.Series([trial["valid"]["ndcg@20"] for trial in one["trials"]])
         row = table.loc[one["sampler"]]
@@ -174,7 +175,9 @@ def test_the_report_shows_choice_budget_and_spread_over_trials(done):
         assert (row["budget"], row["trials"], row["failed"]) == (6, 6, 0)
         for name, value in one["chosen"].items():
             assert f"{name}={value}" in row["chosen"]
-        assert f"| {one['sampler']} | 6 of 6 | {values.max():.4f} |" in text
+        epochs = sum(len(trials.epochs(trial["key"])) for trial in one["trials"])
+        assert row["epochs"] == epochs > 6
+        assert f"| {one['sampler']} | 6 of 6 | {epochs} | {values.max():.4f} |" in text
 
 
 def test_trials_are_tested_only_when_nothing_is_left_to_choose(copy, log):
