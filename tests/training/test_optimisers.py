@@ -20,10 +20,10 @@ def gradients(touched):
         yield gradient
 
 
-def moved(kind, touched, sparse=False, resumed_after=None):
+def moved(kind, touched, sparse=False, resumed_after=None, device="cpu"):
     """A table after steps along these gradients."""
     torch.manual_seed(0)
-    table = torch.randn(ROWS, DIM).requires_grad_()
+    table = torch.randn(ROWS, DIM).to(device).requires_grad_()
     optimiser = kind([table], lr=0.01, fused=True)
     for step, gradient in enumerate(gradients(touched)):
         if step == resumed_after:
@@ -32,10 +32,10 @@ def moved(kind, touched, sparse=False, resumed_after=None):
             optimiser.load_state_dict(state)
         optimiser.zero_grad()
         assert table.grad is None
-        table.grad = gradient.to_sparse(1) if sparse else gradient
+        table.grad = (gradient.to_sparse(1) if sparse else gradient).to(device)
         optimiser.step()
     assert table.grad_fn is None
-    return table.detach()
+    return table.detach().cpu()
 
 
 ALL = [list(range(ROWS))] * STEPS
@@ -82,6 +82,14 @@ def test_a_gradient_in_parts_is_their_sum():
         table.grad = torch.sparse_coo_tensor([rows], columns, (ROWS, 1), check_invariants=True)
         optimisers.LazyAdam([table], lr=0.1, fused=True).step()
     assert torch.equal(*tables)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("sparse", [True, False])
+def test_lazy_adam_takes_the_same_steps_on_a_gpu(sparse):
+    got = moved(optimisers.LazyAdam, SOME, sparse, device="cuda")
+    want = moved(optimisers.LazyAdam, SOME, sparse)
+    torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-7)
 
 
 def test_torchs_own_is_left_as_it_is():
