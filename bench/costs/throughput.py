@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench.analysis.cells import settings_of, told_apart
 from bench.cell import Cell
 from bench.costs.loops import PHASES, Loop, PlainLoop, clocks, floor_trainer, wait
 from bench.datasets.splits import Examples
 from bench.datasets.training_data import TrainingData
 from bench.errors import UserError
 from bench.reports.tables import markdown_table
+from bench.studies.namesakes import settings_of, told_apart
 from bench.studies.planning import Plan, data_of
 from bench.studies.processes import in_own_processes, peak_memory_mb
 from bench.studies.store import Store

@@ -14,12 +14,13 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.cells import contents_of, settings_of, what_differs
+from bench.analysis.cells import contents_of
 from bench.analysis.choices import choices_of
 from bench.cell import Cell
 from bench.datasets.splits import AUTHORS
 from bench.metrics import HEADLINE, METRICS, SELECT_ON
 from bench.reports.document import Code, Text
+from bench.studies.namesakes import settings_of, what_differs
 from bench.studies.paper_grids import (
     FINGERPRINTS,
     LOSSES,

@@ -59,6 +59,7 @@ class Task:
         until: of the clock, in seconds since 1970: training stops, unfinished, after the first
             epoch that ends later; None for never.
         keep_models: send the trained weights back with the result.
+        label: what people call the cell, for ``progress``.
     """
 
     cell: Cell
@@ -73,6 +74,7 @@ class Task:
     start: Path | None = None
     keep: Path | None = None
     until: float | None = None
+    label: str = ""
 
     @property
     def late(self) -> bool:
@@ -302,7 +304,7 @@ def selected_on(fitted: Fitted) -> dict[str, float]:
 def _progress_writer(task: Task) -> Callable[[Epoch], None]:
     def write(row: Epoch) -> None:
         if task.progress is not None:
-            state = {"cell": task.cell.label, "epoch": row["epoch"], "ndcg": row["valid_ndcg@10"]}
+            state = {"cell": task.label, "epoch": row["epoch"], "ndcg": row["valid_ndcg@10"]}
             state["epochs"] = task.cell.protocol.epochs
             with contextlib.suppress(OSError):  # a full disk is no reason to stop training
                 replace(task.progress, json.dumps(state))

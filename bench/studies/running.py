@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from bench.studies.code import code_digest
 from bench.studies.estimates import Meter, kind_of
 from bench.studies.listeners import Batch, Job, Listener
 from bench.studies.log import Log
+from bench.studies.namesakes import labels_of
 from bench.studies.planning import Plan
 from bench.studies.records import CellResult
 from bench.studies.resources import Resources
@@ -170,7 +172,7 @@ class Runner:
                 "backbone or objective; they are kept (--force-stale redoes them)"
             )
         if count["newer"]:
-            newer = [cell.label for cell in planned if statuses[cell.key] == "newer"]
+            newer = [self._label(cell) for cell in planned if statuses[cell.key] == "newer"]
             self.say(f"written by a newer version; kept: {', '.join(newer)}")
         redo = {"missing", "broken"} | ({"stale"} if self.force_stale else set())
         again = set[str]()
@@ -184,6 +186,14 @@ class Runner:
             )
         wanted = (cell for cell in planned if statuses[cell.key] in redo or cell.key in again)
         return list({cell.key: cell for cell in wanted}.values())
+
+    @functools.cached_property
+    def _labels(self) -> dict[str, str]:
+        return labels_of(self.plan.cells)
+
+    def _label(self, cell: Cell) -> str:
+        """What people call a cell; of a sweep by its settings, too."""
+        return self._labels.get(cell.key, cell.label)
 
     def announce(self, cells: Sequence[Cell], trials: Sequence[Cell], results: Path) -> None:
         """Tell whoever listens what a run will take; one of them may say no.
@@ -212,7 +222,7 @@ class Runner:
 
         Args:
             test: whether tasks hold the test split.
-            labels: of trials by key, what to call them in place of their cells' own labels.
+            labels: of trials by key, what to call them in place of what cells are called.
             stretch: of trainings that go on with a higher limit of epochs.
         """
         if not todo:
@@ -227,7 +237,7 @@ class Runner:
             expected = replace(expected, seconds=sum(seconds.values()) / workers)
         batch = Batch(
             jobs=tuple(
-                Job(cell, labels.get(cell.key, cell.label), folder / f"{cell.key}.json")
+                Job(cell, labels.get(cell.key, self._label(cell)), folder / f"{cell.key}.json")
                 for cell in todo
             ),
             store=store,
@@ -296,6 +306,7 @@ class _Training:
                 progress=job.progress if sees_files else None,
                 checkpoint=self._batch.store.checkpoint(job.key) if sees_files else None,
                 keep_models=self._keep_models,
+                label=job.label,
             )
             if self._stretch is not None:
                 task = self._stretch.part(task, self._test)

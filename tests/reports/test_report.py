@@ -13,12 +13,12 @@ from support.results import result_of
 
 import samplers
 from bench import report
-from bench.analysis.cells import what_differs
 from bench.analysis.comparison import comparisons
 from bench.errors import UserError
 from bench.reports.summary import by_dataset
 from bench.reports.tables import seeds_line
 from bench.reports.writing import write
+from bench.studies.namesakes import what_differs
 from bench.studies.store import Store
 
 

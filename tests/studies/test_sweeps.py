@@ -96,8 +96,13 @@ def test_the_grid_trains_each_setting_and_says_how_many(tmp_path, capfd):
     chosen = ["--samplers", "uniform", "dns", "--set", "dns.N=5,8", "epochs=1"]
     small = [*SMALL, *chosen]
     assert bench.grid.main(["--results", str(tmp_path), *small, "--dry-run"]) == 0
-    assert "dns.N=5,8: 2 combinations, 3 cells in all" in capfd.readouterr().out
-    assert in_process(tmp_path, "--workers", "1", *small)[0] == 0
+    planned = capfd.readouterr().out
+    assert "dns.N=5,8: 2 combinations, 3 cells in all" in planned
+    status, said = in_process(tmp_path, "--workers", "1", *small)
+    assert status == 0
+    for text in (planned, said):
+        assert "beauty-twin/sasrec/uniform/bce/seed0 (" not in text
+        assert all(f"beauty-twin/sasrec/dns/bce/seed0 (N={N})" in text for N in (5, 8))
     samplers = [record["config"]["sampler"] for record in records(tmp_path).values()]
     assert sorted(each["hyper"]["N"] for each in samplers if each["name"] == "dns") == [5, 8]
     text = (tmp_path / "reports/smoke/comparison-bce-synthetic.md").read_text(encoding="utf-8")
