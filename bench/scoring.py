@@ -25,7 +25,7 @@ warnings.filterwarnings("ignore", message="Sparse (CSR|CSC) tensor support is in
 LARGE = 50_000
 """With more items than these, the gradient of the item table holds only the rows that a step
 touches, and only they are updated: a step's cost is that of its batch, whatever the catalogue.  An
-untouched row's moments then wait unchanged for its next turn (`LazyAdam` of `bench.training`),
+untouched row's moments then wait unchanged for its next turn (`bench.training.optimisers`),
 where Adam would have let them decay and would have moved the row on."""
 
 

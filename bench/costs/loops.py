@@ -118,6 +118,7 @@ class PlainLoop:
     def __init__(self, name: str, trainer: Trainer, window: int) -> None:
         self.name, self._trainer, self._window = name, trainer, window
         self._model = trainer.models[0]
+        self._model.items.sparse = False  # most published code has dense gradients at any size
         self._optimiser = torch.optim.Adam(self._model.parameters(), lr=1e-3)
         self._windows = prefix_windows(trainer.batches.offsets.diff().cpu().numpy(), window)
         self.rates: list[npt.NDArray[np.float64]] = []

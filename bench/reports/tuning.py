@@ -61,7 +61,7 @@ def _document(study: Path, systems: Sequence[Tuned]) -> Document:
 
 
 def _epochs(study: Path, tuned: Tuned) -> int | None:
-    """Epochs that all trials took; None unless all that succeeded are there."""
+    """Epochs that the trials that succeeded took; None unless all of these are there."""
     trials = Store(study / tuning.TRIALS)
     keys = [trial.key for trial in tuned.trials if trial.status == "done"]
     try:
@@ -86,7 +86,7 @@ class Outcome:
 
     Attributes:
         space: configurations in the search space.
-        epochs: that all its trials took, which is what tuning costs.
+        epochs: that its trials took, those that succeeded: what tuning costs.
         valid_best, valid_median, valid_sd: over the trials that succeeded, on validation.
         test_best, test_median, test_sd: on test, once all of them have been tested.
         test_chosen: of the trial that was chosen.
@@ -166,9 +166,9 @@ def _section(outcomes: Sequence[Outcome]) -> Iterator[Part]:
     yield Paragraph(
         "Every system was given the same number of trials, trained at seed 0 without the test "
         f"split; the best validation {METRIC} was chosen. Fewer trials than the budget: the "
-        "search space holds no more configurations. Epochs are those of all trials, what tuning "
-        "costs. Spread over trials is what choosing the best of many runs could show, not seed "
-        "noise."
+        "search space holds no more configurations. Epochs are those of all trials that "
+        "succeeded, what tuning costs. Spread over trials is what choosing the best of many runs "
+        "could show, not seed noise."
     )
     yield Heading(f"Validation {METRIC} over trials")
     yield Table(

@@ -18,7 +18,7 @@ class Job:
     """A cell of a batch.
 
     Attributes:
-        label: what people call it; a trial of tuning is called by its values, too.
+        label: what people call it; a trial of tuning, or a cell of a sweep, by its values, too.
         progress: where its worker keeps the state of the latest epoch.
     """
 

@@ -59,7 +59,7 @@ class Task:
         until: of the clock, in seconds since 1970: training stops, unfinished, after the first
             epoch that ends later; None for never.
         keep_models: send the trained weights back with the result.
-        label: what people call the cell, for ``progress``.
+        label: what people call the cell, where that is not its own label; for ``progress``.
     """
 
     cell: Cell
@@ -304,7 +304,11 @@ def selected_on(fitted: Fitted) -> dict[str, float]:
 def _progress_writer(task: Task) -> Callable[[Epoch], None]:
     def write(row: Epoch) -> None:
         if task.progress is not None:
-            state = {"cell": task.label, "epoch": row["epoch"], "ndcg": row["valid_ndcg@10"]}
+            state = {
+                "cell": task.label or task.cell.label,
+                "epoch": row["epoch"],
+                "ndcg": row["valid_ndcg@10"],
+            }
             state["epochs"] = task.cell.protocol.epochs
             with contextlib.suppress(OSError):  # a full disk is no reason to stop training
                 replace(task.progress, json.dumps(state))

@@ -172,7 +172,8 @@ class Runner:
                 "backbone or objective; they are kept (--force-stale redoes them)"
             )
         if count["newer"]:
-            newer = [self._label(cell) for cell in planned if statuses[cell.key] == "newer"]
+            names = labels_of(planned) | self.labels
+            newer = [names[cell.key] for cell in planned if statuses[cell.key] == "newer"]
             self.say(f"written by a newer version; kept: {', '.join(newer)}")
         redo = {"missing", "broken"} | ({"stale"} if self.force_stale else set())
         again = set[str]()
@@ -188,12 +189,9 @@ class Runner:
         return list({cell.key: cell for cell in wanted}.values())
 
     @functools.cached_property
-    def _labels(self) -> dict[str, str]:
+    def labels(self) -> dict[str, str]:
+        """What people call the plan's cells, by key; of a sweep by their settings, too."""
         return labels_of(self.plan.cells)
-
-    def _label(self, cell: Cell) -> str:
-        """What people call a cell; of a sweep by its settings, too."""
-        return self._labels.get(cell.key, cell.label)
 
     def announce(self, cells: Sequence[Cell], trials: Sequence[Cell], results: Path) -> None:
         """Tell whoever listens what a run will take; one of them may say no.
@@ -235,11 +233,9 @@ class Runner:
         if stretch is not None:
             seconds = {key: stretch.seconds[key] for key in seconds}
             expected = replace(expected, seconds=sum(seconds.values()) / workers)
+        names = labels_of(todo) | self.labels | dict(labels)
         batch = Batch(
-            jobs=tuple(
-                Job(cell, labels.get(cell.key, self._label(cell)), folder / f"{cell.key}.json")
-                for cell in todo
-            ),
+            jobs=tuple(Job(cell, names[cell.key], folder / f"{cell.key}.json") for cell in todo),
             store=store,
             noun=CELLS if test and not labels else "trials",
             where=self.engine.description,
@@ -374,7 +370,7 @@ class _Training:
             self._became.failed.append(Failure(job.cell, job.label, error))
             self._skip(job, error)
         elif outcome.result is None or error:
-            path = store.save_failure(job.cell, traceback)
+            path = store.save_failure(job.cell, traceback, job.label)
             self._became.failed.append(Failure(job.cell, job.label, error))
             for listener in self._listeners:
                 listener.failed(job, error, path)

@@ -202,11 +202,12 @@ class Store:
         (self._failures / f"{key}.txt").unlink(missing_ok=True)
         self.checkpoint(key).unlink(missing_ok=True)
 
-    def save_failure(self, cell: Cell, reason: str) -> Path:
-        """Keep a failure's traceback, beside the cells and never as one; returns its path."""
+    def save_failure(self, cell: Cell, reason: str, label: str = "") -> Path:
+        """Keep a failure's traceback, beside the cells and never as one; returns its path.  It
+        begins with the label that people know the cell by, where that is not its own."""
         self._failures.mkdir(parents=True, exist_ok=True)
         path = self._failures / f"{cell.key}.txt"
-        text = f"{cell.label}\n{json.dumps(cell.config())}\n\n{reason}\n"
+        text = f"{label or cell.label}\n{json.dumps(cell.config())}\n\n{reason}\n"
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
         return path
 

@@ -18,7 +18,6 @@ from bench.studies import budgeted, model_files, search, tuning
 from bench.studies.budget import Budget
 from bench.studies.estimates import Estimate
 from bench.studies.listeners import Listener
-from bench.studies.namesakes import labels_of
 from bench.studies.planning import Plan
 from bench.studies.resources import Resources
 from bench.studies.running import Failure, Runner
@@ -158,8 +157,9 @@ def expected(
         if options.tune is None:
             cells, trials = runner.todo(plan.cells, store), list[Cell]()
             seconds = runner.meter.seconds(cells)
-            labels = labels_of(plan.cells)
-            lines = [f"  {duration(seconds[cell.key]):>16}  {labels[cell.key]}" for cell in cells]
+            lines = [
+                f"  {duration(seconds[cell.key]):>16}  {runner.labels[cell.key]}" for cell in cells
+            ]
             what, each = f"{len(cells)} cells", "cell"
         else:
             cells, trials = search.left(plan, options.tune, store, options.force_stale)

@@ -1,4 +1,7 @@
-"""The optimisers of the training loop: Adam, and lazy Adam for large item tables."""
+"""The optimisers of the training loop: Adam, and lazy Adam for large item tables.
+
+Neither imports torch's compiler, as torch's own do when they are made.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ def optimisers(models: Sequence[Backbone], lr: float) -> list[torch.optim.Optimi
     large = [model.items.weight for model in models if model.items.sparse]
     tables = set(map(id, large))
     rest = [p for model in models for p in model.parameters() if id(p) not in tables]
-    lazy = [LazyAdam(large, lr=lr, fused=True)] if large else []
+    lazy = [LazyAdam(large, lr)] if large else []
     return [Adam(rest, lr=lr, fused=True), *lazy]
 
 
@@ -50,14 +53,32 @@ class LazyAdam(Adam):
     that of Adam to the last bit.
     """
 
+    def __init__(self, tables: Sequence[Tensor], lr: float) -> None:
+        """
+        Args:
+            tables: each ``[rows, dim]``.
+        """
+        super().__init__(tables, lr=lr, fused=True)  # its count of steps is then on their device
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from what ``state_dict`` gave.
+
+        Raises:
+            ValueError: it is that of a `torch.optim.SparseAdam`, as earlier versions kept.
+        """
+        if any("fused" not in group for group in state_dict["param_groups"]):
+            raise ValueError("not the state of a LazyAdam")
+        super().load_state_dict(state_dict)
+
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
+    def step(self) -> None:  # type: ignore[override]
         for group in self.param_groups:
             for table in group["params"]:
                 if table.grad is not None:
                     self._move(table, table.grad, group)
 
     def _move(self, table: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        """A step along a gradient, dense or sparse, of the table's shape."""
         state = self.state[table]
         if not state:
             state["step"] = torch.zeros((), device=table.device)
@@ -80,7 +101,7 @@ class LazyAdam(Adam):
 
 
 def _touched(gradient: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows of a table that have a gradient, and theirs."""
+    """``[touched]`` rows of a table that have a gradient, and ``[touched, dim]`` theirs."""
     if gradient.is_sparse:
         gradient = gradient.coalesce()
         return gradient.indices()[0], gradient.values()

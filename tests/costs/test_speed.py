@@ -11,7 +11,7 @@ import torch
 from support import CPU, cell_of, dataset_of, random_sequences
 from support.results import result_of
 
-from bench import grid, speed
+from bench import grid, scoring, speed
 from bench.costs import growth, long_histories, throughput
 from bench.costs.loops import PlainLoop, floor_trainer
 from bench.datasets.splits import make_split
@@ -129,6 +129,16 @@ def test_the_plain_loop_trains_the_same_pairs_to_the_same_loss():
                            + torch.nn.functional.softplus(s[negative])).detach()) / 3  # fmt: skip
     torch.manual_seed(3)
     torch.testing.assert_close(plain.step(rows), torch.tensor(expected))
+
+
+def test_the_plain_loop_has_dense_gradients_at_any_size(monkeypatch):
+    """As most published code; torch's Adam takes no others."""
+    monkeypatch.setattr(scoring, "LARGE", 10)
+    trainer = Trainer(cell_of("uniform"), DATA, CPU)
+    assert trainer.models[0].items.sparse
+    plain = PlainLoop("plain", trainer, window=8)
+    plain.step([0, 5, 17])
+    assert not plain._model.items.weight.grad.is_sparse
 
 
 def test_growth_has_a_row_and_a_mark_for_every_point(tmp_path, monkeypatch, capsys):

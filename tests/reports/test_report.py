@@ -18,7 +18,6 @@ from bench.errors import UserError
 from bench.reports.summary import by_dataset
 from bench.reports.tables import seeds_line
 from bench.reports.writing import write
-from bench.studies.namesakes import what_differs
 from bench.studies.store import Store
 
 
@@ -102,21 +101,6 @@ def test_what_an_earlier_report_wrote_does_not_outlive_its_cells(study, tmp_path
     after = set(write(study.root, folder))
     assert any("bpr" in path.name for path in before - after)
     assert set(folder.iterdir()) == after | {kept}
-
-
-def test_a_peer_is_named_without_the_options_that_only_it_has():
-    peers = [
-        {"peer": "gru4rec", "M": 1, "gru4rec.layers": 2},
-        {"peer": "gru4rec", "M": 1, "gru4rec.layers": 1},
-        {"peer": "mamba4rec", "M": 1, "mamba4rec.state": 16},
-    ]
-    assert what_differs(["mdcns"] * 2, peers[1:]) == ["peer=gru4rec", "peer=mamba4rec"]
-    assert what_differs(["mdcns"] * 3, peers) == [
-        "gru4rec.layers=2, peer=gru4rec",
-        "gru4rec.layers=1, peer=gru4rec",
-        "peer=mamba4rec",
-    ]
-    assert what_differs(["dns"] * 2, [{"M": 1}, {}]) == ["M=1", ""]
 
 
 def test_settings_and_splits_that_differ_are_told_apart(tmp_path):
