@@ -13,7 +13,11 @@ from typing import Any
 import torch
 
 import bench
+from bench.studies.modules import PROJECT
 from bench.studies.records import CHANGES
+
+ROOT = Path(__file__).resolve().parents[2]
+"""What holds the project's packages."""
 
 _PACKAGES = ("torch", "numpy", "pandas", "joblib", "mamba-ssm")
 
@@ -31,7 +35,7 @@ def describe(device: torch.device, threads: int) -> dict[str, Any]:
         "device": device.type,
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         "version": bench.__version__,
-        "commit": _commit(),
+        "commit": commit_of(ROOT),
     }
 
 
@@ -53,18 +57,21 @@ def _cpu_model() -> str:
 
 
 @cache
-def _commit() -> str | None:
-    """Commit of the harness, with `CHANGES` when files differ from it; None outside git, and
-    where the repository around it is another's (of a virtual environment in it)."""
-    here = Path(__file__)
+def commit_of(root: Path) -> str | None:
+    """Commit of the harness that lies there, with `CHANGES` when its code differs from it or has
+    files that are in none, whatever has become of results and texts.
+
+    None outside git, and where the repository around it is another's (of a virtual environment in
+    it).
+    """
+    git = ["git", "-C", str(root)]
     try:
-        git = ["git", "-C", str(here.parent)]
-        own = subprocess.run([*git, "ls-files", "--error-unmatch", here.name], capture_output=True)
+        own = subprocess.run([*git, "ls-files", "--error-unmatch", *PROJECT], capture_output=True)
         if own.returncode != 0:
             return None
         commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
         changes = subprocess.run(
-            [*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True
+            [*git, "status", "--porcelain", "--", *PROJECT], capture_output=True, text=True
         )
     except OSError:
         return None
