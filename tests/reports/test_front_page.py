@@ -24,10 +24,12 @@ from support.studies import (
 )
 
 from bench.analysis.verdict import verdicts
+from bench.studies.store import Store
 
 PAGE = ROOT / "reports" / "README.md"
 STUDIES_OF = {"Beauty": "beauty-authors-gpu", "Toys": "toys-gpu", "LastFM": "lastfm-mended"}
 """Dataset to the study that its columns are from."""
+TUNED = "lastfm-tuned"
 ROWS = {
     "mdcns, peer mamba4rec": "mdcns-peer-mamba4rec",
     "mdcns, peer gru4rec": "mdcns",
@@ -121,7 +123,23 @@ def backbones_table():
     return rows
 
 
-TABLES = {"sampler": samplers_table, "backbone": backbones_table}
+def tuned_table():
+    """A row a tuned system: at the settings of the table above, and as validation chose, both at
+    seed 0; then what was chosen, and the epochs that its trials took."""
+    outcomes = pd.read_csv(ROOT / "reports" / TUNED / "tuning.csv").set_index("sampler")
+    rows = []
+    for record in Store(ROOT / "results" / TUNED).records():
+        name = record.sampler
+        given = chosen(STUDIES_OF["LastFM"], "LastFM", "sasrec", name)
+        (before,) = (each for each in given if each.cell.seed == record.cell.seed == 0)
+        its = outcomes.loc[name]
+        setting = its["chosen"].replace(f"{name}.", "").replace("sasrec.", "").replace(" ", ", ")
+        figures = [f"{each.test['ndcg@10']:.4f}" for each in (before, record)]
+        rows.append([name, *figures, setting, f"{its['epochs']:,}"])
+    return sorted(rows, key=lambda row: row[2], reverse=True)
+
+
+TABLES = {"sampler": samplers_table, "backbone": backbones_table, "tuned": tuned_table}
 
 
 def rows_of(corner, *_):
