@@ -28,8 +28,7 @@ def harness(tmp_path):
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-qm", "one")
     commit_of.cache_clear()
-    yield tmp_path
-    commit_of.cache_clear()
+    return tmp_path
 
 
 def test_results_that_come_and_go_are_no_change_of_code(harness):

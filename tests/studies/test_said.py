@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import subprocess
 from dataclasses import replace
 
 import pandas as pd
@@ -140,25 +139,6 @@ def test_so_many_seeds_are_a_slip(count, tmp_path, capsys):
     except SystemExit as error:  # argparse's own
         assert error.code == status
     assert "must be" in capsys.readouterr().err
-
-
-def test_a_repository_around_a_virtual_environment_is_not_the_harness_s(tmp_path, monkeypatch):
-    def git(*words):
-        who = ["-c", "user.name=a", "-c", "user.email=a@b"]
-        subprocess.run(["git", "-C", str(tmp_path), *who, *words], check=True, capture_output=True)
-
-    folder = tmp_path / ".venv" / "bench"
-    folder.mkdir(parents=True)
-    (folder / "environment.py").write_text("")
-    (tmp_path / "own.txt").write_text("")
-    git("init", "-q")
-    git("add", "own.txt")
-    git("commit", "-qm", "another project")
-    monkeypatch.setattr(environment, "__file__", str(folder / "environment.py"))
-    assert environment._commit.__wrapped__() is None
-    git("add", "-f", ".venv")
-    git("commit", "-qm", "its own")
-    assert len(environment._commit.__wrapped__()) == 40
 
 
 def test_the_harness_s_own_version_is_recorded():
