@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from bench.errors import UserError
 from bench.metrics import SELECT_ON
 from bench.reports.document import Bullets, Document, Heading, Number, Paragraph, Part, Table, Value
 from bench.studies import tuning
+from bench.studies.records import Record
 from bench.studies.store import Store
 from bench.studies.tuning import Tuned
 
@@ -36,7 +37,8 @@ def documents(study: Path) -> list[Document]:
 
 def _document(study: Path, systems: Sequence[Tuned]) -> Document:
     synthetic = systems[0].synthetic
-    outcomes = [_outcome(one, _epochs(study, one), _tested(study, one)) for one in systems]
+    stores = Store(study / tuning.TRIALS), Store(study / tuning.TESTS)
+    outcomes = [_outcome(one, *(_trials_in(store, one) for store in stores)) for one in systems]
     by_title: dict[str, list[Outcome]] = {}
     for one, outcome in zip(systems, outcomes, strict=True):
         by_title.setdefault(_title(one), []).append(outcome)
@@ -60,24 +62,13 @@ def _document(study: Path, systems: Sequence[Tuned]) -> Document:
     )
 
 
-def _epochs(study: Path, tuned: Tuned) -> int | None:
-    """Epochs that the trials that succeeded took; None unless all of these are there."""
-    trials = Store(study / tuning.TRIALS)
+def _trials_in(store: Store, tuned: Tuned) -> list[Record]:
+    """The records of the trials that succeeded; none unless all of them are there."""
     keys = [trial.key for trial in tuned.trials if trial.status == "done"]
     try:
-        return sum(int(trials.load(key).timings["epochs"]) for key in keys)
+        return [store.load(key) for key in keys]
     except UserError:
-        return None
-
-
-def _tested(study: Path, tuned: Tuned) -> dict[str, float]:
-    """Trial key to test metric; empty unless all trials that succeeded have been tested."""
-    tests = Store(study / tuning.TESTS)
-    records = {one.key: one for one in tests.records() if one.tested}
-    keys = [trial.key for trial in tuned.trials if trial.status == "done"]
-    if any(key not in records for key in keys):
-        return {}
-    return {key: records[key].test[SELECT_ON] for key in keys}
+        return []
 
 
 @dataclass(frozen=True)
@@ -121,8 +112,10 @@ class Outcome:
         return self.trials - self.failed
 
 
-def _outcome(tuned: Tuned, epochs: int | None, tested: Mapping[str, float]) -> Outcome:
+def _outcome(tuned: Tuned, trained: Sequence[Record], tested: Sequence[Record]) -> Outcome:
     winner = tuning.best(tuned.trials)
+    epochs = [int(one.timings["epochs"]) for one in trained]
+    tests = {one.key: one.test[SELECT_ON] for one in tested}
     valid = [t.valid[SELECT_ON] for t in tuned.trials if t.status == "done"]
     return Outcome(
         tuned.dataset,
@@ -135,11 +128,11 @@ def _outcome(tuned: Tuned, epochs: int | None, tested: Mapping[str, float]) -> O
         len(tuned.trials) - len(valid),
         tuning.size_of(tuned.space),
         tuned.exhausted,
-        epochs,
+        sum(epochs) if epochs else None,
         "" if tuned.chosen is None else tuning.shown(tuned.chosen),
         *_spread(valid),
-        *_spread(list(tested.values())),
-        None if winner is None else tested.get(tuned.trials[winner].key),
+        *_spread(list(tests.values())),
+        None if winner is None else tests.get(tuned.trials[winner].key),
     )
 
 
