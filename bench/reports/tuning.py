@@ -115,7 +115,9 @@ class Outcome:
 def _outcome(tuned: Tuned, trained: Sequence[Record], tested: Sequence[Record]) -> Outcome:
     winner = tuning.best(tuned.trials)
     epochs = [int(one.timings["epochs"]) for one in trained]
-    tests = {one.key: one.test[SELECT_ON] for one in tested}
+    tests = {}
+    if all(one.tested for one in tested):
+        tests = {one.key: one.test[SELECT_ON] for one in tested}
     valid = [t.valid[SELECT_ON] for t in tuned.trials if t.status == "done"]
     return Outcome(
         tuned.dataset,

@@ -172,7 +172,7 @@ class Runner:
                 "backbone or objective; they are kept (--force-stale redoes them)"
             )
         if count["newer"]:
-            names = labels_of(planned) | self.labels
+            names = self.labels(planned)
             newer = [names[cell.key] for cell in planned if statuses[cell.key] == "newer"]
             self.say(f"written by a newer version; kept: {', '.join(newer)}")
         redo = {"missing", "broken"} | ({"stale"} if self.force_stale else set())
@@ -188,9 +188,13 @@ class Runner:
         wanted = (cell for cell in planned if statuses[cell.key] in redo or cell.key in again)
         return list({cell.key: cell for cell in wanted}.values())
 
+    def labels(self, cells: Sequence[Cell]) -> dict[str, str]:
+        """What people call cells, by key: the plan's as they are told apart in all of it, whatever
+        is left to train, others (chosen by tuning, or within a budget) among these."""
+        return labels_of(cells) | self._labels
+
     @functools.cached_property
-    def labels(self) -> dict[str, str]:
-        """What people call the plan's cells, by key; of a sweep by their settings, too."""
+    def _labels(self) -> dict[str, str]:
         return labels_of(self.plan.cells)
 
     def announce(self, cells: Sequence[Cell], trials: Sequence[Cell], results: Path) -> None:
@@ -233,7 +237,7 @@ class Runner:
         if stretch is not None:
             seconds = {key: stretch.seconds[key] for key in seconds}
             expected = replace(expected, seconds=sum(seconds.values()) / workers)
-        names = labels_of(todo) | self.labels | dict(labels)
+        names = self.labels(todo) | dict(labels)
         batch = Batch(
             jobs=tuple(Job(cell, names[cell.key], folder / f"{cell.key}.json") for cell in todo),
             store=store,

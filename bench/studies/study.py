@@ -157,9 +157,8 @@ def expected(
         if options.tune is None:
             cells, trials = runner.todo(plan.cells, store), list[Cell]()
             seconds = runner.meter.seconds(cells)
-            lines = [
-                f"  {duration(seconds[cell.key]):>16}  {runner.labels[cell.key]}" for cell in cells
-            ]
+            labels = runner.labels(cells)
+            lines = [f"  {duration(seconds[cell.key]):>16}  {labels[cell.key]}" for cell in cells]
             what, each = f"{len(cells)} cells", "cell"
         else:
             cells, trials = search.left(plan, options.tune, store, options.force_stale)
