@@ -6,12 +6,15 @@ Each library is run by the Python of an environment of its own, here by name:
     /tmp/replay/bin/python tools/peers.py replay data/beauty.txt.gz
     python3 -m venv /tmp/rectools && /tmp/rectools/bin/pip install 'rectools[torch]'
     /tmp/rectools/bin/python tools/peers.py rectools data/beauty.txt.gz
+    .venv/bin/python tools/peers.py here data/beauty.txt.gz
 
-Prints targets a CPU second of one thread: d 64, two layers of two heads, window 50, dropout .5,
+In place of a file, `long-histories` is the made log of `bench.speed --long-histories`.  Prints
+targets a CPU second of one thread: d 64, two layers of two heads, window 50, dropout .5,
 feed-forward of 256 as ours, 100 negatives and cross entropy over them, about 1024 targets a batch.
 A user's last window alone is trained, as both do, and batches hold users of any length, as theirs
 do.  RePlay's model is stepped by a loop of ours, on batches made before the clock starts; RecTools
-is fitted as its users fit it, an epoch being the difference between two epochs and one.
+is fitted as its users fit it, an epoch being the difference between two epochs and one.  `here` is
+`bench.speed` on the same windows.
 """
 
 from __future__ import annotations
@@ -20,6 +23,9 @@ import argparse
 import gzip
 import logging
 import os
+import subprocess
+import sys
+import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -31,13 +37,27 @@ import torch
 
 DIM, HEADS, LAYERS, WINDOW, FEED_FORWARD, DROPOUT, NEGATIVES = 64, 2, 2, 50, 256, 0.5, 100
 TARGETS = 1024
+ROOT = Path(__file__).resolve().parent.parent
 
 
-def read(path: Path) -> list[np.ndarray]:
+def read(log: str) -> list[np.ndarray]:
     """The last window and its next items of each user, ids from 1, oldest first."""
+    users = made() if log == "long-histories" else of_file(Path(log))
+    windows = [items[-WINDOW - 1 :].astype(np.int64) for items in users]
+    return [items for items in windows if len(items) > 1]
+
+
+def of_file(path: Path) -> list[np.ndarray]:
     with gzip.open(path, "rt") as file:
-        users = [np.array(line.split()[1:], dtype=np.int64)[-WINDOW - 1 :] for line in file]
-    return [items for items in users if len(items) > 1]
+        return [np.array(line.split()[1:], dtype=np.int64) for line in file]
+
+
+def made() -> list[np.ndarray]:
+    sys.path.insert(0, str(ROOT))
+    from bench.costs.long_histories import made_log  # needs no more than a library's packages
+
+    log = made_log()
+    return np.split(log.items, log.offsets[1:-1])
 
 
 def replay(users: list[np.ndarray], epochs: int) -> float:
@@ -162,19 +182,33 @@ def rectools(users: list[np.ndarray], epochs: int) -> float:
     return (seconds(1 + epochs) - seconds(1)) / epochs
 
 
+def here(users: list[np.ndarray]) -> None:
+    """`bench.speed` on these windows as a log of one's own, the split's training users of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder, "windows.csv")
+        rows = [f"{u},{i},{t}\n" for u, items in enumerate(users) for t, i in enumerate(items)]
+        log.write_text("user,item,time\n" + "".join(rows), encoding="utf-8")
+        words = ["--datasets", str(log), "--samplers", "sampled-softmax", "shared-softmax"]
+        subprocess.run([sys.executable, "-m", "bench.speed", *words], cwd=ROOT, check=True)
+
+
 PEERS = {"replay": replay, "rectools": rectools}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("peer", choices=PEERS)
-    parser.add_argument("file", type=Path, help="a user a line, items oldest first, .txt.gz")
-    parser.add_argument("--epochs", type=int, default=2, help="timed (default: 2)")
+    parser.add_argument("peer", choices=[*PEERS, "here"])
+    parser.add_argument(
+        "log", help="a file, a user a line, items oldest first, .txt.gz; or long-histories"
+    )
+    parser.add_argument("--epochs", type=int, default=2, help="timed, of a library (default: 2)")
     parser.add_argument("--users", type=int, help="at most so many")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    users = read(options.file)[: options.users]
+    users = read(options.log)[: options.users]
+    if options.peer == "here":
+        return here(users)
     targets = sum(len(items) - 1 for items in users)
     seconds = PEERS[options.peer](users, options.epochs)
     print(f"{options.peer}: {targets:,} targets, {targets / seconds:,.0f} a CPU second")
