@@ -14,8 +14,9 @@ class Exposure(Sampler):
     """ENS: an item that the user was shown before the positive, and did not take.
 
     With probability ``mix`` the negative is drawn uniformly from what was shown to the user up to
-    then, else uniformly from all legal items; a user who had been shown nothing legal by then
-    gets a uniform one, too.  ``epochs.csv`` has the share of targets with nothing shown by then.
+    then, of it the legal items, else uniformly from all legal items; a user who had been shown
+    nothing legal by then gets a uniform one, too.  ``epochs.csv`` has the share of targets with
+    nothing shown by then.
 
     Source: Ding et al., An improved sampler for Bayesian personalized ranking by leveraging view
     data, WWW 2018 (exposed-but-not-interacted negatives); listed, without results, in MDCNS.
@@ -61,12 +62,16 @@ class Exposure(Sampler):
             uniform = view.targets.uniform(rows, K)
             if not len(exposed.items):
                 return uniform
-            u, v = torch.rand((2, len(rows), K), generator=generator, device=rows.device)
+            u = torch.rand((len(rows), K), generator=generator, device=rows.device)
             index = start[rows, None] + (u * shown[rows, None]).long()
             ids = exposed.items[index.clamp(max=len(exposed.items) - 1)]
-            return torch.where((v < self.mix) & (shown[rows, None] > 0), ids, uniform)
+            return torch.where(shown[rows, None] > 0, ids, uniform)
 
         ids = view.draw(self.K, propose, ROUNDS)
+        if self.mix < 1:  # which of both is decided once, whatever of them had to be redrawn
+            uniform = view.draw(self.K, view.targets.uniform)
+            coin = torch.rand(ids.shape, generator=generator, device=ids.device)
+            ids = torch.where(coin < self.mix, ids, uniform)
         return [Negatives(ids=ids) for _ in views]
 
     def diagnostics(self) -> dict[str, float]:

@@ -19,7 +19,9 @@ DENSE = 2**24
 """Pairs of items up to which the overlap of all is kept, 64 MB; a look-up is several times as fast
 as a search."""
 ROUNDS = 40
-"""Redraws of what the law of hard negatives rejects; it accepts at least e^-c_max of the draws."""
+"""Redraws of what the law of hard negatives rejects.  Of the items that are alike little enough it
+accepts at least e^-c_max; where they are few, they are found by name in the end."""
+PAIRS_AT_ONCE = 2**20
 
 
 @register("gnno")
@@ -33,9 +35,10 @@ class GNNO(Sampler):
         p(j) ~ exp(J(y, j)) [J(y, j) <= c],   c = min(pace (epoch - begin - 1), c_max)
 
     over the whole catalogue, the legal items of it, and they share one mean loss with the K uniform
-    ones.  As the authors have it: softmax over J, of which nearly all are 0, is close to uniform
-    (on Beauty within .010 of it in total variation); what the law does is to leave out the items
-    that are most alike (J(y, y) = 1 among them), fewer of them as training goes on.
+    ones; a target without such an item has uniform ones, too.  As the authors have it: softmax over
+    J, of which nearly all are 0, is close to uniform (on Beauty within .010 of it in total
+    variation); what the law does is to leave out the items that are most alike (J(y, y) = 1 among
+    them), fewer of them as training goes on.
 
     The authors train another encoder, with a contrastive loss beside, by BPR; ``gnno-released`` is
     the MDCNS comparison's reading, ``gnno-proportional`` one in which overlap really attracts.
@@ -106,7 +109,8 @@ def draw_by_overlap(
     """``[T, K]`` legal draws with replacement, p(j) ~ exp(J(y, j)) [J(y, j) <= c].
 
     By rejection: a uniform item is kept with probability exp(J - c).  What is rejected is given
-    back as the positive, which is illegal for its row, so that it is drawn again.
+    back as the positive, which is illegal for its row, so that it is drawn again.  What is rejected
+    to the end is drawn from a list of all items, and is uniform where none of them has J <= c.
     """
 
     def propose(rows: Tensor, K: int) -> Tensor:
@@ -116,7 +120,19 @@ def draw_by_overlap(
         kept = (c >= J) & (u < (J - c).exp())
         return torch.where(kept, ids, y[:, None])
 
-    return view.draw(K, propose, ROUNDS)
+    ids = view.draw(K, propose, ROUNDS)
+    rejected = overlap.jaccard(view.positives, ids) > c
+    targets, n_columns = view.targets, len(overlap.degree)
+    for some in rejected.any(dim=1).nonzero()[:, 0].split(max(1, PAIRS_AT_ONCE // n_columns)):
+        everything = torch.arange(n_columns, device=ids.device).expand(len(some), -1)
+        J = overlap.jaccard(view.positives[some], everything)
+        out = targets.history.met_of_all(targets.sequences[some], targets.positions[some])
+        law = J.exp().masked_fill_(out | (c < J) | (everything == 0), 0.0)
+        possible = law.any(dim=1)
+        drawn = torch.multinomial(law[possible], K, replacement=True, generator=generator)
+        some = some[possible]
+        ids[some] = torch.where(rejected[some], drawn, ids[some])
+    return ids
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ class GNNOReleased(Sampler):
     min(start + pace e, c_max), the others uniformly; the negative is one of the M highest-scoring
     of all N.  That law is nearly uniform, so that this is nearly DNS(M, N); with
     ``law="proportional"`` (``gnno-proportional``) the hard ones are drawn in proportion to the
-    overlap itself, p(j) ~ J(y, j) [0 < J(y, j) <= c], and a positive without such items gets
-    uniform ones.
+    overlap itself, p(j) ~ J(y, j) [0 < J(y, j) <= c], and a positive without such items, or with
+    so few that forty redraws find none, gets uniform ones.
 
     The release's scripts train it by BPR and sweep M from 1 to 50.
 

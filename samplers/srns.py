@@ -27,8 +27,10 @@ class SRNS(Sampler):
     The pick is by the target's own state; renewal and scores of past epochs, those of positives
     included, are by that of the sequence's last target in the batch: in one-pass training once an
     epoch for each window of the sequence, in prefix training (a backbone that is not causal) for
-    each batch that holds one of its prefixes.  Dropout is on in all of it, where the authors score
-    the past without.
+    each batch that holds one of its prefixes.  Where other targets of the sequence were met
+    earlier in an epoch, its candidates have that epoch's scores and the target has them not yet:
+    it goes by the other four epochs.  Dropout is on in all of it, where the authors score the past
+    without.
 
     In the paper any item may join the memory, and its variance is known at once; here it is so
     after some epochs, which needs a fifth of the scores.  In the released code of the MDCNS
@@ -79,6 +81,8 @@ class SRNS(Sampler):
         self._positive_history = torch.full(
             (len(catalogue.items), EPOCHS_KEPT), torch.nan, device=device
         )
+        # The epoch that a sequence's newest scores are of.
+        self._renewed = torch.zeros(n, dtype=torch.int32, device=device)
 
     def sample(self, views: list[View]) -> list[Negatives]:
         (view,) = views
@@ -90,6 +94,10 @@ class SRNS(Sampler):
                 2, memory[:, None].expand(-1, EPOCHS_KEPT, -1)
             )  # [T, EPOCHS_KEPT, S1]
             past_positive = self._positive_history[self._slots(view)]
+            # The slot to be written: of the positive it is five epochs old, and a difference of
+            # scores of two epochs would be no score's.
+            ahead, now = self._renewed[rows] == view.epoch, view.epoch % EPOCHS_KEPT
+            past_positive[:, now] = past_positive[:, now].masked_fill(ahead, torch.nan)
             std = standard_deviation((past - past_positive[:, :, None]).sigmoid())
             weight = self.alpha * min(1.0, view.epoch / self.warmup)
             positive, scores = view.score_with_positives(ids)
@@ -121,6 +129,7 @@ class SRNS(Sampler):
         history = self._history[rows].masked_fill_(replaced[:, None], torch.nan)
         history[:, now] = scores
         self._candidates[rows], self._history[rows] = candidates.int(), history
+        self._renewed[rows] = view.epoch
 
         joining = torch.randint(self.F, (len(rows), self.S1), generator=generator, device=device)
         union = torch.zeros(size, dtype=torch.bool, device=device)
@@ -140,6 +149,7 @@ class SRNS(Sampler):
             "memory": self._memory,
             "history": self._history,
             "positive_history": self._positive_history,
+            "renewed": self._renewed,
         }
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
@@ -147,6 +157,7 @@ class SRNS(Sampler):
         self._memory.copy_(state["memory"])
         self._history.copy_(state["history"])
         self._positive_history.copy_(state["positive_history"])
+        self._renewed.copy_(state["renewed"])
 
 
 def standard_deviation(past: Tensor) -> Tensor:

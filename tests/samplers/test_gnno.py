@@ -74,6 +74,27 @@ def test_draws_follow_the_law_of_authors_and_release(c):
     assert chisquare(counts[law > 0], draws * law[law > 0] / law.sum()).pvalue > 0.001
 
 
+@pytest.mark.parametrize("few", [2, 0])
+def test_the_few_items_that_are_alike_little_enough_are_found(few):
+    """Two of forty, or three: redraws miss them for some rows.  None: the draws are uniform."""
+    J = dense([s.tolist() for s in SEQUENCES], N_ITEMS).astype(np.float32)
+    user, position, draws = 2, 3, 4000
+    batch = targets_of(SEQUENCES, N_ITEMS, [user] * draws, [position] * draws)
+    sampler = sampler_for(batch, "gnno", SEQUENCES)
+    (view,) = views_of(batch, N_ITEMS)
+    y, met = int(view.positives[0]), SEQUENCES[user][: position + 1]
+    legal = np.setdiff1d(np.arange(1, N_ITEMS + 1), met)
+    of_legal = J[y, legal]
+    assert of_legal.min() > 0
+    c = float(np.sort(of_legal)[few - 1]) if few else 0.0
+    ids = draw_by_overlap(view, sampler._overlap, 3, c, batch.generator).flatten()
+    law = np.exp(of_legal.astype(float)) * (of_legal <= c) if few else np.ones(len(legal))
+    counts = np.bincount(ids, minlength=N_ITEMS + 1)[legal]
+    assert (counts > 0).sum() == (law > 0).sum()
+    expected = 3 * draws * law / law.sum()
+    assert chisquare(counts[law > 0], expected[law > 0]).pvalue > 0.001
+
+
 def test_on_beauty_draws_follow_the_law_for_ten_targets(data_dir):
     """Chi-square over overlap: items of one overlap with the target are alike."""
     dataset = resolve_dataset("beauty", data_dir)

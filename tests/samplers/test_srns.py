@@ -10,7 +10,7 @@ import torch
 from scipy.stats import chisquare
 from support import random_sequences, sampler_for, targets_of, views_of
 
-from samplers import View
+from samplers import View, srns
 from samplers.srns import EPOCHS_KEPT, last_of_each, standard_deviation
 
 N_ITEMS = 40
@@ -168,3 +168,25 @@ def test_an_offset_that_all_of_a_user_s_scores_share_changes_nothing():
             sampler.after_step([view])
         picks.append(given.ids.flatten().tolist())
     assert picks[0] == picks[1]
+
+
+def test_scores_of_two_epochs_are_never_compared(monkeypatch):
+    """All scores of an epoch share an offset, so that no difference to the positive's varies, also
+    where a sequence has a target in each of two batches."""
+    seen = []
+    monkeypatch.setattr(
+        srns, "standard_deviation", lambda past: seen.append(standard_deviation(past)) or seen[-1]
+    )
+    rows = list(range(20))
+    batches = [targets_of(SEQUENCES, N_ITEMS, rows, [position] * 20) for position in (2, 3)]
+    sampler = sampler_for(batches[0], "srns", SEQUENCES, F=12, S1=5)
+    table = torch.cat([torch.rand(N_ITEMS + 1, 1), torch.ones(N_ITEMS + 1, 1)], dim=1)
+    for epoch in range(1, 9):
+        states = torch.tensor([1.0, float(epoch)]).expand(20, -1)
+        for batch in batches:
+            batch.epoch = epoch
+            view = View(states, table, batch)
+            sampler.sample([view])
+            sampler.after_step([view])
+    assert len(seen) == 16
+    assert torch.stack(seen).abs().max() < 1e-6
