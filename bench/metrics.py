@@ -83,17 +83,38 @@ def expected_gains(ranks: Floats, probabilities: Floats) -> dict[str, Floats]:
     }
 
 
+def expected_in_order(scores: Floats, probabilities: Floats) -> dict[str, Floats]:
+    """`expected_gains`, ``[P]``, of items in the order of their scores, ties counting half.
+
+    Args:
+        scores: ``[P, n]`` best first; -inf, at the end, of what is not recommended.
+        probabilities: ``[P, n]`` of the items in that order.
+    """
+    in_turn = np.arange(1.0, scores.shape[1] + 1)
+    found = expected_gains(in_turn, probabilities)
+    finite = scores > -np.inf
+    tied = ((scores[:, 1:] == scores[:, :-1]) & finite[:, 1:]).any(axis=1)
+    if tied.any():
+        from scipy.stats import rankdata  # slow to import, and seldom of use
+
+        ranks = np.where(finite[tied], rankdata(-scores[tied], axis=1), in_turn)
+        for name, values in expected_gains(ranks, probabilities[tied]).items():
+            found[name][tied] = values
+    return found
+
+
 def beyond_accuracy(top: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> dict[str, float]:
     """What the first TOP recommendations are made of.
 
     Args:
-        top: ``[U, TOP]`` recommended items.
+        top: ``[U, TOP]`` recommended items; 0 where a user has had so many that none is left.
         counts: ``[n_items + 1]`` training interactions of each item.
 
     Returns:
         ``coverage@10``, the share of the catalogue recommended to anybody; ``popularity@10``, the
         mean number of training interactions of a recommended item.
     """
+    top = top[top > 0]
     return {
         f"coverage@{TOP}": float(len(np.unique(top)) / (len(counts) - 1)),
         f"popularity@{TOP}": float(counts[top].mean()),

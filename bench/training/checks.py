@@ -144,9 +144,19 @@ def _in_legal(view: View, given: Negatives, T: int, K: int) -> Iterator[str]:
         return
     if legal.dtype != torch.bool or _shape(legal) != [T, K]:
         yield f"legal is {legal.dtype} {_shape(legal)}; it must be torch.bool [T, K] = [{T}, {K}]"
-    # In-batch negatives come from other sequences; a batch of one sequence has none to give.
-    if not legal.any() and (view.sequences != view.sequences[0]).any():
+    if not legal.any() and _some_could_count(view, given):
         yield "legal is False everywhere; some negatives must count"
+
+
+def _some_could_count(view: View, given: Negatives) -> bool:
+    """Whether a negative is legal for a target of another sequence.  In-batch ones, the positives
+    of the batch, may all have been met; a batch of one sequence has none to give."""
+    if given.ids is None:
+        return True
+    legal = view.legal(given.ids)
+    if given.ids.shape == view.sequences.shape:
+        legal &= view.sequences[:, None] != view.sequences
+    return bool(legal.any())
 
 
 def _in_weights(weights: Tensor | None, T: int, K: int) -> Iterator[str]:

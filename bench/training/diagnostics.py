@@ -31,8 +31,8 @@ ROUNDING = 1e-5
 class Diagnostics:
     """Collects an epoch's figures.
 
-    A target's negatives count by their weights, for entropy and coverage in turn; figures are
-    means over the targets looked at.  Columns, as far as they apply to the sampler:
+    A target's negatives count by their weights, for entropy and coverage one of them does; figures
+    are means over the targets looked at.  Columns, as far as they apply to the sampler:
 
     * ``false_negatives``: share of the draws that the user takes later in the training sequence.
     * ``true_false_negatives`` (synthetic data): mean true probability that the draw is what the
@@ -181,12 +181,13 @@ class Diagnostics:
             ids = items[rows]
             later = history.met(sequences, end, ids)
         self._add("false_negatives", (later * weights).sum(), len(rows))
-        # One draw a target, whatever K, so that samplers are compared at equally many draws: the
-        # t-th of those that count, in turn.
+        # One draw a target, whatever K, so that samplers are compared at equally many draws: of
+        # those that count the first for the first target, the last for the last, evenly between.
         counting = weights > 0
-        turn = torch.arange(len(ids), device=ids.device) % counting.sum(dim=1).clamp(min=1)
-        first = (counting.cumsum(dim=1) == turn[:, None] + 1) & counting
-        self._counts += torch.bincount(ids[first], minlength=len(self._counts))
+        count, row = counting.sum(dim=1), torch.arange(len(ids), device=ids.device)
+        nth = (2 * row + 1) * count // (2 * len(ids))
+        one = (counting.cumsum(dim=1) == nth[:, None] + 1) & counting
+        self._counts += torch.bincount(ids[one], minlength=len(self._counts))
         if self._truth is not None:
             some = torch.arange(0, len(rows), -(-len(rows) // TRUTHS), device=ids.device)
             p = self._true_probabilities(view, rows[some]).gather(1, ids[some])

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from backbones.base import Backbone
 from bench.datasets.splits import Examples
-from bench.metrics import MISSED, accuracy, expected_gains
+from bench.metrics import MISSED, accuracy, expected_in_order
 
 ENCODED_AT_ONCE = 256
 SCORES_AT_ONCE = {"cpu": 2**20, "cuda": 2**26}
@@ -87,21 +87,24 @@ def rank_predictions(
     ranks = torch.empty(len(targets), dtype=torch.float64, device=device)
     lists = torch.empty((len(targets), min(top, n_items)), dtype=torch.int64, device=device)
     likely = _copied(examples.probabilities, device)
+    ordered = torch.empty((0 if likely is None else len(targets), n_items + 1), device=device)
     seen = seen_as if examples.masked else None
     for piece, scores, counts in scored_pieces(models, items, offsets, seen, cut):
         target = scores.gather(1, targets[piece][:, None])
         ranks[piece] = _ranks(scores, target, counts)
         if top:
-            lists[piece] = scores.topk(lists.shape[1], dim=1).indices
+            best = scores.topk(lists.shape[1], dim=1)
+            lists[piece] = best.indices.masked_fill_(best.values == -torch.inf, 0)
         if likely is not None:
             order = scores.argsort(dim=1, descending=True, stable=True)
             likely[piece] = likely[piece].gather(1, order)
+            ordered[piece] = scores.gather(1, order)
     found = ranks.cpu().numpy()
     if examples.masked and seen_as == -torch.inf:
         found[examples.repeated] = MISSED
     expected = None
     if likely is not None:  # by now in the order of the items' ranks
-        expected = expected_gains(np.arange(1.0, n_items + 2), likely.cpu().numpy())
+        expected = expected_in_order(ordered.cpu().numpy(), likely.cpu().numpy())
     return Ranking(found, lists.cpu().numpy(), expected)
 
 

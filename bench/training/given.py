@@ -11,7 +11,7 @@ import torch
 from bench.datasets.reading.predictions import Floats, Ints, Predictions
 from bench.datasets.splits import Examples
 from bench.errors import UserError
-from bench.metrics import CUTOFFS, FROM_RANKS, MISSED, TOP, expected_gains
+from bench.metrics import CUTOFFS, FROM_RANKS, MISSED, TOP, expected_in_order
 from bench.references.ranking import FEWEST_AT_ONCE, SCORES_AT_ONCE, target_ranks
 from bench.training.evaluation import Ranking
 
@@ -65,6 +65,7 @@ def rank_given(
     lengths = np.empty(len(rows), dtype=np.int64)
     whole = np.empty(len(rows), dtype=bool)
     tops, likely = [], _aligned(examples.probabilities)
+    ordered = np.empty((0 if likely is None else len(rows), n_items + 1))
     at_once = max(FEWEST_AT_ONCE, SCORES_AT_ONCE // (n_items + 1))
     for start in range(0, len(rows), at_once):
         chosen = slice(start, start + at_once)
@@ -76,19 +77,20 @@ def rank_given(
         lengths[chosen] = listed.sum(axis=1)
         whole[chosen] = lengths[chosen] == candidates
         order = np.argsort(-scores, axis=1, kind="stable")
-        tops.append(order[:, : min(TOP, n_items)])
+        beyond = np.arange(n_items + 1) >= lengths[chosen, None]
+        tops.append(np.where(beyond, 0, order)[:, : min(TOP, n_items)])
         if likely is not None:
             sorted_ = np.take_along_axis(likely[chosen], order, axis=1)
-            beyond = np.arange(n_items + 1) >= lengths[chosen, None]
             sorted_[beyond & ~whole[chosen, None]] = 0
             likely[chosen] = sorted_
+            ordered[chosen] = np.take_along_axis(scores, order, axis=1)
     ranks[examples.repeated] = MISSED
     depth = None if complete or whole.all() else int(lengths[~whole].min())
     if depth is not None and depth < TOP:
         raise _too_short(predictions, labels, np.where(whole, n_items, lengths))
     expected = None
     if likely is not None:  # by now in the order of the items' ranks
-        expected = expected_gains(np.arange(1.0, n_items + 2), likely)
+        expected = expected_in_order(ordered, likely)
     top = np.concatenate(tops) if (whole | (lengths >= TOP)).all() else np.empty((len(rows), 0))
     return Given(Ranking(ranks, top.astype(np.int64), expected), depth)
 

@@ -91,6 +91,20 @@ def trained_scores(study, dataset, monkeypatch):
     return record, own, split, scores
 
 
+def test_scores_of_a_reference_have_its_numbers_in_expectation_too(twin, tmp_path):
+    """Popularity has many ties, which count half there."""
+    name, study = twin
+    own, split = split_of(study, name)
+    counts = np.bincount(split.train.items, minlength=own.n_items + 1)[1:].astype(float)
+    labels = labels_of(own, split.test)
+    path = tmp_path / "scores.npz"
+    items = called(own, 1 + np.arange(own.n_items))
+    np.savez(path, scores=np.tile(counts, (len(labels), 1)), users=labels, items=items)
+    made = bench.evaluate(study, "counted", path, dataset=name)
+    known = study.records()[0].data["references"]["popularity"]
+    assert {metric: made.metrics["test"][metric] for metric in known} == pytest.approx(known)
+
+
 @pytest.mark.parametrize("which", ["shop", "twin"])
 def test_a_stored_cell_evaluated_again_has_its_numbers_to_the_last_digit(
     which, request, tmp_path, monkeypatch

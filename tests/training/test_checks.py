@@ -10,6 +10,7 @@ import torch
 from support import CPU, cell_of, dataset_of, exposures_of, ignore, random_sequences
 
 import backbones
+import bench
 import samplers
 from backbones.base import Backbone
 from bench.datasets.splits import make_split
@@ -197,6 +198,13 @@ def test_without_need_there_may_be_no_negatives_and_one_sequence_has_none_in_the
     batch = trainer.batches.longest(1)
     assert not trainer.sampler.sample([trainer._view(trainer.models[0], 0, batch)])[0].legal.any()
     trainer.step(batch)
+
+
+def test_two_sequences_may_have_met_all_of_each_other_s_positives():
+    sampling = bench.Sampling("in-batch", [[1, 2, 3], [4, 5, 3]], 10)
+    states, table = torch.randn(2, 4, requires_grad=True), torch.randn(11, 4, requires_grad=True)
+    views = sampling.views([(states, table)], [0, 1], [2, 2])
+    assert not sampling.negatives(views)[0].legal.any()
 
 
 @pytest.mark.parametrize("name", samplers.registry.names() + samplers.registry.variants())

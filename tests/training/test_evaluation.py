@@ -78,6 +78,25 @@ def test_ranks_equal_brute_force_with_ties_counting_half(made, seen_as):
     assert any(r % 1 for r in expected)  # ties did occur
 
 
+def test_in_expectation_ties_count_half_too(made):
+    model, inputs, targets = made
+    inputs, targets = inputs[:60], targets[:60]
+    p = np.random.default_rng(0).dirichlet(np.ones(N_ITEMS), size=60)
+    p = np.insert(p, 0, 0.0, axis=1)
+    for row, history in zip(p, inputs, strict=True):
+        row[history] = 0
+    examples = replace(examples_of(inputs, targets), truth=lambda *_: p)
+    found = rank_predictions([model], examples, CPU).expected["ndcg@10"]
+    for t, history in enumerate(inputs):
+        scores = scores_by_hand(model, history)
+        expected = 0.0
+        for item, score in scores.items():
+            above = sum(other > score for other in scores.values())
+            rank = above + (1 + sum(other == score for other in scores.values())) / 2
+            expected += p[t, item] / math.log2(rank + 1) if rank <= 10 else 0.0
+        assert found[t] == pytest.approx(expected)
+
+
 def test_without_a_mask_all_items_compete_and_no_target_is_missed(made):
     model, inputs, _ = made
     targets = [history[0] for history in inputs]
@@ -177,6 +196,17 @@ def test_coverage_and_popularity_of_what_is_recommended():
     counts = np.array([0, 10, 4, 0, 6])
     metrics = beyond_accuracy(np.array([[1, 2], [1, 4]]), counts)
     assert metrics == {"coverage@10": 3 / 4, "popularity@10": (10 + 4 + 10 + 6) / 4}
+    assert beyond_accuracy(np.array([[1, 0], [1, 4]]), counts)["popularity@10"] == 26 / 3
+
+
+def test_nobody_is_recommended_what_was_had_or_the_padding():
+    """Though fewer items than ten are left."""
+    model = LastItem(12)
+    inputs = [[1, 2, 3, 4], [5, 6, 7, 8]]
+    top = rank_predictions([model], examples_of(inputs, [9, 9]), CPU, top=10).top
+    for had, recommended in zip(inputs, top.tolist(), strict=True):
+        assert recommended[8:] == [0, 0]
+        assert sorted(recommended[:8]) == sorted(set(range(1, 13)) - set(had))
 
 
 def test_buckets_by_popularity_hold_a_third_of_the_interactions_each():
