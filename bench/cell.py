@@ -254,8 +254,8 @@ PRESETS = {
         seeds=3,
     ),
     "standard": Preset(
-        "for logs of your own, and what they are given without a preset: like paper, but one seed "
-        "and less patience",
+        "for logs of your own, and what real data are given without a preset: like paper, but one "
+        "seed and less patience",
         (),
         Protocol(epochs=200, patience=20),
         seeds=1,

@@ -56,13 +56,13 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
         "--splits",
         type=_positive,
         metavar="COUNT",
-        help="so many seeds, each with users of its own to train and to test on: intervals and "
-        "means are then over draws of the users too",
+        help="so many seeds, each with users of its own to train and to test on: means are then "
+        "over draws of the users",
     )
     add(
         "--preset",
         choices=PRESETS,
-        help="default: standard with a log of your own, else quick; with --table: paper",
+        help="default: quick, but standard with real data; with --table: paper",
     )
     add(
         "--set",
@@ -132,8 +132,8 @@ def add_reading(group: argparse._ActionsContainer, min_count: bool = True) -> No
             "--min-count",
             type=_positive,
             metavar="COUNT",
-            help="of your own logs, leave out users and items with fewer interactions, until none "
-            "is left (default: keep all)",
+            help="of your own logs, leave out users and items with fewer interactions, again and "
+            "again, until all that are left have as many (default: keep all)",
         )
     add(
         "--repeats",

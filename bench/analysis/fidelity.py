@@ -72,7 +72,8 @@ class Fidelity:
         study: that of the real order.
         samplers: how many they have in common.
         tau: Kendall's, of the order of these samplers.
-        low, high: its 95 % interval, both orders being known by so many test users.
+        low, high: 95 % of what it is when both means are drawn anew about those that were found, as
+            by other test users.  What was found is scattered already, so that this lies low near 1.
         significant: pairs that differ significantly on the real data (z test, Holm-corrected).
         agreeing: those of them that differ in the same direction on the twin.
     """

@@ -14,6 +14,8 @@ class GeneralisedBCE(Objective):
     L = -(log σ(s+)^β + sum_k log(1 - σ(s-_k))) / (K + 1) with β = 1 - t (1 - a), a = K / (I - 1)
     the sampling rate.  t = 0 is plain BCE; t = 1 makes σ(s) a calibrated probability.  The
     reference code reaches σ^β through a float64 logit transform; β softplus(-s+) is the same.
+    A sampler's weights multiply the terms of the sum, in which 1 is the usual one, and not 1 / K as
+    in bce: a sampler whose weights sum to 1 gives its negatives K times less here.
 
     Source: Petrov and Macdonald, gSASRec, RecSys 2023.
     """

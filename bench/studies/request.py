@@ -12,6 +12,7 @@ import backbones
 import samplers
 from bench.cell import PRESETS, Preset, Protocol
 from bench.datasets import Reading, data_directory, is_path
+from bench.datasets import registry as sources
 from bench.errors import UserError
 from bench.registry import load_plugin, suggest
 from bench.studies import sweeps
@@ -99,11 +100,17 @@ def preset_request(preset: Preset, **chosen: Any) -> Request:
 
 
 def preset_name(preset: str | None, table: int | None, datasets: Names = None) -> str:
-    """The preset, where it was given; ``paper`` for its tables, ``standard`` where a dataset is a
-    log of one's own, else ``quick``."""
+    """The preset, where it was given; ``paper`` for its tables, ``standard`` where a dataset is not
+    a generated one, else ``quick``."""
     if preset is not None or table is not None:
         return preset or "paper"
-    return "standard" if any(map(is_path, _names("datasets", datasets) or [])) else "quick"
+    return "standard" if any(map(_is_real, _names("datasets", datasets) or [])) else "quick"
+
+
+def _is_real(dataset: str) -> bool:
+    """Whether it is a log of one's own, or a registered dataset that is not generated."""
+    known = dataset in sources.names()
+    return is_path(dataset) or (known and not sources.get(dataset).synthetic)
 
 
 def request_of(
@@ -202,7 +209,7 @@ def _check_file(split_file: str | os.PathLike[str] | None) -> None:
 def _check_own(preset: str, names: list[str] | None, reading: Reading | None) -> None:
     """Refuse what is for logs of one's own where there is none."""
     if names is None and not PRESETS[preset].datasets:
-        raise UserError(f"--preset {preset} is for logs of your own: give --datasets PATH")
+        raise UserError(f"--preset {preset} has no datasets: give --datasets PATH, or names")
     if reading is not None and reading.words() and not any(map(is_path, names or [])):
         raise UserError(
             f"{reading.words()[0]} is for logs of your own: none of --datasets is a path"

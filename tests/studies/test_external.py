@@ -91,18 +91,16 @@ def trained_scores(study, dataset, monkeypatch):
     return record, own, split, scores
 
 
-def test_scores_of_a_reference_have_its_numbers_in_expectation_too(twin, tmp_path):
-    """Popularity has many ties, which count half there."""
+def test_scores_with_ties_have_the_numbers_of_the_reference_that_they_are_of(twin, tmp_path):
     name, study = twin
     own, split = split_of(study, name)
-    counts = np.bincount(split.train.items, minlength=own.n_items + 1)[1:].astype(float)
-    labels = labels_of(own, split.test)
-    path = tmp_path / "scores.npz"
+    counts = 1.0 * np.bincount(split.train.items, minlength=own.n_items + 1)[1:]
+    users, path = labels_of(own, split.test), tmp_path / "x.npz"
     items = called(own, 1 + np.arange(own.n_items))
-    np.savez(path, scores=np.tile(counts, (len(labels), 1)), users=labels, items=items)
-    made = bench.evaluate(study, "counted", path, dataset=name)
+    np.savez(path, scores=np.tile(counts, (len(users), 1)), users=users, items=items)
+    found = bench.evaluate(study, "counted", path, dataset=name).metrics["test"]
     known = study.records()[0].data["references"]["popularity"]
-    assert {metric: made.metrics["test"][metric] for metric in known} == pytest.approx(known)
+    assert {metric: found[metric] for metric in known} == pytest.approx(known)
 
 
 @pytest.mark.parametrize("which", ["shop", "twin"])
@@ -139,12 +137,9 @@ def test_lists_of_a_models_best_have_its_metrics_as_far_as_they_go(shop, monkeyp
     order = 1 + np.argsort(-scores, axis=1, kind="stable")
     for k, known in ((10, (5, 10)), (20, (5, 10, 20))):
         # As many more as a user may have had, which come first here.
-        made = bench.evaluate(
-            study, "lists", called(own, order)[:, : k + longest], dataset=str(log)
-        )
-        at = {
-            name for name in made.test if "@" in name and name.split("@")[0] in ("ndcg", "recall")
-        }
+        lists = called(own, order)[:, : k + longest]
+        made = bench.evaluate(study, "lists", lists, dataset=str(log))
+        at = {name for name in made.test if name.partition("@")[0] in ("ndcg", "recall")}
         assert at == {f"{name}@{K}" for name in ("ndcg", "recall") for K in known}
         assert "mrr" not in made.test
         assert made.depth >= k

@@ -114,15 +114,16 @@ def test_a_log_of_ones_own_has_the_standard_protocol_unless_asked(log):
     assert (made.protocol.dim, made.protocol.window) == (64, 50)
     toy = request(parser().parse_args([*named, "--preset", "quick"]))
     assert toy.protocol == PRESETS["quick"].protocol
-    twins = request(parser().parse_args(["--datasets", "beauty-twin", *SYSTEM]))
-    assert twins.protocol == PRESETS["quick"].protocol
+    for name, preset in (("beauty-twin", "quick"), ("beauty", "standard")):
+        made = request(parser().parse_args(["--datasets", name, *SYSTEM]))
+        assert made.protocol == PRESETS[preset].protocol
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--datasets", "beauty-twin", "--min-count", "5"], "--min-count is for logs of your own"),
-        (["--preset", "standard", *SYSTEM], "--preset standard is for logs of your own: give"),
+        (["--preset", "standard", *SYSTEM], "--preset standard has no datasets: give --datasets"),
         (["--datasets", "absent.csv"], r"absent\.csv: no such file"),
     ],
 )
