@@ -34,8 +34,8 @@ from bench.reports.tables import ONE_SEED, of_systems, placed, places, seeds_lin
 
 OWN_USERS = (
     " Each seed has drawn its own users to train and to test on, the same for all systems. Means "
-    "are over these draws; intervals are over the test users of all of them, for the models as they "
-    "were trained, and do not say how far other users to train on would move a mean."
+    "are over these draws; intervals are over the test users of all of them, for the models as "
+    "they were trained, and do not say how far other users to train on would move a mean."
 )
 
 PRINTED = (
@@ -139,9 +139,9 @@ def _fidelity(comparison: Comparison) -> Iterator[Part]:
         return
     yield Paragraph(
         "Kendall's tau between the order of samplers here and that on the real dataset, as stored, "
-        "of the samplers that both have, with the 95 % interval of what other test users might have "
-        "given; as noise comes in twice, it lies low, and hardly reaches 1 where orders are the same. "
-        "Then of the pairs "
+        "of the samplers that both have, with the 95 % interval of what other test users might "
+        "have given; as noise comes in twice, it lies low, and hardly reaches 1 where orders are "
+        "the same.  Then of the pairs "
         "that differ significantly on the real data (z tests, Holm-corrected) those that differ in "
         "the same direction here."
     )

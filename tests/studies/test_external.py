@@ -95,10 +95,9 @@ def test_scores_with_ties_have_the_numbers_of_the_reference_that_they_are_of(twi
     name, study = twin
     own, split = split_of(study, name)
     counts = 1.0 * np.bincount(split.train.items, minlength=own.n_items + 1)[1:]
-    users, path = labels_of(own, split.test), tmp_path / "x.npz"
-    items = called(own, 1 + np.arange(own.n_items))
-    np.savez(path, scores=np.tile(counts, (len(users), 1)), users=users, items=items)
-    found = bench.evaluate(study, "counted", path, dataset=name).metrics["test"]
+    users, items = labels_of(own, split.test), called(own, 1 + np.arange(own.n_items))
+    np.savez(tmp_path / "x", scores=np.tile(counts, (len(users), 1)), users=users, items=items)
+    found = bench.evaluate(study, "counted", tmp_path / "x.npz", dataset=name).metrics["test"]
     known = study.records()[0].data["references"]["popularity"]
     assert {metric: found[metric] for metric in known} == pytest.approx(known)
 
