@@ -57,7 +57,7 @@ def plan(
     """Cross samplers, backbones, objectives and datasets; reads the data, trains nothing.
 
     Args:
-        preset: ``smoke``, ``quick`` (usual), ``standard`` (usual with a log of your own) or
+        preset: ``smoke``, ``demo``, ``quick`` (usual), ``standard`` (usual with real data) or
             ``paper``: datasets, protocol and seeds; every registered sampler and backbone.
         table: the number of a table of the paper, whose systems take part instead.
         datasets: registered names, or paths of your own logs, in place of the preset's.

@@ -92,12 +92,14 @@ def expected_in_order(scores: Floats, probabilities: Floats) -> dict[str, Floats
     """
     in_turn = np.arange(1.0, scores.shape[1] + 1)
     found = expected_gains(in_turn, probabilities)
-    finite = scores > -np.inf
-    tied = ((scores[:, 1:] == scores[:, :-1]) & finite[:, 1:]).any(axis=1)
+    same = (scores[:, 1:] == scores[:, :-1]) & (scores[:, 1:] > -np.inf)
+    tied = same.any(axis=1)
     if tied.any():
-        from scipy.stats import rankdata  # slow to import, and seldom of use
-
-        ranks = np.where(finite[tied], rankdata(-scores[tied], axis=1), in_turn)
+        begins = np.insert(~same[tied], 0, True, axis=1)
+        ends = np.roll(begins, -1, axis=1)  # the first begins a run, and the last ends one
+        first = np.maximum.accumulate(np.where(begins, in_turn, 0), axis=1)
+        last = np.where(ends, in_turn, np.inf)[:, ::-1]
+        ranks = (first + np.minimum.accumulate(last, axis=1)[:, ::-1]) / 2
         for name, values in expected_gains(ranks, probabilities[tied]).items():
             found[name][tied] = values
     return found
@@ -112,9 +114,11 @@ def beyond_accuracy(top: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -
 
     Returns:
         ``coverage@10``, the share of the catalogue recommended to anybody; ``popularity@10``, the
-        mean number of training interactions of a recommended item.
+        mean number of training interactions of a recommended item; nothing of no items.
     """
     top = top[top > 0]
+    if not len(top):
+        return {}
     return {
         f"coverage@{TOP}": float(len(np.unique(top)) / (len(counts) - 1)),
         f"popularity@{TOP}": float(counts[top].mean()),

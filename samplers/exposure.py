@@ -5,9 +5,6 @@ from torch import Tensor
 
 from samplers.base import Catalogue, Exposed, Negatives, Sampler, View, register, require
 
-ROUNDS = 10
-"""Redraws before a row whose exposures are mostly things it took falls back to uniform."""
-
 
 @register("exposure")
 class Exposure(Sampler):
@@ -20,7 +17,7 @@ class Exposure(Sampler):
 
     Source: Ding et al., An improved sampler for Bayesian personalized ranking by leveraging view
     data, WWW 2018 (exposed-but-not-interacted negatives); listed, without results, in MDCNS.
-    Cost: O(T K), no scores.
+    Cost: O(T K) draws and what was shown to the users of the batch, no scores.
     """
 
     needs_exposures = True
@@ -56,23 +53,30 @@ class Exposure(Sampler):
         shown = end - start
         self._targets += len(shown)
         self._without += (shown == 0).sum()
-        generator = self.catalogue.generator
-
-        def propose(rows: Tensor, K: int) -> Tensor:
-            uniform = view.targets.uniform(rows, K)
-            if not len(exposed.items):
-                return uniform
-            u = torch.rand((len(rows), K), generator=generator, device=rows.device)
-            index = start[rows, None] + (u * shown[rows, None]).long()
-            ids = exposed.items[index.clamp(max=len(exposed.items) - 1)]
-            return torch.where(shown[rows, None] > 0, ids, uniform)
-
-        ids = view.draw(self.K, propose, ROUNDS)
-        if self.mix < 1:  # which of both is decided once, whatever of them had to be redrawn
-            uniform = view.draw(self.K, view.targets.uniform)
-            coin = torch.rand(ids.shape, generator=generator, device=ids.device)
-            ids = torch.where(coin < self.mix, ids, uniform)
+        ids = self._uniform_among(view, start, shown)
+        if self.mix < 1:
+            coin = torch.rand(ids.shape, generator=self.catalogue.generator, device=ids.device)
+            ids = torch.where(coin < self.mix, ids, view.draw(self.K, view.targets.uniform))
         return [Negatives(ids=ids) for _ in views]
+
+    def _uniform_among(self, view: View, start: Tensor, shown: Tensor) -> Tensor:
+        """``[T, K]`` legal items of each target's stretch of exposures, where there are any.
+
+        Args:
+            start: ``[T]`` where the stretch begins.
+            shown: ``[T]`` its length.
+        """
+        row = torch.repeat_interleave(torch.arange(len(shown), device=shown.device), shown)
+        nth = torch.arange(len(row), device=row.device) - (shown.cumsum(0) - shown)[row]
+        items = self._exposed.items[start[row] + nth]
+        legal = ~view.targets.illegal(items[:, None], row)[:, 0]
+        items, count = items[legal], torch.bincount(row[legal], minlength=len(shown))
+        ids = view.draw(self.K, view.targets.uniform)
+        u = torch.rand(ids.shape, generator=self.catalogue.generator, device=ids.device)
+        place = (count.cumsum(0) - count)[:, None] + (u * count[:, None]).long()
+        found = (count > 0).nonzero()[:, 0]
+        ids[found] = items[place[found]]
+        return ids
 
     def diagnostics(self) -> dict[str, float]:
         share = float(self._without) / max(1, self._targets)

@@ -22,6 +22,7 @@ ROUNDS = 40
 """Redraws of what the law of hard negatives rejects.  Of the items that are alike little enough it
 accepts at least e^-c_max; where they are few, they are found by name in the end."""
 PAIRS_AT_ONCE = 2**20
+"""Targets x items whose overlaps are looked up together."""
 
 
 @register("gnno")
@@ -45,8 +46,10 @@ class GNNO(Sampler):
 
     Source: Fan et al., Neighborhood-based hard negative mining for sequential recommendation,
     SIGIR 2023, and its authors' code.
-    Cost: O(T (K + hard)) draws, no scores; once, a sparse product of the item graph with itself,
-    of which 6 bytes for each pair of items that overlap are kept (180 MB on Beauty).
+    Cost: O(T (K + hard)) draws, no scores, and a look at all items for a target whose redraws find
+    none, as for most on KuaiRand at c = 0 (three times the step there); once, a sparse product of
+    the item graph with itself, of which 6 bytes for each pair of items that overlap are kept (on
+    Beauty 180 MB).
     """
 
     search_space = {"hard": [1, 3, 5, 10], "c_max": [0.3, 0.7], "begin": [0, 5]}

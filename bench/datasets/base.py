@@ -131,7 +131,12 @@ class Dataset:
 
 
 class DatasetSource(ABC):
-    """Where a named dataset comes from.  Subclass, register, implement :meth:`load`."""
+    """Where a named dataset comes from.  Subclass, register, implement :meth:`load`.
+
+    Attributes:
+        synthetic: whether a generator makes it; what is not is trained under the preset
+            ``standard`` unless another is asked for.
+    """
 
     name: ClassVar[str]
     synthetic: ClassVar[bool] = False

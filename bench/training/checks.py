@@ -144,13 +144,14 @@ def _in_legal(view: View, given: Negatives, T: int, K: int) -> Iterator[str]:
         return
     if legal.dtype != torch.bool or _shape(legal) != [T, K]:
         yield f"legal is {legal.dtype} {_shape(legal)}; it must be torch.bool [T, K] = [{T}, {K}]"
-    if not legal.any() and _some_could_count(view, given):
+    several = (view.sequences != view.sequences[0]).any()
+    if not legal.any() and several and _some_could_count(view, given):
         yield "legal is False everywhere; some negatives must count"
 
 
 def _some_could_count(view: View, given: Negatives) -> bool:
-    """Whether a negative is legal for a target of another sequence.  In-batch ones, the positives
-    of the batch, may all have been met; a batch of one sequence has none to give."""
+    """Whether a negative is legal for a target, in-batch ones, the positives of the batch, for one
+    of another sequence: these may have met all of each other's."""
     if given.ids is None:
         return True
     legal = view.legal(given.ids)

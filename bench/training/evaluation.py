@@ -33,7 +33,8 @@ class Ranking:
     Attributes:
         ranks: ``[P]`` rank of each held-out item from 1, a tie counting half; `MISSED` of what
             the user has had.
-        top: ``[P, top]`` int64 item ids recommended first (fewer columns in a tiny catalogue).
+        top: ``[P, top]`` int64 item ids recommended first, 0 after the last that a user has not
+            had (fewer columns in a tiny catalogue).
         expected: metric to ``[P]``, what each prediction contributes in expectation; None where
             the true distribution of what comes next is not known.
     """

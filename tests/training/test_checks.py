@@ -198,6 +198,10 @@ def test_without_need_there_may_be_no_negatives_and_one_sequence_has_none_in_the
     batch = trainer.batches.longest(1)
     assert not trainer.sampler.sample([trainer._view(trainer.models[0], 0, batch)])[0].legal.any()
     trainer.step(batch)
+    view = trainer._view(trainer.models[0], 0, batch)
+    ids = view.positives.unique()
+    none = torch.zeros((len(view.positives), len(ids)), dtype=torch.bool)
+    check_negatives("mine", [view], [Negatives(ids=ids, legal=none)], True)
 
 
 def test_two_sequences_may_have_met_all_of_each_other_s_positives():

@@ -71,14 +71,14 @@ def test_entropy_and_coverage_count_one_draw_a_target():
     H = -(0.5 * math.log(0.5) + 2 * 0.25 * math.log(0.25))
     assert row["entropy"] == pytest.approx(H / math.log(4))
     assert row["coverage"] == pytest.approx(3 / N_ITEMS)
-    # Of several the first, first, second, second: 1, 5, 6, 8; of those that count: 1, 5, 7, 9.
-    ids = torch.tensor([[1, 5, 9], [5, 6, 7], [2, 6, 7], [5, 8, 9]])
+    # Of several the first, first, second, second: 1, 5, 5, 8; of those that count: 1, 5, 7, 9.
+    ids = torch.tensor([[1, 2, 9], [5, 6, 7], [2, 5, 7], [5, 8, 9]])
     row, _ = collect(lambda view: Negatives(ids=ids[:, :2]))
-    assert row["coverage"] == pytest.approx(4 / N_ITEMS)
-    assert row["entropy"] == pytest.approx(1.0)
-    row, _ = collect(lambda view: Negatives(ids=torch.arange(1, 9)))  # shared: of all of them
-    assert row["coverage"] == pytest.approx(4 / N_ITEMS)
-    assert row["entropy"] == pytest.approx(1.0)
+    assert row["coverage"] == pytest.approx(3 / N_ITEMS)
+    assert row["entropy"] == pytest.approx(H / math.log(4))
+    row, _ = collect(lambda view: Negatives(ids=torch.tensor([1, 1, 1, 1, 2, 3, 4, 5])))  # shared
+    assert row["coverage"] == pytest.approx(3 / N_ITEMS)  # 1, 1, 3, 5
+    assert row["entropy"] == pytest.approx(H / math.log(4))
     counts = torch.tensor([1.0, 0.0, 2.0])
     row, _ = collect(lambda view: Negatives(ids=ids, weights=counts))
     assert row["coverage"] == pytest.approx(4 / N_ITEMS)

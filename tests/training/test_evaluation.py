@@ -196,7 +196,9 @@ def test_coverage_and_popularity_of_what_is_recommended():
     counts = np.array([0, 10, 4, 0, 6])
     metrics = beyond_accuracy(np.array([[1, 2], [1, 4]]), counts)
     assert metrics == {"coverage@10": 3 / 4, "popularity@10": (10 + 4 + 10 + 6) / 4}
-    assert beyond_accuracy(np.array([[1, 0], [1, 4]]), counts)["popularity@10"] == 26 / 3
+    fewer = beyond_accuracy(np.array([[1, 0], [1, 4]]), counts)  # 0 is no item
+    assert fewer == {"coverage@10": 2 / 4, "popularity@10": 26 / 3}
+    assert beyond_accuracy(np.zeros((2, 2), dtype=int), counts) == {}
 
 
 def test_nobody_is_recommended_what_was_had_or_the_padding():
