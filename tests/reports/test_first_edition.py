@@ -1,6 +1,6 @@
 """docs/first-edition.md: its tables say what is stored.
 
-When cells have come in, `PYTHONPATH=tests python tests/reports/test_first_edition.py` writes them
+When cells have come in, `PYTHONPATH=.:tests python tests/reports/test_first_edition.py` writes them
 anew.
 """
 

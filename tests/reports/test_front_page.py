@@ -1,6 +1,6 @@
 """reports/README.md and the README's table: their tables and verdicts say what is stored.
 
-When cells have come in, `PYTHONPATH=tests python tests/reports/test_front_page.py` writes the
+When cells have come in, `PYTHONPATH=.:tests python tests/reports/test_front_page.py` writes the
 tables anew.
 """
 

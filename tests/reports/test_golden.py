@@ -1,6 +1,6 @@
 """Tables as they were when last looked at: a change of layout shows as a change of these files.
 
-After looking at the difference, `PYTHONPATH=tests python tests/reports/test_golden.py` writes
+After looking at the difference, `PYTHONPATH=.:tests python tests/reports/test_golden.py` writes
 them anew.
 """
 

@@ -1,7 +1,7 @@
 """The committed studies: reports follow from their cells, and texts quote nothing else.
 
 When cells have come in, `python -m bench.report STUDY` writes the report of a study anew, and
-`PYTHONPATH=tests python tests/reports/test_front_page.py` the tables of README.md and of
+`PYTHONPATH=.:tests python tests/reports/test_front_page.py` the tables of README.md and of
 reports/README.md.
 """
 

@@ -1,6 +1,6 @@
 """A made-up study of a thousand cells, to see what a report of it takes.
 
-``PYTHONPATH=tests python -m support.large FOLDER`` leaves ``FOLDER/results/large``; then
+``PYTHONPATH=.:tests python -m support.large FOLDER`` leaves ``FOLDER/results/large``; then
 ``python -m bench.report large --results FOLDER/results --reports FOLDER/reports``.
 """
 
