@@ -53,33 +53,37 @@ class Exposure(Sampler):
         shown = end - start
         self._targets += len(shown)
         self._without += (shown == 0).sum()
-        ids = self._uniform_among(view, start, shown)
-        if self.mix < 1:
-            coin = torch.rand(ids.shape, generator=self.catalogue.generator, device=ids.device)
-            ids = torch.where(coin < self.mix, ids, view.draw(self.K, view.targets.uniform))
-        return [Negatives(ids=ids) for _ in views]
-
-    def _uniform_among(self, view: View, start: Tensor, shown: Tensor) -> Tensor:
-        """``[T, K]`` legal items of each target's stretch of exposures, where there are any.
-
-        Args:
-            start: ``[T]`` where the stretch begins.
-            shown: ``[T]`` its length.
-        """
-        row = torch.repeat_interleave(torch.arange(len(shown), device=shown.device), shown)
-        nth = torch.arange(len(row), device=row.device) - (shown.cumsum(0) - shown)[row]
-        items = self._exposed.items[start[row] + nth]
-        legal = ~view.targets.illegal(items[:, None], row)[:, 0]
-        items, count = items[legal], torch.bincount(row[legal], minlength=len(shown))
+        items, first, count = _legal_of(view, self._exposed.items, start, shown)
         ids = view.draw(self.K, view.targets.uniform)
-        u = torch.rand(ids.shape, generator=self.catalogue.generator, device=ids.device)
-        place = (count.cumsum(0) - count)[:, None] + (u * count[:, None]).long()
-        found = (count > 0).nonzero()[:, 0]
-        ids[found] = items[place[found]]
-        return ids
+        u, coin = torch.rand((2, *ids.shape), generator=self.catalogue.generator, device=ids.device)
+        place = first[:, None] + (u * count[:, None]).long()
+        chosen = (coin < self.mix) & (count > 0)[:, None]
+        ids[chosen] = items[place[chosen]]
+        return [Negatives(ids=ids) for _ in views]
 
     def diagnostics(self) -> dict[str, float]:
         share = float(self._without) / max(1, self._targets)
         self._targets = 0
         self._without.zero_()
         return {"nothing_shown": share}
+
+
+def _legal_of(
+    view: View, exposed: Tensor, start: Tensor, shown: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What is legal of each target's stretch of exposures.
+
+    Args:
+        exposed: ``[m]`` items, of all users.
+        start, shown: ``[T]`` where a target's stretch begins, and its length.
+
+    Returns:
+        ``[n]`` legal items, target after target, and ``[T]`` where each one's begin and how many
+        they are.
+    """
+    row = torch.repeat_interleave(torch.arange(len(shown), device=shown.device), shown)
+    nth = torch.arange(len(row), device=row.device) - (shown.cumsum(0) - shown)[row]
+    items = exposed[start[row] + nth]
+    legal = ~view.targets.illegal(items[:, None], row)[:, 0]
+    count = torch.bincount(row[legal], minlength=len(shown))
+    return items[legal], count.cumsum(0) - count, count
