@@ -8,6 +8,7 @@ one falls from A to B by more than a given share, significantly so; 2 is bad inp
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
         warn_of_unreadable(store)
     fallen = [change for change in changes if change.fell(options.fall / 100, options.alpha)]
     rows = [
-        [c.system, f"{c.before:.4f}", f"{c.after:.4f}", f"{100 * c.share:+.1f}", f"{c.p:.3g}",
+        [c.system, f"{c.before:.4f}", f"{c.after:.4f}", _percent(c.share), f"{c.p:.3g}",
          str(c.users), str(c.seeds), "FELL" if c in fallen else ""]
         for c in changes
     ]  # fmt: skip
@@ -54,3 +55,7 @@ def main(arguments: Sequence[str]) -> int:
         f"p < {options.alpha:g}"
     )
     return 1 if fallen else 0
+
+
+def _percent(share: float) -> str:
+    return "–" if math.isnan(share) else f"{100 * share:+.1f}"

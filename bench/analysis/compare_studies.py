@@ -5,6 +5,7 @@ Systems found in both studies are compared user by user.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -45,8 +46,10 @@ class Change:
 
     @property
     def share(self) -> float:
-        """Relative change; -0.1 is a fall by a tenth."""
-        return self.after / self.before - 1 if self.before else 0.0
+        """Relative change; -0.1 is a fall by a tenth, NaN a rise from nothing."""
+        if self.before == 0:
+            return math.nan if self.after else 0.0
+        return self.after / self.before - 1
 
     def fell(self, share: float, alpha: float) -> bool:
         """Whether it fell by more than ``share``, significantly."""

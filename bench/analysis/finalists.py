@@ -44,7 +44,7 @@ class Finalists:
             f"({seeds}, at most {last.epochs} epochs)."
         ]
         for pair in self.pairs:
-            share = f"{pair.relative:+.1f} %, p = {pair.holm_t:.2g}"
+            share = f"{pair.relative:+.1f} %, Holm p = {pair.holm_t:.2g}"
             told = "above" if pair.significant else "not told from"
             found.append(
                 f"Over {pair.users} validation users {pair.first} is {told} {pair.second} "

@@ -20,7 +20,8 @@ class Verdict:
         backbone: it.
         datasets: how many.
         level: the samplers that are nowhere significantly below the best, by mean rank; where
-            there is none, those that are so on the most datasets.
+            there is none, those that are so on the most datasets; none where each is below the
+            best of every dataset, as one that was trained on it alone may be.
         level_on: on how many datasets they are.
         worse: the samplers that are significantly below the best on every dataset, by mean rank.
         cheapest: the one of ``level`` that costs the least, of those trained here, and its mean
@@ -43,9 +44,15 @@ class Verdict:
     def sentences(self) -> list[str]:
         """The verdict in words."""
         where = _where(self.level_on, self.datasets)
-        first = f"{self.backbone}: level with the best{where}: {', '.join(self.level)}"
-        if len(self.level) == 1:
-            first = f"{self.backbone}: {self.level[0]} is best{where}, and no other level with it"
+        if not self.level:
+            said = f"of those trained on all {self.datasets} datasets none is level with any's best"
+        elif len(self.level) > 1:
+            said = f"level with the best{where}: {', '.join(self.level)}"
+        elif self.datasets == 1:
+            said = f"{self.level[0]} is best, and no other level with it"
+        else:
+            said = f"{self.level[0]} is level with the best{where}, and no other on as many"
+        first = f"{self.backbone}: {said}"
         if self.cheapest is not None and len(self.level) > 1:
             name, seconds = self.cheapest
             first += f"; the cheapest of them is {name}, {_time(seconds, self.unit)} a training"
@@ -90,7 +97,7 @@ def _verdict(
         for name in means.columns
     }
     most = max(counts.values())
-    level = by_rank(means, [name for name, count in counts.items() if count == most])
+    level = by_rank(means, [name for name, count in counts.items() if count == most > 0])
     worse = by_rank(means, [name for name, count in counts.items() if not count])
     trained = cells[~cells["key"].isin(list(comparison.external))]
     seconds = trained.groupby("sampler")["cost_s"].mean()

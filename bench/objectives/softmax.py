@@ -12,9 +12,10 @@ class SampledSoftmax(Objective):
     """Sampled softmax: -log of the positive's share among itself and all K negatives.
 
     z = s / T - log q, where q is how often the proposal is expected to bring an item into its
-    row, so that the negatives stand for the whole catalogue in proportion (logQ correction).  The
-    positive, present in any case, is corrected only where the sampler says that its proposal
-    brings it too (in-batch negatives).  Weights count as multiplicities.
+    row, so that the negatives stand for the whole catalogue in proportion (logQ correction); of a
+    sampler that does not say its q, z = s / T, and ``correct`` changes nothing.  The positive,
+    present in any case, is corrected only where the sampler says that its proposal brings it too
+    (in-batch negatives).  Weights count as multiplicities.
 
     Source: Jean et al., ACL 2015 (sampled softmax); Yi et al., RecSys 2019 (in-batch, logQ).
     """

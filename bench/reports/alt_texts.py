@@ -191,8 +191,8 @@ def _diagnostics(epochs: pd.DataFrame) -> str:
                 f"({values.idxmax()})"
             )
     return (
-        "Lines: what samplers draw, against the epoch. In their last epochs, means over datasets: "
-        f"{'; '.join(said) or 'no number'}."
+        "Lines: what samplers draw, against the epoch. In their last epochs, means over each one's "
+        f"datasets: {'; '.join(said) or 'no number'}."
     )
 
 
@@ -207,7 +207,7 @@ def _buckets(comparison: Comparison, backbone: str) -> str:
     columns = ["kind", "bucket", "sampler", HEADLINE]
     means = pd.DataFrame(rows, columns=columns).groupby(columns[:3], sort=False).mean()
     said = [
-        f"By {label}, means over datasets: "
+        f"By {label}, means over each sampler's datasets: "
         f"{_by_panel([row for kind, *row in _rows(means) if kind == name])}"
         for name, label in KINDS.items()
     ]

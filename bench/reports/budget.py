@@ -72,5 +72,5 @@ def _table(account: Account) -> Table:
 def _fate(account: Account, name: str) -> str:
     for place, step in enumerate(account.rounds, start=1):
         if step.kept and name in step.dropped:
-            return f"{'dropped' if name in step.valid else 'failed'}, round {place}"
+            return f"{'dropped' if name in step.valid else 'not finished'}, round {place}"
     return "finalist"

@@ -39,11 +39,16 @@ def closing(report: StudyReport, where: Path) -> Iterator[str]:
 
 
 def _table(comparison: Comparison) -> str:
-    """Samplers down, the best first; across datasets, or backbones where there are several."""
+    """Samplers down, the best first; across datasets, or backbones where there are several: means
+    over all datasets with a backbone, of no sampler that lacks one of them."""
     cells = comparison.cells
     across = "backbone" if cells["backbone"].nunique() > 1 else "dataset"
     blocks = cells.pivot_table(HEADLINE, ["dataset", "backbone"], "sampler", aggfunc="mean")
-    means = cells.pivot_table(HEADLINE, "sampler", across, aggfunc="mean").loc[by_rank(blocks)]
+    each = blocks.groupby(level=across)
+    whole = each.count().eq(each.size(), axis="index")
+    means = each.mean().where(whole).T.loc[by_rank(blocks)]
     means.columns.name = "mean of datasets" if across == "backbone" else None
     means.index.name = None
-    return means.to_string(float_format="{:.4f}".format, na_rep="–")
+    table = means.to_string(float_format="{:.4f}".format, na_rep="–")
+    partial = sorted(whole.columns[((each.count() > 0) & ~whole).any()])
+    return f"{table}\nnot on all datasets: {', '.join(partial)}" if partial else table

@@ -24,8 +24,8 @@ COSTS = {
 
 COST = (
     "Means over seeds. Cost is what a user pays: {} of all epochs that were trained, which are "
-    "those up to the best and the patience after it; beside it, its multiple of what "
-    f"{MEASURE} costs on the same dataset. "
+    "those up to the best and the patience after it, or to the limit; beside it, its multiple of "
+    f"what {MEASURE} costs on the same dataset. "
 )
 COSTS_OF_CELLS = (
     "They are the whole cell's, validation and test included, as it was trained beside others. "

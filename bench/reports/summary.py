@@ -85,10 +85,12 @@ def warnings(comparison: Comparison) -> list[str]:
 
 
 def stopped_early(comparison: Comparison) -> str:
-    """Which systems were still getting better when the last epoch allowed was over: those whose
-    best epoch is in the last tenth of all they had; empty if none was."""
-    cells = comparison.trained.reindex(columns=["sampler", "best_epoch", "epochs"])
-    late = cells[(cells["epochs"] > 1) & (cells["best_epoch"] > 0.9 * cells["epochs"])]
+    """Which systems were still getting better when the last epoch allowed was over: those that it
+    ended, with their best epoch in the last tenth of all; empty if none was."""
+    cells = comparison.trained.reindex(columns=["key", "sampler", "best_epoch", "epochs"])
+    limits = [comparison.store.load(key).cell.protocol.epochs for key in cells["key"]]
+    ended = (cells["epochs"] > 1) & (cells["epochs"] == limits)
+    late = cells[ended & (cells["best_epoch"] > 0.9 * cells["epochs"])]
     if not len(late):
         return ""
     counts = late["sampler"].value_counts(sort=False)
@@ -97,7 +99,7 @@ def stopped_early(comparison: Comparison) -> str:
     )
     return (
         f"{len(late)} of {len(cells)} cells had their best epoch when the limit was near, and "
-        f"would gain by more epochs: {named}."
+        f"might gain by more epochs: {named}."
     )
 
 

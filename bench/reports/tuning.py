@@ -158,12 +158,14 @@ def _title(tuned: Tuned) -> str:
 
 
 def _section(outcomes: Sequence[Outcome]) -> Iterator[Part]:
+    alike = "Every system was given the same number of trials"
+    if len({one.budget for one in outcomes}) > 1:
+        alike = "Systems were given DIFFERENT numbers of trials, so that these are no equal terms"
     yield Paragraph(
-        "Every system was given the same number of trials, trained at seed 0 without the test "
-        f"split; the best validation {METRIC} was chosen. Fewer trials than the budget: the "
-        "search space holds no more configurations. Epochs are those of all trials that "
-        "succeeded, what tuning costs. Spread over trials is what choosing the best of many runs "
-        "could show, not seed noise."
+        f"{alike}; they were trained at seed 0 without the test split, and the best validation "
+        f"{METRIC} was chosen. Fewer trials than the budget: the search space holds no more "
+        "configurations. Epochs are those of all trials that succeeded, what tuning costs. Spread "
+        "over trials is what choosing the best of many runs could show, not seed noise."
     )
     yield Heading(f"Validation {METRIC} over trials")
     yield Table(

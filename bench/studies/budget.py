@@ -101,7 +101,7 @@ class Round:
 
     @property
     def dropped(self) -> list[str]:
-        """Who did not go on, the best first, those that failed last."""
+        """Who did not go on, the best first, those that did not finish the round last."""
         names = [*self.means(), *(name for name in self.entrants if name not in self.valid)]
         return [name for name in names if name not in self.kept]
 
@@ -148,14 +148,16 @@ class Account:
     def described(self, step: Round) -> str:
         """A line on a round that has ended: who goes on, who not, and by which numbers."""
         means = step.means()
-        shown = {n: f"{n} {means[n]:.4f}" if n in means else f"{n} (failed)" for n in step.entrants}
+        shown = {n: f"{n} (not finished)" for n in step.entrants}
+        shown |= {n: f"{n} {mean:.4f}" for n, mean in means.items()}
         by = f"{SELECT_ON.upper()} on validation; {duration(step.spent_s)} spent"
         seeds = f"{step.seeds} seed{'s' if step.seeds > 1 else ''}"
         if step.final and not step.kept:
             return f"finalists to epoch {step.epochs}, {seeds}: not in time, left out ({by})"
         kept, dropped = (", ".join(shown[n] for n in names) for names in (step.kept, step.dropped))
         if step.final:
-            return f"finalists to epoch {step.epochs}, {seeds}: {kept} ({by})"
+            without = f"; without {dropped}" if dropped else ""
+            return f"finalists to epoch {step.epochs}, {seeds}: {kept}{without} ({by})"
         count = f"{len(step.kept)} of {len(step.entrants)} go on"
         place = self.rounds.index(step) + 1
         return f"round {place}, to epoch {step.epochs}: {count}: {kept}; dropped: {dropped} ({by})"

@@ -11,6 +11,7 @@ from bench.studies.halving import Halving
 from bench.studies.planning import Plan
 from bench.studies.running import Failure, Runner
 from bench.studies.store import Store
+from bench.studies.sweeps import swept
 from bench.studies.tuning import System
 from bench.studies.units import shortly
 
@@ -63,6 +64,11 @@ def check(plan: Plan) -> None:
         raise UserError("--budget: needs names to choose among, not --from a file of cells")
     if plan.request.grid:
         raise UserError("--budget: chooses settings by itself; leave out --grid")
+    if several := swept(plan.request.settings):
+        raise UserError(
+            f"--set {next(iter(several))}: several values are all trained, --budget chooses by "
+            "itself: give one value, or none"
+        )
     if plan.request.draws:
         raise UserError(
             "--splits: --budget chooses by validation users, whom another split may test on; give "

@@ -291,9 +291,10 @@ class Halving:
             if all((name, seed) in records for seed in range(step.seeds))
         }
         step = replace(step, valid=valid, spent_s=self._clock.spent)
-        if step.final and len(valid) < len(step.entrants):
+        failed = {name for (name, _), cell in cells.items() if cell.key in self.failed}
+        if step.final and len(valid.keys() | failed) < len(step.entrants):
             return step  # without some seeds it would be no comparison of equals
-        count = len(step.entrants) if step.final else sizes(len(step.entrants))[0]
+        count = len(valid) if step.final else sizes(len(step.entrants))[0]
         step = replace(step, kept=list(step.means())[:count])
         kept = {(name, seed) for name in step.kept for seed in range(step.seeds)}
         self._states.keep_only([cell for key, cell in cells.items() if key in kept])

@@ -3,11 +3,13 @@
     train.csv           what may be trained on
     valid_inputs.csv    what the user had before each validation target
     valid_targets.csv   these targets, to choose a model by
-    test_inputs.csv     what the user had before each test target; the targets are in none of them
+    test_inputs.csv     what the user had before each test target
     split.json          dataset, split, their fingerprints and how many of all there are
 
-Users and items have the source's own ids; items are numbers from 1 where it has none.  Where a user
-has several predictions (split ``user-prefixes``) each goes by ``USER@HOW MANY ITEMS CAME BEFORE``.
+Test targets are in no file, but where a user has several predictions (split ``user-prefixes``) the
+input of one ends with the target of the one before it, as it must.  Each of them goes by
+``USER@HOW MANY ITEMS CAME BEFORE``.  Users and items have the source's own ids; items are numbers
+from 1 where it has none.
 """
 
 from __future__ import annotations

@@ -46,8 +46,8 @@ def rank_given(
 ) -> Given:
     """Rank every held-out item as `bench.training.evaluation.rank_predictions` does.
 
-    What the user has had is masked, and an item of it in a list gives way to the next; ties count
-    half; a target that the user has had is a miss.
+    What the user has had is masked, and an item of it in a list gives way to the next, and a target
+    that the user has had is a miss, unless the examples say otherwise; ties count half.
 
     Args:
         predictions: of exactly these examples.
@@ -84,7 +84,8 @@ def rank_given(
             sorted_[beyond & ~whole[chosen, None]] = 0
             likely[chosen] = sorted_
             ordered[chosen] = np.take_along_axis(scores, order, axis=1)
-    ranks[examples.repeated] = MISSED
+    if examples.masked:
+        ranks[examples.repeated] = MISSED
     depth = None if complete or whole.all() else int(lengths[~whole].min())
     if depth is not None and depth < TOP:
         raise _too_short(predictions, labels, np.where(whole, n_items, lengths))
@@ -134,16 +135,18 @@ def _rows(predictions: Predictions, labels: npt.NDArray[np.str_]) -> Ints:
 def _masked(
     predictions: Predictions, rows: Ints, examples: Examples, chosen: slice, n_items: int
 ) -> tuple[Floats, Ints]:
-    """``[p, n_items + 1]`` scores of some examples, -inf of padding, of what the input holds and
-    of what is not listed; and how many items may be recommended to each."""
+    """``[p, n_items + 1]`` scores of some examples, -inf of padding, of what is not listed
+    and, where examples are ``masked``, of what the input holds; and how many items may be
+    recommended to each."""
     scores = predictions.dense(rows, n_items)
-    offsets = examples.offsets[chosen.start : chosen.start + len(rows) + 1]
-    seen = np.zeros(scores.shape, dtype=bool)
-    row = np.repeat(np.arange(len(rows)), np.diff(offsets))
-    seen[row, examples.items[offsets[0] : offsets[-1]]] = True
-    seen[:, 0] = True
-    scores[seen] = -np.inf
-    return scores, (~seen).sum(axis=1)
+    left_out = np.zeros(scores.shape, dtype=bool)
+    left_out[:, 0] = True
+    if examples.masked:
+        offsets = examples.offsets[chosen.start : chosen.start + len(rows) + 1]
+        row = np.repeat(np.arange(len(rows)), np.diff(offsets))
+        left_out[row, examples.items[offsets[0] : offsets[-1]]] = True
+    scores[left_out] = -np.inf
+    return scores, (~left_out).sum(axis=1)
 
 
 def _too_short(predictions: Predictions, labels: npt.NDArray[np.str_], lengths: Ints) -> UserError:

@@ -96,3 +96,11 @@ def test_nothing_in_common_is_one_clear_error(tmp_path, capsys):
     assert "no system in common" in capsys.readouterr().err
     assert report.main(["compare", "A", "C", "--results", str(tmp_path)]) == 2
     assert "no finished cell" in capsys.readouterr().err
+
+
+def test_a_rise_from_nothing_has_no_percentage(tmp_path, capsys):
+    a, b = Store(tmp_path / "A"), Store(tmp_path / "B")
+    save(a, cell_of("dns"), [50, 60, 70])
+    save(b, cell_of("dns"), [1, 2, 70])
+    assert report.main(["compare", "A", "B", "--results", str(tmp_path)]) == 0
+    assert "| 0.0000 | 0.5436 | – |" in capsys.readouterr().out

@@ -35,6 +35,20 @@ def study_of(root, shares, datasets=("one", "two"), seconds=None, references=Non
     return comparisons(store)[0]
 
 
+def merge(store, *parts, backbones=("sasrec",)):
+    """The cells of studies of one dataset each in one store, once with each of the backbones."""
+    for part in parts:
+        for record in part.store.records():
+            for name in backbones:
+                cell = replace(
+                    record.cell,
+                    fingerprint=record.cell.dataset[:2].encode().hex() * 16,
+                    backbone=replace(record.cell.backbone, name=name),
+                )
+                result = result_of(cell, record.test["ndcg@10"])
+                store.save(replace(result, arrays=part.store.arrays(record.key)))
+
+
 def test_a_tie_is_called_a_tie_and_its_cheapest_member_is_named(tmp_path):
     shares = {"uniform": 0.2, "dns": 0.5, "mdcns": 0.503, "srns": 0.5}
     comparison = study_of(tmp_path, shares, seconds={"mdcns": 300.0, "dns": 30.0, "srns": 20.0})
@@ -54,15 +68,11 @@ def test_where_nobody_is_level_everywhere_it_is_said_on_how_many(tmp_path):
     first = study_of(tmp_path / "a", {"uniform": 0.2, "dns": 0.6}, ("one",))
     assert verdicts(first)[0].level == ["dns"]
     store = Store(tmp_path / "b")
-    for dataset, shares in (
-        ("one", {"uniform": 0.2, "dns": 0.6}),
-        ("two", {"uniform": 0.6, "dns": 0.2}),
-    ):
-        part = study_of(tmp_path / dataset, shares, (dataset,))
-        for record in part.store.records():
-            cell = replace(record.cell, fingerprint=dataset[0] * 64)
-            result = result_of(cell, record.test["ndcg@10"])
-            store.save(replace(result, arrays=part.store.arrays(record.key)))
+    merge(
+        store,
+        study_of(tmp_path / "one", {"uniform": 0.2, "dns": 0.6}, ("one",)),
+        study_of(tmp_path / "two", {"uniform": 0.6, "dns": 0.2}, ("two",)),
+    )
     (verdict,) = verdicts(comparisons(store)[0])
     assert verdict.level_on == 1
     assert set(verdict.level) == {"uniform", "dns"}
@@ -86,3 +96,31 @@ def test_what_needs_no_training_and_is_above_all_is_named(tmp_path):
 
 def test_one_sampler_alone_has_no_verdict(tmp_path):
     assert verdicts(study_of(tmp_path, {"uniform": 0.2})) == []
+
+
+def test_one_that_is_level_everywhere_is_not_called_the_best_everywhere(tmp_path):
+    """On one dataset another has more, to which it is level; on the other that one is worse."""
+    store = Store(tmp_path)
+    both = study_of(tmp_path / "one", {"dns": 0.6, "srns": 0.601}, ("one",))
+    other = study_of(tmp_path / "two", {"dns": 0.6, "srns": 0.2}, ("two",))
+    merge(store, both, other)
+    (verdict,) = verdicts(comparisons(store)[0])
+    assert verdict.level == ["dns"]
+    assert verdict.sentences()[0].startswith(
+        "sasrec: dns is level with the best on all 2 datasets, and no other on as many (1 seed)"
+    )
+
+
+def test_those_that_are_level_with_nobodys_best_are_not_called_level(tmp_path):
+    """The best of each dataset was trained on it alone."""
+    store = Store(tmp_path)
+    shares = {"uniform": 0.2, "dns": 0.25}
+    one = study_of(tmp_path / "one", shares | {"srns": 0.9}, ("one",))
+    two = study_of(tmp_path / "two", shares | {"mdcns": 0.9}, ("two",))
+    merge(store, one, two)
+    (verdict,) = verdicts(comparisons(store)[0])
+    assert verdict.level == []
+    assert verdict.sentences()[0] == (
+        "sasrec: of those trained on all 2 datasets none is level with any's best; "
+        "significantly worse everywhere: dns, uniform (1 seed)."
+    )

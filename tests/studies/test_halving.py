@@ -37,6 +37,7 @@ class Machine:
 
     def __init__(self, plan, *, slower=1.0, patience=None):
         self.plan, self.now, self.slower, self.patience = plan, 0.0, slower, patience
+        self.diverge = set()
         self.trained, self.said, self.tested, self.epochs = [], [], [], {}
         self.meter = SimpleNamespace(
             epoch_seconds=self.epoch_seconds, test_seconds=lambda cell: 1.0
@@ -61,6 +62,9 @@ class Machine:
         for cell in cells:
             limit = min(cell.protocol.epochs, self.patience or cell.protocol.epochs)
             course = accounts.course(cell)
+            if cell.sampler.name in self.diverge:
+                became.failed.append(Failure(cell, cell.label, "FloatingPointError"))
+                continue
             seconds = self.slower * self.epoch_seconds(cell) * (limit - self.epochs.get(course, 0))
             if (
                 stretch.until is not None
@@ -77,7 +81,7 @@ class Machine:
             store.save(replace(result, metrics={**result.metrics, "valid": valid}))
             (self.tested if test else self.trained).append(cell)
             became.done.append(cell)
-        late = bool(became.failed) and stretch.until is not None
+        late = any(each.late for each in became.failed) and stretch.until is not None
         self.now = stretch.until if late else self.now + makespan(jobs, 2)
         return became
 
@@ -232,6 +236,25 @@ def test_finals_that_do_not_end_in_time_are_left_out(machine):
     assert not its.account.last.final
     assert {cell.protocol.epochs for cell in its.account.finals} == {its.account.last.epochs}
     assert "not in time, left out" in fake.said[-1]
+
+
+def test_a_finalist_that_fails_is_left_out_and_the_others_go_on(machine):
+    fake, its = machine(10000, samplers=["uniform", "dns", "full-softmax"])
+    its.choose()
+    whole = fake.train
+
+    def diverging(cells, *arguments, **options):
+        if its.account.rounds[-1].final:
+            fake.diverge = {"full-softmax"}
+        return whole(cells, *arguments, **options)
+
+    fake.train = diverging
+    its.rounds()
+    assert its.account.last.final
+    assert {cell.sampler.name for cell in its.account.finals} == {"dns"}
+    (said,) = [line for line in fake.said if "without" in line]
+    assert "; without full-softmax (not finished) (NDCG@20 on validation" in said
+    assert {each.cell.sampler.name for each in its.failed.values()} == {"full-softmax"}
 
 
 def test_a_round_keeps_a_third_down_to_three():

@@ -107,5 +107,6 @@ def test_the_grid_trains_each_setting_and_says_how_many(tmp_path, capfd):
     assert sorted(each["hyper"]["N"] for each in samplers if each["name"] == "dns") == [5, 8]
     text = (tmp_path / "reports/smoke/comparison-bce-synthetic.md").read_text(encoding="utf-8")
     assert "dns (N=5)" in text and "dns (N=8)" in text
-    status, said = in_process(tmp_path, *small, "--tune", "2", "--study", "tuned")
-    assert status == 2 and "--set dns.N: several values are all trained" in said
+    for search in (["--tune", "2"], ["--budget", "5m"]):
+        status, said = in_process(tmp_path, *small, *search, "--study", "searched")
+        assert status == 2 and "--set dns.N: several values are all trained" in said
