@@ -25,6 +25,7 @@ from bench.analysis.finalists import finalists
 from bench.analysis.verdict import verdicts
 from bench.api import Folder, Study, plan
 from bench.datasets.reading.columns import columns_of
+from bench.errors import UserError
 from bench.files import check_name, check_writable
 from bench.reports.manifest import PAGE
 from bench.reports.plots import buckets, costs, curves, dots, style
@@ -32,7 +33,6 @@ from bench.reports.plots.looks import looks_of
 from bench.studies.limits import BACKBONE, SEEDS
 from bench.studies.request import Names
 from bench.studies.study import RunResult
-from bench.studies.units import seconds_of
 
 
 class Plots:
@@ -175,19 +175,22 @@ def compare(
         UserError: bad input, or too little time for a round of all samplers.
     """
     began = time.monotonic()
-    seconds = seconds_of(budget) if isinstance(budget, str) else budget
     if isinstance(data, pd.DataFrame):
         check_name("name", name)
         folder = Path(results) / (study or f"{name}-budget")
         data = _written(data, folder, name, whole="reading" in chosen)
-    if seconds is not None and seeds is None:
+    elif not isinstance(data, str | os.PathLike):
+        raise UserError(
+            f"data is a {type(data).__name__}; give a DataFrame, a path, or a registered name"
+        )
+    if budget is not None and seeds is None:
         seeds = SEEDS
     planned = plan(
         datasets=[os.fspath(data)], samplers=samplers, backbones=[backbone], seeds=seeds, **chosen
     )
     kept = Study(study or f"{planned.cells[0].dataset}-budget", results=results)
     ran = kept.run(
-        planned, workers=workers, device=device, budget=seconds, since=began, progress=progress
+        planned, workers=workers, device=device, budget=budget, since=began, progress=progress
     )
     return Result(kept, ran)
 

@@ -32,6 +32,7 @@ from bench.studies.resources import Executor, Resources
 from bench.studies.status import status
 from bench.studies.store import Store
 from bench.studies.study import Expected, RunResult
+from bench.studies.units import seconds_of
 
 Folder = str | os.PathLike[str]
 
@@ -133,7 +134,7 @@ class Study:
         force_stale: bool = False,
         tune: int | None = None,
         test_trials: bool = False,
-        budget: float | None = None,
+        budget: str | float | None = None,
         since: float | None = None,
         keep_models: bool = False,
         progress: bool = False,
@@ -154,8 +155,8 @@ class Study:
             force_stale: train again what was trained by other code.
             tune: give every system so many trials first, and train its best on validation.
             test_trials: of a study that was tuned so, test every trial.
-            budget: in place of training all of the plan, look for its best system in so many
-                seconds; the finalists get at most as many seeds as the plan has.
+            budget: in place of training all of the plan, look for its best system in ``30m`` or so
+                many seconds; the finalists get at most as many seeds as the plan has.
             since: when these began, if it was before now (`time.monotonic`).
             keep_models: keep the trained weights, for `load_model`; what is finished without is
                 trained again for them, and keeps its numbers.
@@ -248,9 +249,10 @@ class Study:
         return write(self.store.root, where, presentation=presentation)
 
 
-def _budget(seconds: float | None, since: float | None = None) -> Budget | None:
-    if seconds is None:
+def _budget(given: str | float | None, since: float | None = None) -> Budget | None:
+    if given is None:
         return None
+    seconds = seconds_of(given) if isinstance(given, str) else given
     return Budget(seconds) if since is None else Budget(seconds, since)
 
 

@@ -16,31 +16,28 @@ from bench.datasets import catalogue
 from bench.datasets.official import Counts
 from bench.errors import UserError
 from bench.grid_options import add_reading, reading_of
-from bench.terminal import tell
+from bench.terminal import status_of, tell
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     options = _parser().parse_args(arguments)
-    try:
-        if options.command == "list":
-            tell(catalogue.listing())
-        elif options.command == "check":
-            return _check(_needed(datasets.data_directory(options.data_dir)))
-        elif options.command == "describe":
-            data_dir = datasets.data_directory(options.data_dir)
-            tell(catalogue.describe(options.name, data_dir, _reading(options)))
-        elif options.command == "export":
-            _export(options)
-        else:
-            say = functools.partial(print)
-            catalogue.fetch(options.names, Path(options.data_dir), options.mirror, say)
-    except UserError as error:
-        tell(f"error: {error}", error=True)
-        return 2
-    except KeyboardInterrupt:
-        tell("stopped; run the same command again to go on", error=True)
-        return 130
+    return status_of(lambda: _run(options), "stopped; run the same command again to go on")
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.command == "list":
+        tell(catalogue.listing())
+    elif options.command == "check":
+        return _check(_needed(datasets.data_directory(options.data_dir)))
+    elif options.command == "describe":
+        data_dir = datasets.data_directory(options.data_dir)
+        tell(catalogue.describe(options.name, data_dir, _reading(options)))
+    elif options.command == "export":
+        _export(options)
+    else:
+        say = functools.partial(print)
+        catalogue.fetch(options.names, Path(options.data_dir), options.mirror, say)
     return 0
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from bench.datasets.log_options import Reading
 from bench.errors import UserError
 from bench.grid_options import add_reading
-from bench.terminal import tell
+from bench.terminal import status_of, tell
 
 if typing.TYPE_CHECKING:
     import pandas as pd
@@ -31,16 +31,16 @@ if typing.TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     options = _parser().parse_args(sys.argv[1:] if arguments is None else arguments)
-    try:
-        with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always", UserWarning)
-            table = _recommended(options)
-        for warning in said:
-            tell(f"warning: {warning.message}", error=True)
-        _hand_out(table, options.out)
-    except UserError as error:
-        tell(f"error: {error}", error=True)
-        return 2
+    return status_of(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> int:
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", UserWarning)
+        table = _recommended(options)
+    for warning in said:
+        tell(f"warning: {warning.message}", error=True)
+    _hand_out(table, options.out)
     return 0
 
 

@@ -18,10 +18,9 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench.errors import UserError
 from bench.files import check_name
 from bench.report_options import add_options, presentation_of, warn_of_unreadable
-from bench.terminal import tell
+from bench.terminal import status_of, tell
 
 EXPORT = "python -m bench.report export STUDY: results in one tidy table, or into MLflow."
 RANKS = "the same, of the rank of every test prediction, with the ids of the log; needs the data"
@@ -44,11 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "references": _references, "site": _site,
     }  # fmt: skip
     command = commands.get(given[0] if given else "")
-    try:
-        return _report(given) if command is None else command(given[1:])
-    except UserError as error:
-        tell(f"error: {error}", error=True)
-        return 2
+    return status_of(lambda: _report(given) if command is None else command(given[1:]))
 
 
 def _of(name: str) -> Callable[[Sequence[str]], int]:

@@ -26,20 +26,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.cell import PRESETS
-from bench.errors import UserError
-from bench.terminal import tell
+from bench.terminal import status_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status (2 for bad input)."""
     options = _parser().parse_args(arguments)
+    return status_of(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> int:
     from bench import speed_run  # who asks for help does not wait for it
 
-    try:
-        speed_run.run(options)
-    except UserError as error:
-        tell(f"error: {error}", error=True)
-        return 2
+    speed_run.run(options)
     return 0
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import TextIO
+
+from bench.errors import UserError
 
 
 def on_terminal() -> bool:
@@ -24,6 +27,23 @@ def tell(text: str, *, error: bool = False) -> None:
         print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
     except BrokenPipeError:
         nobody_reads(stream)
+
+
+def status_of(command: Callable[[], int], stopped: str = "stopped") -> int:
+    """The exit status of a command: 2 and a line for bad input, 130 and a line when it is stopped.
+
+    Args:
+        command: does its work; returns its status.
+        stopped: what is said when it is stopped by Ctrl-C.
+    """
+    try:
+        return command()
+    except UserError as error:
+        tell(f"error: {error}", error=True)
+        return 2
+    except KeyboardInterrupt:
+        tell(stopped, error=True)
+        return 130
 
 
 def nobody_reads(stream: TextIO) -> None:

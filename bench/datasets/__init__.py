@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from bench.datasets.base import Dataset, DatasetSource, register, registry
+from bench.datasets.contract import loaded
 from bench.datasets.log_options import USUAL, Reading
 from bench.errors import UserError
 
@@ -54,11 +55,11 @@ def resolve_dataset(name: str, data_dir: Path | None, reading: Reading = USUAL) 
         reading: how a log is read.
 
     Raises:
-        UserError: unknown name, missing or malformed file.
+        UserError: unknown name, missing or malformed file, or what a plug-in gives is no dataset.
     """
     if is_path(name):
         # Reading takes pandas, which who asks for names alone does not wait for.
         from bench.datasets.reading.readers import read_log
 
         return read_log(Path(name), reading=reading)
-    return registry.get(name)().load(data_dir)
+    return loaded(registry.get(name)(), data_dir)

@@ -70,13 +70,16 @@ def describe(name: str, data_dir: Path | None, reading: Reading = USUAL) -> str:
     low, median, high = np.percentile(lengths, [0, 50, 100], method="nearest")
     popular = np.sort(np.bincount(dataset.items, minlength=dataset.n_items + 1)[1:])[::-1]
     head = popular[: max(1, len(popular) // 10)].sum() / len(dataset.items)
+    users = np.repeat(np.arange(dataset.n_users), lengths)
+    pairs = len(np.unique(users * (dataset.n_items + 1) + dataset.items))  # of repeats one
+    sparsity = 100 * (1 - pairs / (dataset.n_users * dataset.n_items))
     lines = [
         f"{dataset.name}{' (SYNTHETIC)' if dataset.synthetic else ''}",
         f"  users         {counts.users:,}",
         f"  items         {counts.items:,}",
         f"  interactions  {counts.interactions:,}",
         f"  length        {counts.average_length:.2f} on average, median {median}, {low} to {high}",
-        f"  sparsity      {counts.sparsity:.3f} %",
+        f"  sparsity      {sparsity:.3f} %",
         f"  popularity    the top tenth of the items has {100 * head:.0f} % of the interactions",
         f"  time stamps   {'yes' if dataset.times is not None else 'no'}",
         f"  fingerprint   {dataset.fingerprint}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ import pandas as pd
 
 from bench.datasets import Dataset
 from bench.errors import UserError
-from bench.files import why
+from bench.files import replace, why
 from bench.studies.own_logs import Given, logs_of
 from bench.studies.planning import dataset_of
 from bench.studies.records import Record
@@ -184,9 +185,11 @@ def save(frame: pd.DataFrame, path: Path, option: str = "--to") -> None:
     """
     try:
         if path.suffix == ".csv":
-            path.write_text(csv_of(frame), encoding="utf-8")
+            replace(path, csv_of(frame))
         elif path.suffix == ".parquet":
-            frame.to_parquet(path, index=False)
+            packed = io.BytesIO()
+            frame.to_parquet(packed, index=False)
+            replace(path, packed.getvalue())
         else:
             raise UserError(f"{option} {path}: the name must end in .csv or .parquet")
     except ImportError as error:

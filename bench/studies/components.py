@@ -9,6 +9,8 @@ import backbones
 import samplers
 from bench import objectives
 from bench.cell import Cell, Component
+from bench.errors import UserError
+from bench.json_shape import scalar
 from bench.registry import Registry
 
 ANY = "*"
@@ -26,6 +28,22 @@ def components(cell: Cell) -> Iterator[tuple[Registry[Any], Component]]:
     yield objectives.registry, cell.objective
     for model in cell.models:
         yield backbones.registry, model
+
+
+def check_search_space(registry: Registry[Any], name: str) -> None:
+    """See that tuning could vary what a component says, before anything is trained.
+
+    Raises:
+        UserError: it could not.
+    """
+    space = getattr(registry.get(name), "search_space", {})
+    told = f"{registry.kind} {name!r}: its search_space"
+    if not isinstance(space, dict):
+        raise UserError(f"{told} is a {type(space).__name__}; give options to lists of values")
+    for option, values in space.items():
+        if not isinstance(values, list | tuple) or not values or not all(map(scalar, values)):
+            raise UserError(f"{told} has {values!r} for {option}; give a list of plain values")
+    registry.search_space(name)
 
 
 def free_options(

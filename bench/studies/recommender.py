@@ -197,8 +197,8 @@ class Recommender:
         Raises:
             UserError: k is not positive.
         """
-        if k < 1:
-            raise UserError(f"k={k}: must be at least 1")
+        if not isinstance(k, int | np.integer) or k < 1:
+            raise UserError(f"k={k!r}: must be a whole number from 1")
         shape = (len(inputs.offsets) - 1, min(k, self.n_items))
         ids, found = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.float32)
         for piece, scores in self._pieces(inputs, allow_seen):
@@ -226,8 +226,10 @@ class Recommender:
             allow_seen: recommend what a user has had, too; None for `ranks_seen`.
 
         Raises:
-            UserError: nobody has a known item, or k is not positive.
+            UserError: nobody has a known item, not one sequence a user, or k is not positive.
         """
+        if len(users) != len(sequences):
+            raise UserError(f"{len(users)} users with {len(sequences)} sequences: give each one")
         inputs = self.inputs(sequences)
         lengths = np.diff(inputs.offsets)
         if not lengths.any():
@@ -262,6 +264,8 @@ class Recommender:
         offsets = torch.as_tensor(inputs.offsets, device=self._device)
         allowed = self.ranks_seen if allow_seen is None else allow_seen
         seen_as = None if allowed else -torch.inf
+        if len(offsets) == 1:
+            return  # of no sequences there are no scores
         for piece, scores, _ in scored_pieces(self.models, items, offsets, seen_as):
             yield piece.cpu().numpy(), scores
 

@@ -14,6 +14,7 @@ from bench.cell import PRESETS, Preset, Protocol
 from bench.datasets import Reading, data_directory, is_path
 from bench.datasets import registry as sources
 from bench.errors import UserError
+from bench.json_shape import whole
 from bench.registry import load_plugin, suggest
 from bench.studies import sweeps
 from bench.studies.paper_grids import TABLES, splits_of
@@ -177,17 +178,24 @@ def request_of(
 def _one_or_several(
     settings: Mapping[str, Any] | Sequence[tuple[str, Any]],
 ) -> list[tuple[str, Any]]:
-    """Settings as pairs, those with several values checked."""
+    """Settings as pairs, those with several values checked.
+
+    Raises:
+        UserError: they are not pairs, or several values are none.
+    """
+    pairs = list(settings.items() if isinstance(settings, Mapping) else settings)
+    if not all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs):
+        raise UserError(f"settings={settings!r}: give a dictionary, such as {{'dns.N': 10}}")
     return [
         (name, sweeps.checked(name, value) if isinstance(value, list | tuple) else value)
-        for name, value in (settings.items() if isinstance(settings, Mapping) else settings)
+        for name, value in pairs
     ]
 
 
 def _check_counts(seeds: int | None, splits: int | None, fixed: frozenset[str]) -> None:
     for option, count in (("seeds", seeds), ("splits", splits)):
-        if count is not None and not 1 <= count <= MAX_SEEDS:
-            raise UserError(f"{option}={count}: must be from 1 to {MAX_SEEDS}")
+        if count is not None and not (whole(count) and 1 <= count <= MAX_SEEDS):
+            raise UserError(f"{option}={count!r}: must be a whole number from 1 to {MAX_SEEDS}")
     if splits is not None and seeds is not None:
         raise UserError("--splits: each split is trained with a seed of its own; leave out --seeds")
     if splits is not None and "split_seed" in fixed:
@@ -220,11 +228,15 @@ def _names(part: str, given: Names) -> list[str] | None:
     """The names of some components or datasets; None where nothing was chosen.
 
     Raises:
-        UserError: an empty list.
+        UserError: an empty list, or one of something else.
     """
     if given is None:
         return None
     names = [given] if isinstance(given, str | os.PathLike) else list(given)
+    if not isinstance(given, str | os.PathLike | Sequence) or not all(
+        isinstance(name, str | os.PathLike) for name in names
+    ):
+        raise UserError(f"{part}: a {type(given).__name__} is given; give names or paths")
     if not names:
         raise UserError(f"{part}: none is given; leave it out to have the preset's")
     return [os.fspath(name) for name in names]

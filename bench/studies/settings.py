@@ -10,7 +10,7 @@ import backbones
 from bench.cell import OWN_OF_BACKBONES, Component, Protocol
 from bench.errors import UserError
 from bench.registry import Registry, suggest
-from bench.studies.components import ANY, REGISTRIES
+from bench.studies.components import ANY, REGISTRIES, check_search_space
 
 
 class Settings:
@@ -61,6 +61,7 @@ class Settings:
         result = []
         for name in dict.fromkeys(names):
             known = registry.hyper_parameters(name)
+            check_search_space(registry, name)
             self._options |= known.keys()
             own = registry.set_by_variant(name)
             given = {k: v for k, v in (defaults or {}).items() if k in known and k not in own}

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from bench import datasets
+from bench import datasets, json_shape
 from bench.cell import Cell
 from bench.errors import UserError
 from bench.files import check_writable
@@ -49,8 +49,8 @@ class Options:
     def __post_init__(self) -> None:
         if self.keep_models:
             model_files.check_installed()
-        if self.tune is not None and self.tune < 1:
-            raise UserError(f"tune={self.tune}: must be at least 1")
+        if self.tune is not None and not (json_shape.whole(self.tune) and self.tune):
+            raise UserError(f"tune={self.tune!r}: must be a whole number from 1")
         if self.test_trials and self.tune is None:
             raise UserError("--test-trials: of which study? give its --tune COUNT too")
         if self.budget is not None and self.tune is not None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import numbers
+import re
 from collections.abc import Iterator
 
 import torch
@@ -15,7 +17,8 @@ from torch import Tensor
 
 from backbones.base import Backbone
 from bench.errors import UserError
-from bench.training.batches import Batches
+from bench.json_shape import LARGEST
+from bench.training.batches import Batch, Batches
 from bench.training.evaluation import evaluating
 from samplers.base import Negatives, View
 
@@ -210,14 +213,65 @@ def _shape(tensor: Tensor) -> list[int]:
     return list(tensor.shape)
 
 
-@torch.no_grad()
-def check_causal(name: str, model: Backbone, batches: Batches) -> None:
-    """Refuse a backbone whose states have another shape, or that says that it is causal and looks
-    ahead.
+def check_loss(name: str, loss: object) -> None:
+    """Refuse what an objective returned where it is no loss, or nothing learns from it.
 
-    One of the longest training windows is encoded as it is, and with other items from each place
-    on, which the states before that place must not show; in training mode, with equal dropout, for
-    the place in the middle.
+    Args:
+        name: of the objective.
+        loss: what its ``loss`` returned.
+
+    Raises:
+        UserError: it is not a scalar tensor with a gradient.
+    """
+    told = f"objective {name!r}: loss() returned"
+    if not isinstance(loss, Tensor):
+        raise UserError(f"{told} a {type(loss).__name__}; it must be a tensor, a scalar")
+    if loss.shape != ():
+        raise UserError(f"{told} shape {_shape(loss)}; it must be a scalar: take the mean")
+    if not loss.requires_grad:
+        raise UserError(
+            f"{told} a loss without gradient, from which nothing is learnt; compute it from "
+            "scored.positive and scored.negative by operations that keep it"
+        )
+
+
+def columns_of(name: str, values: object) -> dict[str, float]:
+    """What a sampler says of itself, as columns of ``epochs.csv``.
+
+    Args:
+        name: of the sampler.
+        values: what its ``diagnostics`` returned.
+
+    Raises:
+        UserError: it is not numbers by name.
+    """
+    if not isinstance(values, dict):
+        raise UserError(
+            f"sampler {name!r}: diagnostics() returned a {type(values).__name__}; it must be a "
+            "dictionary of numbers"
+        )
+    for column, value in values.items():
+        if not isinstance(column, str) or not re.fullmatch(r"\w+", column):
+            raise UserError(
+                f"sampler {name!r}: diagnostics() names {column!r}; a name is letters, digits and _"
+            )
+        real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if not real or abs(float(value)) > LARGEST:
+            raise UserError(
+                f"sampler {name!r}: diagnostics() gives {column} as {value!r}; it must be a "
+                "number, finite and at most 2**53, or NaN"
+            )
+    return {f"sampler_{column}": value for column, value in values.items()}
+
+
+@torch.no_grad()
+def check_backbone(name: str, model: Backbone, batches: Batches) -> None:
+    """Refuse a backbone whose states are of another kind or differ from call to call, or that says
+    that it is causal and looks ahead.
+
+    One of the longest training windows is encoded twice.  Where the backbone says that it is
+    causal, it is also encoded with other items from each place on, which the states before that
+    place must not show; in training mode, with equal dropout, for the place in the middle.
 
     Args:
         name: of the backbone.
@@ -227,21 +281,27 @@ def check_causal(name: str, model: Backbone, batches: Batches) -> None:
     Raises:
         UserError: it is so.
     """
-    if not model.causal:
-        return
+    if not isinstance(getattr(model, "causal", None), bool):
+        raise UserError(
+            f"backbone {name!r} does not say whether a state shows later items; give its class "
+            "causal = True or False"
+        )
     batch = batches.longest(1)
     L = batch.items.shape[1]
+    first, second = _encoded_twice(name, model, batch)
+    if (first - second).abs().max() > ROUNDING * first.abs().max():
+        raise UserError(
+            f"backbone {name!r}: its states of the same items differ from call to call; in "
+            "evaluation mode it must draw nothing"
+        )
+    if not model.causal:
+        return
     at = torch.arange(L, device=batch.items.device)
     changed = batch.items % model.n_items + 1
     variants = torch.where(at >= at[:, None], changed, batch.items)  # [L, L]: row p from p on
     devices = [batch.items.device] if batch.items.device.type == "cuda" else []
     with evaluating(model), torch.random.fork_rng(devices):
         states = model(torch.cat([batch.items, variants]), batch.lengths.expand(L + 1))
-    if states.shape != (L + 1, L, model.dim):
-        raise UserError(
-            f"backbone {name!r}: its states have shape {_shape(states)} for items of shape "
-            f"[{L + 1}, {L}]; it must be [B, L, dim] = [{L + 1}, {L}, {model.dim}]"
-        )
     before = at < at[:, None]
     ahead = (states[1:] - states[:1])[before]
     if not ahead.numel() or ahead.abs().max() <= ROUNDING * states[0].abs().max():
@@ -258,3 +318,35 @@ def check_causal(name: str, model: Backbone, batches: Batches) -> None:
             f"backbone {name!r} says that it is causal, but its states change with later items; "
             "it must not look ahead, or say causal = False"
         )
+
+
+def _encoded_twice(name: str, model: Backbone, batch: Batch) -> tuple[Tensor, Tensor]:
+    """States ``[2, L, dim]``, or of a backbone that is not causal the last, ``[2, dim]``, of a
+    window beside itself, in evaluation mode, from two calls.
+
+    Raises:
+        UserError: they are no such states.
+    """
+    method = "forward" if model.causal else "last"
+    items, lengths = batch.items.expand(2, -1), batch.lengths.expand(2)
+    devices = [items.device] if items.device.type == "cuda" else []
+    with evaluating(model), torch.random.fork_rng(devices):
+        found = [(model if model.causal else model.last)(items, lengths) for _ in range(2)]
+    states = found[0]
+    if not isinstance(states, Tensor):
+        raise UserError(
+            f"backbone {name!r}: {method}() returned a {type(states).__name__}; it must be the "
+            "states alone, a tensor"
+        )
+    form = [2, items.shape[1], model.dim] if model.causal else [2, model.dim]
+    if _shape(states) != form:
+        raise UserError(
+            f"backbone {name!r}: its states have shape {_shape(states)} for items of shape "
+            f"{_shape(items)}; it must be {'[B, L, dim]' if model.causal else '[B, dim]'} = {form}"
+        )
+    if states.dtype != model.items.weight.dtype:
+        raise UserError(
+            f"backbone {name!r}: its states are {states.dtype}; they must be "
+            f"{model.items.weight.dtype}, as its item vectors are"
+        )
+    return found[0], found[1]

@@ -22,12 +22,13 @@ from bench.datasets.base import Exposures
 from bench.datasets.splits import Examples
 from bench.datasets.training_data import TrainingData
 from bench.errors import UserError
+from bench.json_shape import LARGEST
 from bench.metrics import SELECT_ON
 from bench.objectives.base import Objective
 from bench.seeding import seed_for
 from bench.training.batches import Batch, Batches, one_pass_windows, prefix_windows
 from bench.training.checkpoint import Checkpoint
-from bench.training.checks import check_causal, check_negatives
+from bench.training.checks import check_backbone, check_loss, check_negatives, columns_of
 from bench.training.diagnostics import Diagnostics
 from bench.training.evaluation import rank_predictions
 from bench.training.optimisers import optimisers
@@ -129,17 +130,20 @@ class Trainer:
         """Train on every example once; the mean loss per target, and diagnostics.
 
         Raises:
-            FloatingPointError: the loss is not finite.
+            FloatingPointError: the loss, or what is measured of it, is not finite, or so great
+                that it is no number to go on from.
+            UserError: what the sampler says of itself is not numbers.
         """
         self.diagnostics.start_epoch(self.batches.n_batches)
         total = torch.zeros((), device=self.device)
         for batch in self.batches.epoch(epoch, self.generator):
             total += self.step(batch) * len(batch.places)
         mean = float(total) / self.batches.n_targets  # the epoch's one wait for the device
-        if not np.isfinite(mean):
-            raise FloatingPointError(f"the loss of epoch {epoch} is {mean}: training diverged")
-        own = {f"sampler_{name}": value for name, value in self.sampler.diagnostics().items()}
-        return {"epoch": epoch, "loss": mean} | self.diagnostics.row() | own
+        row = {"epoch": epoch, "loss": mean} | self.diagnostics.row()
+        for name, value in row.items():
+            if abs(value) > LARGEST or (name == "loss" and np.isnan(value)):
+                raise FloatingPointError(f"{name} of epoch {epoch} is {value}: training diverged")
+        return row | columns_of(self._sampler, self.sampler.diagnostics())
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next epoch depends on: tensors and plain values."""
@@ -213,7 +217,9 @@ def summed_loss(objective: Objective, scored: Sequence[Scored]) -> Tensor:
     """Scalar: the sum over the models of their losses, auxiliary ones included."""
     loss = torch.zeros((), device=scored[0].view.states.device)
     for one in scored:
-        loss = loss + objective.loss(one)
+        own = objective.loss(one)
+        check_loss(objective.name, own)
+        loss = loss + own
         if one.negatives.auxiliary is not None:
             loss = loss + one.negatives.auxiliary
     return loss
@@ -247,7 +253,7 @@ def fit(
     trainer = Trainer(cell, data, device)
     models = trainer.models
     for component, model in zip(cell.models, models, strict=True):
-        check_causal(component.name, model, trainer.batches)
+        check_backbone(component.name, model, trainer.batches)
     epochs: list[Epoch] = []
     best_epoch, best_weights = 0, [model.state_dict() for model in models]
     if checkpoint is not None and (saved := checkpoint.load()) is not None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from support import forked
 from support.grid import ROOT, clean_environment, grid, numbers, records
@@ -266,7 +267,12 @@ def test_a_listener_that_fails_stops_the_run_and_the_log_says_so(tmp_path):
         ({"settings": {"mdcns.gama": 2}}, "'gama'; did you mean gamma"),
         ({"settings": {"epoch": 5}}, "did you mean epochs"),
         ({"settings": {"epochs": "many"}}, "expected int"),
-        ({"seeds": 0}, "seeds=0: must be from 1 to 1000"),
+        ({"seeds": 0}, "seeds=0: must be a whole number from 1 to 1000"),
+        ({"seeds": "2"}, "seeds='2': must be a whole number"),
+        ({"seeds": 2.0}, "seeds=2.0: must be a whole number"),
+        ({"settings": ["epochs=3"]}, "settings=['epochs=3']: give a dictionary"),
+        ({"datasets": pd.DataFrame({"user": [1]})}, "a DataFrame is given; give names or paths"),
+        ({"samplers": [3]}, "samplers: a list is given; give names or paths"),
         ({"split": "usr"}, "unknown split 'usr'"),
         ({"split_file": "absent"}, "--split-file absent: no such file"),
         ({"data_dir": "absent"}, "absent: no such directory"),
@@ -285,7 +291,9 @@ def test_bad_input_to_a_plan_is_a_user_error(arguments, message):
         ({"device": "tpu"}, "expected cpu, cuda or cuda:NUMBER"),
         ({"executor": "slurm"}, "expected one of here, dask, ray"),
         ({"address": "tcp://x:1"}, "goes with --executor dask or ray"),
-        ({"tune": 0}, "tune=0: must be at least 1"),
+        ({"tune": 0}, "tune=0: must be a whole number from 1"),
+        ({"tune": "2"}, "tune='2': must be a whole number from 1"),
+        ({"budget": "soon"}, "'soon' is no time"),
         ({"test_trials": True}, "give its --tune COUNT too"),
         ({"cells_per_gpu": 2}, "give --gpus too"),
     ],

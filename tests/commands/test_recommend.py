@@ -157,6 +157,17 @@ def test_scores_are_states_times_items_and_seen_items_are_masked(shop):
     assert len(model.top(sequences, 10_000)[0]) == N_ITEMS - 2
 
 
+def test_what_is_asked_of_a_model_is_checked(shop):
+    _, study, _ = shop
+    model = bench.load_model(study, "uniform", seed=0)
+    assert model.top([]) == []
+    assert model.scores([]).shape == (0, N_ITEMS + 1)
+    with pytest.raises(bench.UserError, match=r"^k=2\.5: must be a whole number"):
+        model.top([[label(3)]], k=2.5)
+    with pytest.raises(bench.UserError, match="2 users with 1 sequences: give each one"):
+        model.table(["a", "b"], [[label(3)]])
+
+
 def test_an_ensemble_adds_up_scores(shop):
     _, study, _ = shop
     one, two, both = (
@@ -220,7 +231,7 @@ def test_users_of_a_log_each_get_their_own_in_order_of_time(shop, capsys, tmp_pa
         (["uniform", "--seed", "7", "--sequence", "a"], "no cell has all that was asked for"),
         (["uniform", "--seed", "0", "--sequence", "a"], "called like 'sku-"),
         (["uniform", "--seed", "0", "--sequence", ""], "none of the items"),
-        (["uniform", "--seed", "0", "--sequence", label(1), "--k", "0"], "at least 1"),
+        (["uniform", "--seed", "0", "--sequence", label(1), "--k", "0"], "number from 1"),
         (["uniform", "--seed", "0", "--sequence", label(1), "--model", "peer"], "has no peer"),
         (["uniform", "--seed", "0", "--sequence", label(1), "--out", "a.xls"], "--out a.xls"),
         (["uniform", "--seed", "0", "--sequence", label(1), "--device", "tpu"], "--device tpu"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -85,6 +86,33 @@ def test_a_bad_target_is_one_clear_error(store, tmp_path, capsys, to):
     assert report.main(arguments) == 2
     assert "error: --to" in capsys.readouterr().err
     assert report.main(["export", "none", "--results", str(tmp_path), "--to", "x.csv"]) == 2
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_full_disk_leaves_an_earlier_export_alone(store, tmp_path, monkeypatch, suffix):
+    path = tmp_path / f"all{suffix}"
+    export.save(export.tidy(store), path)
+    before = path.read_bytes()
+
+    def full(self, content):
+        with self.open("wb") as file:
+            file.write(content[:10])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(bench.UserError, match="cannot be written"):
+        export.save(export.tidy(store), path)
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.glob(f"*{suffix}*")] == [path.name]
+
+
+def test_ctrl_c_is_a_line(monkeypatch, capsys):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(report, "_site", stopped)
+    assert report.main(["site"]) == 130
+    assert capsys.readouterr().err == "stopped\n"
 
 
 @pytest.fixture

@@ -92,6 +92,16 @@ def test_two_panels_side_by_side_are_legible(tmp_path, drawn):
     assert "costs-bce-synthetic-sasrec" in drawn
 
 
+def test_a_dataset_may_have_a_long_name(tmp_path, recwarn):
+    comparison = study_of(tmp_path / "study", ["uniform", "dns"], datasets=DATASETS[:1])
+    long = "ecommerce_events_2024_march (content=2a118363, split=4bdbd3bf)"
+    with plt.rc_context(style.STYLE):
+        figure = gains.figure_of(replace(comparison, cells=comparison.cells.assign(dataset=long)))
+        composed(figure)
+        check_legible(figure)
+    assert not [each for each in recwarn if "constrained_layout" in str(each.message)]
+
+
 def test_long_names_are_wrapped_and_still_legible(tmp_path, drawn):
     comparison = study_of(tmp_path / "study", ["uniform", "dns+", "mdcns"], seeds=2)
     long = "mdcns (adasir.N=100, gamma=1.5, peer=mamba4rec, tau=0.1)"

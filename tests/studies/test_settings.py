@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import samplers
 from bench.cell import PRESETS
 from bench.errors import UserError
 from bench.studies.planning import make_plan
@@ -48,3 +49,19 @@ def test_the_last_of_two_learning_rates_counts():
 def test_a_learning_rate_of_nobody_is_an_error(setting, message):
     with pytest.raises(UserError, match=message):
         rates_of(setting, samplers=["mdcns-peer-mamba4rec"])
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ({"M": 5}, r"'dns\+': its search_space has 5 for M; give a list of plain values"),
+        ({"M": []}, r"has \[\] for M"),
+        ({"M": [[1]]}, r"has \[\[1\]\] for M"),
+        ({"MM": [1, 2]}, r"names 'MM', which is not a hyper-parameter"),
+        (["M"], r"is a list; give options to lists of values"),
+    ],
+)
+def test_a_search_space_is_checked_before_anything_is_trained(monkeypatch, space, message):
+    monkeypatch.setattr(samplers.registry.get("dns+"), "search_space", space)
+    with pytest.raises(UserError, match=message):
+        rates_of(samplers=["uniform", "dns+"])

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from support import CPU, cell_of, dataset_of, exposures_of, ignore, random_sequences
 
-import backbones
 import bench
 import samplers
-from backbones.base import Backbone
 from bench.datasets.splits import make_split
 from bench.datasets.training_data import TrainingData
 from bench.errors import UserError
 from bench.training import loop
-from bench.training.checks import check_causal, check_negatives
+from bench.training.checks import check_negatives
 from bench.training.loop import Trainer, fit
 from samplers import Negatives
 
@@ -226,93 +225,6 @@ def test_checks_pass_every_sampler_in_every_batch_and_draw_nothing(name, backbon
             assert all(map(torch.equal, before, after))
 
 
-class Claims(Backbone):
-    """Says that it is causal; a state is the item's vector and ``look`` of others'."""
-
-    causal = True
-
-    def __init__(self, look):
-        super().__init__(N_ITEMS, 8, 8)
-        self.look, self.noise = look, torch.nn.Dropout(0.5)
-        self.frozen = torch.nn.Dropout(0.5).eval()
-
-    def forward(self, items, lengths):
-        x = self.items(items)
-        return self.noise(x + 0.01 * self.look(x)) + 0 * torch.rand(x.shape)
-
-
-LOOK_AHEAD = {
-    "the next": lambda x: torch.cat([x[:, 1:], torch.zeros_like(x[:, :1])], 1),
-    "the last": lambda x: x[:, -1:].expand_as(x),
-    "the mean": lambda x: x.mean(1, keepdim=True).expand_as(x),
-    "a normalisation over time": lambda x: x / x.norm(dim=1, keepdim=True),
-}
-
-
-@pytest.mark.parametrize("kind", LOOK_AHEAD)
-def test_a_backbone_that_looks_ahead_is_not_causal(kind):
-    batches = Trainer(cell_of(), DATA, CPU).batches
-    with pytest.raises(UserError, match=r"^backbone 'seer' says that it is causal"):
-        check_causal("seer", Claims(LOOK_AHEAD[kind]), batches)
-    honest = Claims(LOOK_AHEAD[kind])
-    honest.causal = False
-    check_causal("seer", honest, batches)
-
-
-def test_looking_back_is_causal_and_the_model_and_the_stream_are_left_alone():
-    model = Claims(lambda x: x.cumsum(1)).train()
-    model.frozen.eval()
-    batches = Trainer(cell_of(), DATA, CPU).batches
-    modes, before = [part.training for part in model.modules()], torch.get_rng_state()
-    check_causal("historian", model, batches)
-    assert [part.training for part in model.modules()] == modes
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_a_cell_with_a_backbone_that_looks_ahead_fails_before_it_trains(monkeypatch):
-    monkeypatch.setattr(backbones.registry.get("linrec"), "causal", True)
-    monkeypatch.setattr(Trainer, "step", lambda *_: pytest.fail("it trains"))
-    for cell in (cell_of(backbone="linrec"), cell_of("mdcns", hyper={"peer": "linrec"})):
-        with pytest.raises(UserError, match="backbone 'linrec' says that it is causal"):
-            fit(cell, DATA, SPLIT.valid, CPU, ignore)
-
-
-class Seer(Claims):
-    """Looks ahead as it is told."""
-
-    def __init__(self, how):
-        super().__init__(torch.zeros_like)
-        self.how = how
-
-    def forward(self, items, lengths):
-        x = self.items(items)
-        if self.how == "while it is trained" and self.training:
-            x = x + x.mean(1, keepdim=True)
-        if self.how == "at one place" and x.shape[1] > 3:
-            x = torch.cat([x[:, :2], x[:, 2:3] + x[:, 3:4], x[:, 3:]], dim=1)
-        return self.noise(x)
-
-
-@pytest.mark.parametrize("how", ["while it is trained", "at one place"])
-def test_looking_ahead_is_found_where_it_is_seldom(how):
-    batches = Trainer(cell_of(), DATA, CPU).batches
-    check_causal("seer", Seer("never"), batches)
-    with pytest.raises(UserError, match="says that it is causal"):
-        check_causal("seer", Seer(how), batches)
-
-
-def test_states_have_a_shape_and_a_gradient():
-    trainer = Trainer(cell_of(), DATA, CPU)
-    model = Claims(torch.zeros_like)
-    model.forward = lambda items, lengths: model.items(items)[:, 0]
-    with pytest.raises(UserError, match=r"'flat': its states have shape .* \[B, L, dim\]"):
-        check_causal("flat", model, trainer.batches)
-    real = trainer.models[0].forward
-    trainer.models[0].forward = lambda items, lengths: real(items, lengths).detach()
-    with pytest.raises(UserError, match="states are detached"):
-        trainer.step(next(trainer.batches.epoch(1, trainer.generator)))
-
-
 def test_a_sampler_that_goes_wrong_later_is_found_in_the_next_epoch():
     trainer = Trainer(cell_of("uniform"), DATA, CPU)
     trainer.epoch(1)
@@ -321,19 +233,55 @@ def test_a_sampler_that_goes_wrong_later_is_found_in_the_next_epoch():
         trainer.epoch(2)
 
 
-def test_windows_of_one_item_show_nothing():
-    data = TrainingData(SPLIT.train, N_ITEMS)
-    cell = cell_of()
-    batches = Trainer(replace(cell, protocol=replace(cell.protocol, window=1)), data, CPU).batches
-    check_causal("seer", Claims(LOOK_AHEAD["the next"]), batches)
-
-
 @pytest.mark.parametrize("sampler", ["uniform", "full-softmax", "mdcns"])
 def test_checking_changes_no_number(sampler, monkeypatch):
     losses = []
     for _ in range(2):
         fitted = fit(cell_of(sampler), DATA, SPLIT.valid, CPU, ignore)
         losses.append([row["loss"] for row in fitted.epochs])
-        monkeypatch.setattr(loop, "check_causal", lambda *_: None)
+        monkeypatch.setattr(loop, "check_backbone", lambda *_: None)
         monkeypatch.setattr(loop, "check_negatives", lambda *_: None)
     assert losses[0] == losses[1]
+
+
+WRONG_LOSSES = {
+    "returned a float": lambda scored: 1.0,
+    "returned a NoneType": lambda scored: None,
+    r"returned shape \[\d+\]; it must be a scalar": lambda scored: scored.positive,
+    "a loss without gradient": lambda scored: scored.positive.detach().mean(),
+}
+
+
+@pytest.mark.parametrize("sampler", ["uniform", "mdcns"])
+@pytest.mark.parametrize("message", WRONG_LOSSES)
+def test_a_loss_is_a_scalar_that_something_is_learnt_from(message, sampler):
+    """Of mdcns too, which would learn from its distillation alone."""
+    trainer = Trainer(cell_of(sampler), DATA, CPU)
+    trainer.objective.loss = WRONG_LOSSES[message]
+    with pytest.raises(UserError, match=rf"^objective 'bce': loss\(\) returned .*{message[9:]}"):
+        trainer.epoch(1)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"x": torch.tensor(1.0)}, {"x": True}, {"x": "high"}, {"x": float("inf")}, {"x": 1e17},
+        {"a,b": 1.0}, {"a b": 1.0}, {"": 1.0}, {1: 1.0}, None, [1.0],
+    ],
+)  # fmt: skip
+def test_what_a_sampler_says_of_itself_can_be_stored(values):
+    trainer = Trainer(cell_of("uniform"), DATA, CPU)
+    trainer.sampler.diagnostics = lambda: values
+    with pytest.raises(UserError, match=r"^sampler 'uniform': diagnostics\(\) "):
+        trainer.epoch(1)
+    trainer.sampler.diagnostics = lambda: {"share": np.float32(0.5), "count": 3, "none": math.nan}
+    row = trainer.epoch(2)
+    assert (row["sampler_share"], row["sampler_count"]) == (0.5, 3)
+
+
+def test_a_loss_beyond_what_is_stored_has_diverged():
+    trainer = Trainer(cell_of("uniform"), DATA, CPU)
+    real = trainer.objective.loss
+    trainer.objective.loss = lambda scored: 1e17 * real(scored)
+    with pytest.raises(FloatingPointError, match=r"^loss of epoch 1 is .*: training diverged"):
+        trainer.epoch(1)

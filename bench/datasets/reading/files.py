@@ -36,6 +36,7 @@ Logs unpack to some 3 to 20 times their size, a bomb of zeros to a thousand time
 CHUNK = 2**20
 
 GZIP, ZIP, BZIP2, XZ, PARQUET = b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ\0", b"PAR1"
+ZSTANDARD = b"\x28\xb5\x2f\xfd"
 """How such files begin."""
 
 PACKED: dict[bytes, Callable[[Any], Any]] = {
@@ -209,6 +210,8 @@ def _unpacked(path: Path, raw: Any, opened: contextlib.ExitStack) -> Limited:
     if begins.startswith(ZIP):
         return _member(path, raw, opened)
     unpack = next((unpack for magic, unpack in PACKED.items() if begins.startswith(magic)), None)
+    if begins.startswith(ZSTANDARD):
+        raise UserError(f"{path}: packed by zstd, which is not read; unpack it (zstd -d)")
     if unpack is None and path.suffix == ".gz":
         unpack = gzip.open  # whose error says that it is none
     return Limited(str(path), raw if unpack is None else unpack(raw), unpack and raw.tell)

@@ -223,12 +223,17 @@ class TextTable:
         for place, row in enumerate(rows):
             if len(row) > width:
                 than = "the first row" if self.unnamed else "the header"
-                raise UserError(f"{self._name}, line {lines[place]}: more fields than {than} has")
+                raise UserError(
+                    f"{self._name}, line {lines[place]}: more fields than {than} has; put quotes "
+                    "around a field that holds the separator"
+                )
             if row in ([], [""]):
                 self._gap = self._gap or int(lines[place])
                 continue
             if self._gap:
-                raise UserError(f"{self._name}, line {self._gap}: no user, the line is empty")
+                raise UserError(
+                    f"{self._name}, line {self._gap}: no user, the line is empty; take it out"
+                )
             kept.append(place)
             row += [""] * (width - len(row))
         return [rows[place] for place in kept], lines[kept]

@@ -53,7 +53,9 @@ class JsonTable:
                     gap = gap or number
                     continue
                 if gap:
-                    raise UserError(f"{self._name}, line {gap}: no user, the line is empty")
+                    raise UserError(
+                        f"{self._name}, line {gap}: no user, the line is empty; take it out"
+                    )
                 found = self._parsed(line, number)
                 rows.append([self._text(found.get(name), name, number) for name in chosen])
             if rows:

@@ -21,6 +21,8 @@ MOST = 100.0
 """Improvement in % at which the colour ends, so that an outlier does not pale the rest."""
 
 MISSING = "0.82"
+ROOM_BELOW = 20
+"""Letters of a dataset's name that a figure has room for as it is."""
 
 
 def figure_of(comparison: Comparison) -> Figure | None:
@@ -45,7 +47,8 @@ def figure_of(comparison: Comparison) -> Figure | None:
     rows = -(-len(backbones) // columns)
     height = max(3, len(samplers)) * CELL_HEIGHT * max(1, 0.7 * lines)
     width = style.given_width() or max(COLUMN, 1.8 + columns * panel)
-    figure = Figure(figsize=(width, 1.2 + rows * (height + 0.3)), layout="constrained")
+    below = style.CHARACTER * max(0, max(map(len, map(style.printed, datasets))) - ROOM_BELOW)
+    figure = Figure(figsize=(width, 1.2 + below + rows * (height + 0.3)), layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False, sharey=True, sharex=True).flat)
     limit = min(MOST, float(np.nanmax(np.abs(gains.to_numpy()))) or 1.0)
     norm = Normalize(-limit, limit)
@@ -53,8 +56,8 @@ def figure_of(comparison: Comparison) -> Figure | None:
         table = gains.loc[backbone].reindex(index=datasets, columns=samplers).T
         _draw_panel(axis, table, norm)
         axis.set_title(style.wrapped(style.printed(backbone), panel + 0.3))
-        below = place + columns >= len(backbones)
-        axis.tick_params(axis="x", labelbottom=below, rotation=90, length=0)
+        last = place + columns >= len(backbones)
+        axis.tick_params(axis="x", labelbottom=last, rotation=90, length=0)
         axis.tick_params(axis="y", length=0)
     axes[0].set_yticks(np.arange(len(samplers)) + 0.5, labels)
     axes[0].set_ylim(len(samplers), 0)
