@@ -144,6 +144,7 @@ BAD = [
     ("x.txt", "\n\n", "empty"),
     ("x.txt", b"1 2 3\n2 \xff 4\n", "line 2: not UTF-8"),
     ("x.txt.gz", None, "cannot be read"),
+    ("x.csv.zst", b"\x28\xb5\x2f\xfd\x04\x00", r"packed by zstd, .* unpack it \(zstd -d\)"),
     ("x.csv", "user,item,timestamp\na,x,3\nb,y\n", "line 3: timestamp '' is neither a number"),
     ("x.csv", "user,item,timestamp\na,x,3\nb,y,4,5\n", "line 3"),
     ("x.csv", "user,item,timestamp\na,x,3,4\n", "line 2: more fields than the header"),
