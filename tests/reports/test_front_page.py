@@ -27,7 +27,12 @@ from bench.analysis.verdict import verdicts
 from bench.studies.store import Store
 
 PAGE = ROOT / "reports" / "README.md"
-STUDIES_OF = {"Beauty": "beauty-authors-gpu", "Toys": "toys-gpu", "LastFM": "lastfm-mended"}
+STUDIES_OF = {
+    "Beauty": "beauty-authors-gpu",
+    "Toys": "toys-gpu",
+    "Sports": "sports-mended",
+    "LastFM": "lastfm-mended",
+}
 """Dataset to the study that its columns are from."""
 TUNED = "lastfm-tuned"
 ROWS = {
