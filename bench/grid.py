@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import os
 import signal
 import sys
 import threading
@@ -23,6 +24,7 @@ from pathlib import Path
 from bench.errors import UserError
 from bench.grid_file import parse
 from bench.registry import load_plugin
+from bench.studies import warm
 from bench.terminal import tell
 
 
@@ -80,6 +82,9 @@ def _run(options: argparse.Namespace) -> int:
         tell("\n\n".join(map(described, options.list)) or listing())
         return 0
     began = time.monotonic()  # a budget pays for what is loaded, too
+    workers = (options.workers or os.cpu_count() or 1) if options.executor == "here" else 0
+    if workers > 1 and not options.dry_run:
+        warm.start()  # it loads beside this process
     from bench import grid_run
 
     try:

@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import threading
-import time
 import traceback
 from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    CancelledError,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from joblib.externals.loky import ProcessPoolExecutor
-
 from bench.errors import UserError
+from bench.studies import warm
 from bench.studies.by_value import carry
 from bench.studies.run_cell import Material, Outcome, Task, run_task
 
@@ -137,6 +140,7 @@ class Processes(Engine):
             devices: one for each process.
             threads: of each cell.
         """
+        warm.start()
         self._slots = [_Slot(device, threads) for device in devices]
         self.description = "in processes of their own"
 
@@ -181,37 +185,20 @@ class _Slot:
 
     def _start(self) -> ProcessPoolExecutor:
         if self._pool is None:
-            names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-            environment = dict.fromkeys(names, str(self._threads))
-            # Threads that wait must not spin on processors that other cells could use.
-            environment["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
+            self._workers = warm.Workers()
             self._pool = ProcessPoolExecutor(
                 max_workers=1,
-                timeout=None,
-                initializer=_begin,
-                initargs=(os.getpid(),),
-                env=environment,
+                mp_context=self._workers,
+                initializer=warm.begin,
+                initargs=(self._threads, dict(os.environ)),
             )
         return self._pool
 
     def close(self) -> None:
         if self._pool is not None:
-            self._pool.shutdown(wait=True, kill_workers=True)
+            self._workers.kill()
+            self._pool.shutdown(wait=True)
         self._pool = None
-
-
-def _begin(coordinator: int) -> None:
-    """What a worker process does first."""
-    # Ctrl-C reaches the whole process group; the coordinator alone decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def watch() -> None:
-        # A coordinator that was killed is not outlived: the next one may be at this cell already.
-        while os.getppid() == coordinator:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 class Dask(Engine):

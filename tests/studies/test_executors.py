@@ -94,13 +94,12 @@ def test_code_that_is_edited_while_it_runs_is_what_was_loaded(tmp_path):
 def test_a_worker_does_not_outlive_its_coordinator():
     script = (
         "import os, time\n"
-        "from joblib.externals.loky import ProcessPoolExecutor\n"
-        "from bench.studies import executors\n"
-        "def forever():\n"
-        "    print(os.getpid(), flush=True)\n"
-        "    time.sleep(600)\n"
-        "pool = ProcessPoolExecutor(1, initializer=executors._begin, initargs=(os.getpid(),))\n"
-        "pool.submit(forever).result()\n"
+        "from concurrent.futures import ProcessPoolExecutor\n"
+        "from bench.studies import warm\n"
+        "pool = ProcessPoolExecutor(1, warm.Workers(), warm.begin, (1, dict(os.environ)))\n"
+        "sleep = pool.submit(time.sleep, 600)\n"
+        "print(*pool._processes, flush=True)\n"
+        "sleep.result()\n"
     )
     coordinator = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
     orphan = Path("/proc", str(int(coordinator.stdout.readline())), "stat")

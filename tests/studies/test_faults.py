@@ -7,6 +7,7 @@ shows each fault with what was done and found.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -86,10 +87,20 @@ def stamps(folder):
 
 
 def workers_of(process):
-    """Process ids of the workers of a run."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    pids = [int(pid) for pid in children.read_text().split()] if children.exists() else []
-    return [pid for pid in pids if b"popen_loky" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    """Process ids of the workers of a run: forks of a process that it has started."""
+    servers = [pid for pid in children(process.pid) if b"forkserver" in told(pid, "cmdline")]
+    return [pid for server in servers for pid in children(server)]
+
+
+def children(pid):
+    return [int(child) for child in told(pid, f"task/{pid}/children").split()]
+
+
+def told(pid, what):
+    path = Path(f"/proc/{pid}/{what}")
+    with contextlib.suppress(OSError):  # it has ended
+        return path.read_bytes()
+    return b""
 
 
 def end(process):
