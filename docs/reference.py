@@ -1,13 +1,10 @@
-"""python docs/reference.py [FOLDER]: the API reference as HTML, from docstrings, by pdoc.
-
-FOLDER is build/api where none is given.
-"""
+"""python docs/reference.py [FOLDER]: the API reference as HTML, from docstrings, by pdoc."""
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import pkgutil
-import sys
 from pathlib import Path
 
 import pdoc
@@ -15,11 +12,11 @@ import pdoc
 PACKAGES = ("bench", "samplers", "backbones")
 
 
-def build(folder: Path) -> None:
-    """A page for every module of the project."""
+def build(folder: Path, source: bool = True) -> None:
+    """A page for every module of the project, with its source."""
     for package in PACKAGES:
         show_all_of(package)
-    pdoc.render.configure(docformat="google")
+    pdoc.render.configure(docformat="google", show_source=source)
     pdoc.pdoc(*PACKAGES, output_directory=folder)
 
 
@@ -40,4 +37,8 @@ def show_all_of(name: str) -> None:
 
 
 if __name__ == "__main__":
-    build(Path(sys.argv[1] if len(sys.argv) > 1 else "build/api"))
+    parser = argparse.ArgumentParser(prog="python docs/reference.py", description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("build/api"))
+    parser.add_argument("--no-source", action="store_true", help="without it: in half the time")
+    options = parser.parse_args()
+    build(options.folder, source=not options.no_source)

@@ -31,7 +31,8 @@ UNKNOWN_TO_PANDAS = "type 'Series' is not subscriptable"
 def reference(tmp_path_factory):
     """The API reference as docs/index.md has it built, and what pdoc could not make out."""
     folder = tmp_path_factory.mktemp("api")
-    build = [sys.executable, "-W", "always::UserWarning", "docs/reference.py", str(folder)]
+    options = ["-W", "always::UserWarning"]
+    build = [sys.executable, *options, "docs/reference.py", str(folder), "--no-source"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     run = subprocess.run(build, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
