@@ -12,16 +12,13 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from multiprocessing import context, forkserver, parent_process
+from multiprocessing import context, forkserver, parent_process, resource_tracker
 from multiprocessing.process import BaseProcess
 from types import ModuleType
 from typing import Any
 
 LOADED = ["bench.studies.run_cell"]
 """What a worker has imported when it starts."""
-
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-"""Environment variables that libraries of arithmetic read when they are loaded."""
 
 FORKED = sys.platform == "linux"
 
@@ -30,6 +27,7 @@ def start() -> None:
     """Have it load, while this process does something else; nothing if it has been started."""
     if FORKED:
         forkserver.set_forkserver_preload(LOADED)
+        resource_tracker.ensure_running()  # now, as it lets Ctrl-C through again when it is started
         with _environment(), _without_main(), _uninterrupted():
             forkserver.ensure_running()
 
@@ -73,7 +71,7 @@ def begin(threads: int, environment: dict[str, str]) -> None:
         environment: of who made it; that in which torch was loaded may be older.
     """
     os.environ.clear()
-    os.environ.update(environment | dict.fromkeys(THREADS, str(threads)))
+    os.environ.update(environment | _for_threads(threads))
     # Ctrl-C reaches the whole process group; the coordinator alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
@@ -87,13 +85,19 @@ def begin(threads: int, environment: dict[str, str]) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+def _for_threads(threads: int) -> dict[str, str]:
+    """Environment variables that libraries of arithmetic read when they are loaded."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    # Threads that wait must not spin on processors that other cells could use.
+    policy = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
+    return {**dict.fromkeys(names, str(threads)), "OMP_WAIT_POLICY": policy}
+
+
 @contextlib.contextmanager
 def _environment() -> Iterator[None]:
-    """That in which torch is loaded; the threads of a cell are set when it begins."""
+    """That in which torch is loaded; its threads are set when a cell begins."""
     before = dict(os.environ)
-    os.environ.update(dict.fromkeys(THREADS, "1"))
-    # Threads that wait must not spin on processors that other cells could use.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.update(_for_threads(1))
     try:
         yield
     finally:

@@ -111,6 +111,19 @@ def test_ctrl_c_stops_cleanly(tmp_path, workers):
     assert not group_alive(process.pid)  # no worker is left behind
 
 
+def test_ctrl_c_stops_cleanly_while_torch_is_loaded_for_workers(tmp_path):
+    process = start(tmp_path, *SMALL, "--samplers", "uniform", "mdcns", "--workers", 2)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    servers = []
+    while process.poll() is None and not servers:
+        texts = {pid: Path(f"/proc/{pid}/cmdline") for pid in children.read_text().split()}
+        servers = [pid for pid, text in texts.items() if b"forkserver" in text.read_bytes()]
+    os.killpg(process.pid, signal.SIGINT)
+    out, errors = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert errors == "stopped; run the same command again to continue\n"
+
+
 def test_a_cell_that_another_run_has_finished_meanwhile_is_not_trained_again(
     undisturbed, monkeypatch, capsys, tmp_path
 ):
