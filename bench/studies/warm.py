@@ -96,12 +96,14 @@ def _for_threads(threads: int) -> dict[str, str]:
 @contextlib.contextmanager
 def _environment() -> Iterator[None]:
     """That in which torch is loaded; its threads are set when a cell begins."""
-    before = dict(os.environ)
-    os.environ.update(_for_threads(1))
+    changed = _for_threads(1)
+    before = {name: os.environ[name] for name in changed if name in os.environ}
+    os.environ.update(changed)
     try:
         yield
     finally:
-        os.environ.clear()
+        for name in changed:
+            del os.environ[name]
         os.environ.update(before)
 
 
