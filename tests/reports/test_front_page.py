@@ -132,8 +132,11 @@ def tuned_table():
     """A row a tuned system: at the settings of the table above, and as validation chose, both at
     seed 0; then what was chosen, and the epochs that its trials took."""
     outcomes = pd.read_csv(ROOT / "reports" / TUNED / "tuning.csv").set_index("sampler")
+    compared = {key for each in comparisons_of(TUNED) for key in each.cells["key"]}
     rows = []
     for record in Store(ROOT / "results" / TUNED).records():
+        if record.key not in compared:  # chosen when there were fewer trials
+            continue
         name = record.sampler
         given = chosen(STUDIES_OF["LastFM"], "LastFM", "sasrec", name)
         (before,) = (each for each in given if each.cell.seed == record.cell.seed == 0)

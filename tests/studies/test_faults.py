@@ -377,4 +377,8 @@ def test_cells_that_run_out_of_memory_or_diverge(tmp_path, found):
     assert kept == {"uniform", "dns"}
     found("memory runs out in a cell", "an allocation of 1 TB", "that cell failed, others done")
     found("kernel kills for memory", "SIGKILL in every try", "failed after 3 tries, others done")
-    found("loss is not a number", "vectors of 1e36", "that cell failed at its first epoch, others done")
+    found(
+        "loss is not a number",
+        "vectors of 1e36",
+        "that cell failed at its first epoch, others done",
+    )
