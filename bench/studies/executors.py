@@ -140,7 +140,6 @@ class Processes(Engine):
             devices: one for each process.
             threads: of each cell.
         """
-        warm.start()
         self._slots = [_Slot(device, threads) for device in devices]
         self.description = "in processes of their own"
 

@@ -28,7 +28,7 @@ def start() -> None:
     if FORKED:
         forkserver.set_forkserver_preload(LOADED)
         resource_tracker.ensure_running()  # now, as it lets Ctrl-C through again when it is started
-        with _environment(), _without_main(), _uninterrupted():
+        with _environment(), _uninterrupted():
             forkserver.ensure_running()
 
 

@@ -12,6 +12,7 @@ import pytest
 from support.grid import (
     SMALL,
     command,
+    fork_servers_of,
     grid,
     in_process,
     numbers,
@@ -113,11 +114,8 @@ def test_ctrl_c_stops_cleanly(tmp_path, workers):
 
 def test_ctrl_c_stops_cleanly_while_torch_is_loaded_for_workers(tmp_path):
     process = start(tmp_path, *SMALL, "--samplers", "uniform", "mdcns", "--workers", 2)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    servers = []
-    while process.poll() is None and not servers:
-        texts = {pid: Path(f"/proc/{pid}/cmdline") for pid in children.read_text().split()}
-        servers = [pid for pid, text in texts.items() if b"forkserver" in text.read_bytes()]
+    while process.poll() is None and not fork_servers_of(process):
+        pass
     os.killpg(process.pid, signal.SIGINT)
     out, errors = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")

@@ -7,7 +7,6 @@ shows each fault with what was done and found.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import signal
@@ -17,7 +16,16 @@ import time
 from pathlib import Path
 
 import pytest
-from support.grid import clean_environment, command, grid, numbers, records, start
+from support.grid import (
+    children,
+    clean_environment,
+    command,
+    fork_servers_of,
+    grid,
+    numbers,
+    records,
+    start,
+)
 
 from bench.studies.log import Log
 from bench.studies.store import Store
@@ -88,19 +96,7 @@ def stamps(folder):
 
 def workers_of(process):
     """Process ids of the workers of a run: forks of a process that it has started."""
-    servers = [pid for pid in children(process.pid) if b"forkserver" in told(pid, "cmdline")]
-    return [pid for server in servers for pid in children(server)]
-
-
-def children(pid):
-    return [int(child) for child in told(pid, f"task/{pid}/children").split()]
-
-
-def told(pid, what):
-    path = Path(f"/proc/{pid}/{what}")
-    with contextlib.suppress(OSError):  # it has ended
-        return path.read_bytes()
-    return b""
+    return [pid for server in fork_servers_of(process) for pid in children(server)]
 
 
 def end(process):

@@ -65,6 +65,22 @@ def start(folder, *arguments):
     )
 
 
+def fork_servers_of(process):
+    """Process ids of what its workers are forks of."""
+    return [pid for pid in children(process.pid) if b"forkserver" in told(pid, "cmdline")]
+
+
+def children(pid):
+    return [int(child) for child in told(pid, f"task/{pid}/children").split()]
+
+
+def told(pid, what):
+    """What the kernel tells of a process; nothing when it has ended."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/{what}").read_bytes()
+    return b""
+
+
 def wait_for_cells(folder, count):
     deadline = time.monotonic() + 120
     while len(records(folder)) < count:
