@@ -42,7 +42,7 @@ ROWS = {
         name: name
         for name in (
             "full-softmax", "sampled-softmax", "mixed", "in-batch", "gbce", "mdcns-text", "srns",
-            "adasir-released", "gnno-released", "dns+", "mixgcf+", "uniform", "dns",
+            "adasir-released", "gnno-released", "dns+", "mixgcf+", "uniform", "dns", "mixgcf",
         )
     },
 }  # fmt: skip

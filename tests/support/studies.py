@@ -21,7 +21,7 @@ from bench.studies.store import Store
 ROOT = Path(__file__).resolve().parent.parent.parent
 README = ROOT / "README.md"
 STUDIES = [
-    "beauty-authors", "beauty-authors-bpr", "beauty-authors-gpu", "beauty-gru4rec", "toys-gpu",
+    "beauty-authors", "beauty-authors-gpu", "beauty-gru4rec", "toys-gpu",
     "sports-mended", "lastfm-mended", "lastfm-tuned",
     "paper-sasrec", "paper-ablation", "paper-lastfm", "grid-lastfm", "paper-kuairand",
 ]  # fmt: skip
