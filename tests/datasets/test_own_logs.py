@@ -106,6 +106,16 @@ def test_sessions_by_spaces_without_times(tmp_path):
     assert found.notes[-1].endswith("25 % of them with an item that the user has had before")
 
 
+def test_interactions_at_one_time_are_said_to_stand_as_in_the_file(tmp_path):
+    days = "user,item,time\na,z,2\na,y,1\na,x,2\nb,x,2\nb,y,3\n"  # z before x; b is another user
+    (tmp_path / "days.csv").write_text(days, encoding="utf-8")
+    found = read_log(tmp_path / "days.csv")
+    assert labelled(found) == {"a": ["y", "z", "x"], "b": ["x", "y"]}
+    assert "; 20 % of them at the very time of the user's one before" in found.notes[-1]
+    (tmp_path / "apart.csv").write_text(days.replace("a,x,2", "a,x,3"), encoding="utf-8")
+    assert "at the very time" not in read_log(tmp_path / "apart.csv").notes[-1]
+
+
 def test_parquet_with_categories_and_time_stamps(tmp_path):
     frame = made_up(seed=2)
     frame["when"] = pd.to_datetime(frame.pop("time"), unit="s").dt.tz_localize("Europe/Berlin")

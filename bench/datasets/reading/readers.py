@@ -161,20 +161,28 @@ def _of_sequences(path: Path, times_path: Path | None, reading: Reading) -> Data
 
 
 def _summary(dataset: Dataset) -> str:
-    """How much is left, of which time, and how much of it is of items that users have had."""
+    """How much is left, of which time, how much of it has no order but the file's, and how much of
+    it is of items that users have had."""
     users = np.repeat(np.arange(dataset.n_users), dataset.lengths)
     pairs = pd.Series(users * (dataset.n_items + 1) + dataset.items)
     again = float(pairs.duplicated().mean())
-    span = ""
+    span = together = ""
     if dataset.times is not None:
         low, high = int(dataset.times.min()), int(dataset.times.max())
         dated = high >= SECONDS_FROM
         ends = [str(np.datetime64(t, "s"))[:10] if dated else str(t) for t in (low, high)]
         span = f", from {ends[0]} to {ends[1]}" if dated else f", times {ends[0]} to {ends[1]}"
+        same = (np.diff(users) == 0) & (np.diff(dataset.times) == 0)
+        if same.any():
+            share = 100 * same.sum() / len(users)
+            together = (
+                f"; {share:.3g} % of them at the very time of the user's one before, after which "
+                "they stand as in the file"
+            )
     return (
         f"{dataset.n_interactions:,} interactions of {dataset.n_users:,} users with "
-        f"{dataset.n_items:,} items{span}; {100 * again:.3g} % of them with an item that the user "
-        "has had before"
+        f"{dataset.n_items:,} items{span}{together}; {100 * again:.3g} % of them with an item "
+        "that the user has had before"
     )
 
 

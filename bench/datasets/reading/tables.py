@@ -140,6 +140,11 @@ def _sampled(lines: Sequence[str], separator: str) -> list[list[str]]:
     return rows
 
 
+def _lines_of(row: list[str]) -> int:
+    """Lines that a row takes in its file."""
+    return 1 + sum(field.count("\n") for field in row)
+
+
 def _is_number(text: str) -> bool:
     try:
         float(text)
@@ -210,12 +215,15 @@ class TextTable:
         try:
             rows += itertools.islice(self._reader, count)
         except csv.Error as error:
-            raise UserError(f"{self._name}, line {self._reader.line_num}: {error}") from error
+            line, remedy = self._reader.line_num, ""
+            if str(error) == "unexpected end of data":  # where it began, not where the file ends
+                line = before + sum(map(_lines_of, rows)) + 1
+                remedy = "; a field begins with a quotation mark and no other ends it"
+            raise UserError(f"{self._name}, line {line}: {error}{remedy}") from error
         self._line = getattr(self._reader, "line_num", before + len(rows))
         if self._line - before == len(rows):
             return rows, np.arange(before + 1, self._line + 1)
-        within = [1 + sum(field.count("\n") for field in row) for row in rows]
-        return rows, before + np.cumsum(within, dtype=np.int64)
+        return rows, before + np.cumsum([*map(_lines_of, rows)], dtype=np.int64)
 
     def _evened(self, rows: list[list[str]], lines: Ints) -> tuple[list[list[str]], Ints]:
         """Rows of one length, without the empty ones after which there is nothing."""
