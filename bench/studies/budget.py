@@ -17,8 +17,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-import filelock
-
 from bench import files, json_shape
 from bench.cell import Cell
 from bench.errors import UserError
@@ -285,11 +283,9 @@ def alone(store: Store) -> Iterator[None]:
     Raises:
         UserError: another one is at it.
     """
-    lock = filelock.FileLock(store.root / ".locks" / "budget.lock")
-    try:
-        lock.acquire(timeout=0.2)
-    except filelock.Timeout as error:
-        raise UserError(f"{store.root}: another run with --budget is at it; wait for it") from error
+    lock = store.lock("budget")
+    if lock is None:
+        raise UserError(f"{store.root}: another run with --budget is at it; wait for it")
     try:
         yield
     finally:

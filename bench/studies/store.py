@@ -115,7 +115,7 @@ class Store:
             key = path.name[1 : 1 + KEY_LENGTH]
             if not re.fullmatch(r"[0-9a-f]+", key) or len(key) < KEY_LENGTH:
                 continue  # not ours
-            claim = self._lock(key)
+            claim = self.lock(key)
             if claim is None:
                 continue  # somebody is writing it just now
             if path.name.startswith(f".{key}-old-") and not (path.parent / key).exists():
@@ -368,13 +368,14 @@ class Store:
 
     def claim(self, cell: Cell) -> filelock.FileLock | None:
         """The right to write a cell, until released or the process ends; None when it is taken."""
-        return self._lock(cell.key)
+        return self.lock(cell.key)
 
-    def _lock(self, key: str) -> filelock.FileLock | None:
+    def lock(self, name: str) -> filelock.FileLock | None:
+        """A lock of the study, until released or the process ends; None when it is taken."""
         folder = self.root / ".locks"
         folder.mkdir(parents=True, exist_ok=True)
         # Taken in the thread that hands out work, released in the one that stores results.
-        lock = filelock.FileLock(folder / f"{key}.lock", thread_local=False)
+        lock = filelock.FileLock(folder / f"{name}.lock", thread_local=False)
         try:
             lock.acquire(timeout=0.2)  # somebody may only be looking whether it is taken
         except filelock.Timeout:

@@ -109,6 +109,16 @@ def test_another_question_is_refused(finished, log):
     assert "was given its budget for other systems, settings or data" in other.errors
 
 
+def test_two_at_a_time_are_refused(tmp_path, log):
+    lock = store_of(tmp_path).lock("budget")
+    try:
+        second = ran(tmp_path, log)
+    finally:
+        lock.release()
+    assert second.status == 2
+    assert "another run with --budget is at it" in second.errors
+
+
 def test_the_test_split_is_for_finalists_alone(tmp_path, log, monkeypatch):
     def make_sealed(request):
         plan = make_plan(request)
