@@ -213,6 +213,7 @@ _QUICK_SETTINGS = {
     # goes by there: validation on Beauty chose the largest M that was tried of dns+, 20 of 100.
     "dns+.M": "5",
     "dns+3.M": "5",
+    "mdcns-no-cd-dr-ms.M": "5",
     "mixgcf+.M": "2",
     "gnno-released.M": "5",
     "gnno-released.hard": "2",

@@ -45,6 +45,8 @@ class Variant:
     defaults: Mapping[str, Any]
     module: str
     """The name of the module that registered it."""
+    search_space: Mapping[str, list[Any]] | None = None
+    """What tuning may vary, where that is not the class's; see `Registry.variant`."""
 
 
 class Registry(Generic[T]):
@@ -96,7 +98,15 @@ class Registry(Generic[T]):
 
         return decorate
 
-    def variant(self, name: str, of: str, description: str, **defaults: Any) -> None:
+    def variant(
+        self,
+        name: str,
+        of: str,
+        description: str,
+        *,
+        search_space: Mapping[str, list[Any]] | None = None,
+        **defaults: Any,
+    ) -> None:
         """Name a setting of a registered class: the same class, with other defaults.
 
         A variant is used by name like any other; ``--all`` leaves variants out.
@@ -105,6 +115,8 @@ class Registry(Generic[T]):
             name: of the variant.
             of: the registered name that it is a setting of.
             description: one line, for ``--list``.
+            search_space: hyper-parameter to the values that tuning may try, in place of the
+                class's; for a variant of which some of these change nothing.
             defaults: the hyper-parameters that differ.
 
         Raises:
@@ -132,7 +144,7 @@ class Registry(Generic[T]):
                 known[option].with_default(value)
             except ValueError as error:
                 raise ValueError(f"{self.kind} {name!r}, {option}: {error}") from error
-        self._variants[name] = Variant(of, description, defaults, module)
+        self._variants[name] = Variant(of, description, defaults, module, search_space)
 
     def adopt(self, name: str, made: type[T] | Variant) -> None:
         """Take what another process has registered under a name, and checked."""
@@ -214,21 +226,25 @@ class Registry(Generic[T]):
         return {} if variant is None else variant.defaults
 
     def search_space(self, name: str) -> dict[str, list[Any]]:
-        """What tuning may vary: the class's ``search_space``, less what makes a variant one.
+        """What tuning may vary: the variant's ``search_space`` if it has its own, else the class's,
+        less what makes a variant one.
 
         Raises:
             UserError: the class names an option that it has not.
         """
         known = self.hyper_parameters(name)
-        own = self.set_by_variant(name)
-        space: dict[str, list[Any]] = getattr(self.get(name), "search_space", {})
+        variant = self.variant_of(name)
+        space: Mapping[str, list[Any]] = getattr(self.get(name), "search_space", {})
+        if variant is not None:
+            own = {key: each for key, each in space.items() if key not in variant.defaults}
+            space = own if variant.search_space is None else variant.search_space
         for option in space:
             if option not in known:
                 raise UserError(
                     f"{self.kind} {name!r}: its search_space names {option!r}, which is not a "
                     f"hyper-parameter{suggest(option, list(known))}"
                 )
-        return {option: values for option, values in space.items() if option not in own}
+        return dict(space)
 
     def resolve(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
         """All hyper-parameters of ``name``: those ``given``, typed, and defaults for the rest.

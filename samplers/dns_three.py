@@ -11,8 +11,8 @@ class DNSThree(Sampler):
     """Control: DNS(M, N) drawn three times a row with MDCNS's weights; one model, no peer.
 
     As many loss terms and as much loss as MDCNS, from self alone: what is left of its gain here
-    does not come from the peer.  With M = 1 the three draws are one item, and the loss is that of
-    DNS times alpha + beta + gamma, a factor to which Adam is blind.
+    does not come from the peer.  With M = 1 the three draws are one item, and under bce and bpr the
+    loss is that of DNS times alpha + beta + gamma, a factor to which Adam is blind.
 
     Cost: T N scores without gradient.
     """
@@ -42,13 +42,13 @@ class DNSThree(Sampler):
 
     def sample(self, views: list[View]) -> list[Negatives]:
         negatives = []
+        used = [k for k, weight in enumerate(self.weights) if weight > 0]
         for view in views:
             pool = view.pool(self.N)
             with torch.no_grad():
                 scores = view.score(pool)
                 columns = [one_of_top(scores, self.M, self.catalogue.generator) for _ in range(3)]
-            weights = torch.tensor(self.weights, device=pool.device)
-            negatives.append(
-                Negatives(ids=pool.gather(1, torch.cat(columns, dim=1)), weights=weights)
-            )
+            weights = torch.tensor([self.weights[k] for k in used], device=pool.device)
+            ids = pool.gather(1, torch.cat([columns[k] for k in used], dim=1))
+            negatives.append(Negatives(ids=ids, weights=weights))
         return negatives

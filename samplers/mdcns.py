@@ -39,7 +39,7 @@ class MDCNS(Sampler):
     gru4rec, which trains faster and is the default here.
 
     A peer that is not causal makes both models train prefix by prefix, in other batches than the
-    backbone alone would.
+    backbone alone would.  The peer is trained at the learning rate of the backbone under test.
 
     Each part can be switched off: ``peer=none`` (what remains is DNS(M, N) itself),
     ``omega=0`` (no divergence re-ranking), ``mu=0`` (no distillation).  The named settings below
@@ -138,13 +138,16 @@ class MDCNS(Sampler):
                 one_of_top(s + self.omega * divergence, self.M, generator)
                 for s in (s1, s2, self._consensus(s1, s2))
             )
-        weights = torch.tensor([self.alpha, self.beta, self.gamma], device=pool.device)
+        # A source without weight gives no negative: losses that count negatives count these.
+        weights = [self.alpha, self.beta, self.gamma]
+        used = [k for k, weight in enumerate(weights) if weight > 0]
+        weight = torch.tensor([weights[k] for k in used], device=pool.device)
         negatives = []
         for own, other, score in ((by_self, by_peer, s1), (by_peer, by_self, s2)):
-            columns = torch.cat([own, other, by_teacher], dim=1)
+            columns = torch.cat([(own, other, by_teacher)[k] for k in used], dim=1)
             known = score.gather(1, columns) if score.requires_grad else None
             ids = pool.gather(1, columns)
-            negatives.append(Negatives(ids=ids, weights=weights, known_scores=known))
+            negatives.append(Negatives(ids=ids, weights=weight, known_scores=known))
         return negatives
 
     def _consensus(self, s1: Tensor, s2: Tensor) -> Tensor:
@@ -189,11 +192,18 @@ variant(
     mu=0.01,
     reduction="sum",
 )
-variant("mdcns-no-cd", "mdcns", "Ablation w/o CD: no consensus distillation.", mu=0.0)
+variant(
+    "mdcns-no-cd",
+    "mdcns",
+    "Ablation w/o CD: no consensus distillation.",
+    search_space={"gamma": MDCNS.search_space["gamma"]},
+    mu=0.0,
+)
 variant(
     "mdcns-no-cd-dr",
     "mdcns",
     "Ablation w/o CD-DR: no distillation, no divergence re-ranking.",
+    search_space={"gamma": MDCNS.search_space["gamma"]},
     mu=0.0,
     omega=0.0,
 )
@@ -201,6 +211,7 @@ variant(
     "mdcns-no-cd-dr-ms",
     "mdcns",
     "Ablation w/o CD-DR-MS: one source, no peer; dns+ at its default M, number for number.",
+    search_space={"M": [1, 2, 5, 10, 20, 30, 50, 100]},
     peer=None,
     M=10,
 )
@@ -224,6 +235,7 @@ variant(
     "side-by-side",
     "mdcns",
     "Control: two models, each on its own hardest negative, without exchange.",
+    search_space={},
     alpha=1.0,
     beta=0.0,
     gamma=0.0,
@@ -234,6 +246,7 @@ variant(
     "side-by-side-uniform",
     "mdcns",
     "Control: two models, each on one uniform negative, without exchange.",
+    search_space={},
     N=1,
     M=1,
     alpha=1.0,

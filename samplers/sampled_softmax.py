@@ -29,7 +29,7 @@ class SampledSoftmax(Sampler):
         self.N = N
 
     def sample(self, views: list[View]) -> list[Negatives]:
-        # Exact where no item repeats in a history, as in the real sets.
-        legal = self.catalogue.n_items - 1 - views[0].positions
-        log_q = (self.N / legal.clamp(min=1)).log()[:, None]
+        targets = views[0].targets
+        legal = self.catalogue.n_items - targets.history.count(targets.sequences, targets.positions)
+        log_q = (self.N / legal).log()[:, None]
         return [Negatives(ids=view.pool(self.N), log_q=log_q) for view in views]

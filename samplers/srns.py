@@ -21,7 +21,8 @@ class SRNS(Sampler):
     the false ones.  The difference to the positive's score, as the authors have it: σ(s) alone
     saturates where a user's scores share an offset, which BPR leaves free.
     Renewal: candidates that have been there for five epochs and are not in the memory give way to
-    fresh ones; S1 random candidates join the memory, and S1 of the union stay, drawn without
+    fresh ones (a fifth of them in an epoch; where a sequence is renewed several times in one, it is
+    the same fifth each time); S1 random candidates join the memory, and S1 of the union stay, drawn without
     replacement with probability softmax(s / T).
 
     The pick is by the target's own state; renewal and scores of past epochs, those of positives

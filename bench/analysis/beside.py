@@ -85,10 +85,10 @@ def _row(one: External, dataset: str, backbone: str) -> dict[str, object]:
 
 
 def external_gains(store: Store, systems: Iterable[External]) -> pd.DataFrame:
-    """`predictions_of` the systems (one a seed); NaN of metrics that are not known."""
+    """`predictions_of` the systems (one a seed); NaN of metrics that are not known of all."""
+    every = list(systems)
+    unknown = [metric for metric in FROM_RANKS if any(metric not in one.test for one in every)]
     return pd.concat(
-        predictions_of(external.arrays_of(store, one.key)).assign(
-            **{metric: np.nan for metric in FROM_RANKS if metric not in one.test}
-        )
-        for one in systems
+        predictions_of(external.arrays_of(store, one.key)).assign(**dict.fromkeys(unknown, np.nan))
+        for one in every
     )

@@ -95,13 +95,23 @@ def contents_of(cells: Sequence[Cell]) -> list[dict[str, Any]]:
 
 def draw_users(cells: Sequence[Cell]) -> list[bool]:
     """Of each cell whether its seed has drawn its users, as with ``--splits``; with seed 0 it has
-    where others of its kind have."""
+    where others of its kind have.
+
+    Of users that were drawn by a ``split_seed`` that was set one of the seeds may be that number:
+    there other seeds have the same users.
+    """
+    exact = [as_text([cell.fingerprint, cell.protocol.config()]) for cell in cells]
     kinds = [
         as_text([cell.fingerprint, cell.protocol.config() | {"split_seed": DRAWN}])
         for cell in cells
     ]
     own = [cell.seed == cell.protocol.split_seed for cell in cells]
-    known = {k for k, cell, its in zip(kinds, cells, own, strict=True) if its and cell.seed > 0}
+    shared = {users for users, its in zip(exact, own, strict=True) if not its}
+    known = {
+        kind
+        for kind, users, its, cell in zip(kinds, exact, own, cells, strict=True)
+        if its and cell.seed > 0 and users not in shared
+    }
     return [its and kind in known for kind, its in zip(kinds, own, strict=True)]
 
 

@@ -36,7 +36,8 @@ from bench.studies.records import Record
 from bench.studies.store import Store
 
 OTHER_USERS = "left out: seeds {}, on whose users not all systems were tested"
-"""Of cells whose seeds draw their users: a footnote on a dataset."""
+NO_COMMON_USERS = "no seed was trained with all systems: their means are of different users"
+"""Of cells whose seeds draw their users: footnotes on a dataset."""
 
 FEWEST_SEEDS = 3
 """Of which a spread says something."""
@@ -271,7 +272,7 @@ def comparisons(store: Store) -> list[Comparison]:
             name += "-other-protocol"
         names.add(name)
         protocol = members[0].cell.protocol
-        members, left_out = _of_common_draws(members)
+        members, of_draws = _of_common_draws(members)
         draws = any(draw_users([record.cell for record in members]))
         title = (
             f"{'SYNTHETIC data' if synthetic else 'Real data'}, {loss} loss, "
@@ -282,8 +283,8 @@ def comparisons(store: Store) -> list[Comparison]:
         )
         cells, cpu, in_turns = _with_costs(cells_of(members), members, epoch_cpu_seconds)
         notes = {r.cell.dataset: r.notes for r in members}
-        for dataset, seeds in left_out.items():
-            notes[dataset] = [*notes[dataset], OTHER_USERS.format(", ".join(map(str, seeds)))]
+        for dataset, note in of_draws.items():
+            notes[dataset] = [*notes[dataset], note]
         own = {
             r.cell.sampler.name: r.cell.objective.name
             for r in members
@@ -341,12 +342,12 @@ def _trained_by_several(cells: pd.DataFrame, codes: Mapping[str, str]) -> list[s
     return [" on ".join(reversed(system)) for system in counts.index[counts > 1]]
 
 
-def _of_common_draws(records: Sequence[Record]) -> tuple[list[Record], dict[str, list[int]]]:
+def _of_common_draws(records: Sequence[Record]) -> tuple[list[Record], dict[str, str]]:
     """Of cells whose seeds draw their users those whose seed all systems of the dataset have, as
-    other users are not to be compared; all cells, where the users are the same.
+    other users are not to be compared; all cells, where the users are the same or none in common.
 
     Returns:
-        The cells to compare; dataset to seeds that were left out.
+        The cells to compare; dataset to what is to be said of that.
     """
     drawn = draw_users([record.cell for record in records])
     seeds: dict[str, dict[str, set[int]]] = {}
@@ -355,14 +356,15 @@ def _of_common_draws(records: Sequence[Record]) -> tuple[list[Record], dict[str,
             cell = record.cell
             system = as_text([part and asdict(part) for part in cell.parts.values()])
             seeds.setdefault(cell.dataset, {}).setdefault(system, set()).add(cell.seed)
-    common = {dataset: set.intersection(*its.values()) for dataset, its in seeds.items()}
-    left_out = {
-        dataset: sorted(set.union(*its.values()) - common[dataset])
-        for dataset, its in seeds.items()
-        if common[dataset]
-    }
-    kept = [r for r in records if r.cell.seed not in left_out.get(r.cell.dataset, [])]
-    return kept, {dataset: others for dataset, others in left_out.items() if others}
+    kept, notes = list(records), dict[str, str]()
+    for dataset, its in seeds.items():
+        common = set.intersection(*its.values())
+        if not common:
+            notes[dataset] = NO_COMMON_USERS
+        elif others := sorted(set.union(*its.values()) - common):
+            notes[dataset] = OTHER_USERS.format(", ".join(map(str, others)))
+            kept = [r for r in kept if r.cell.dataset != dataset or r.cell.seed in common]
+    return kept, notes
 
 
 def _seconds_in_turns(

@@ -115,8 +115,12 @@ def orders(comparison: Comparison) -> dict[tuple[str, str], Order]:
 
 
 def fidelity(comparison: Comparison) -> list[Fidelity]:
-    """Of a comparison on twins each dataset and backbone whose real order is known."""
-    found, known = [], real_orders()
+    """Of a comparison on twins each dataset and backbone whose real order is known: of the losses
+    that the stored ones are of."""
+    found = list[Fidelity]()
+    if comparison.loss not in ("bce", "own"):
+        return found
+    known = real_orders()
     for (dataset, backbone), made in orders(comparison).items():
         real = known.get((dataset.removesuffix(TWIN), backbone))
         if dataset.endswith(TWIN) and real is not None:

@@ -71,12 +71,14 @@ class Verdict:
 
 
 def verdicts(comparison: Comparison) -> list[Verdict]:
-    """One a backbone with at least two samplers that were trained on all its datasets."""
+    """One a backbone with at least two samplers that were trained on all its datasets; none where
+    they have no test users in common."""
     found = []
+    users = comparison.effective_users
     for backbone, cells in comparison.cells.groupby("backbone", sort=True):
         means = cells.pivot_table(HEADLINE, "dataset", "sampler", aggfunc="mean", observed=True)
         means = means.dropna(axis="columns")
-        if means.shape[1] > 1:
+        if means.shape[1] > 1 and all(users[str(name), str(backbone)] for name in means.index):
             found.append(_verdict(comparison, str(backbone), cells, means))
     return found
 
@@ -100,8 +102,9 @@ def _verdict(
     level = by_rank(means, [name for name, count in counts.items() if count == most > 0])
     worse = by_rank(means, [name for name, count in counts.items() if not count])
     trained = cells[~cells["key"].isin(list(comparison.external))]
-    seconds = trained.groupby("sampler")["cost_s"].mean()
-    seconds = seconds[[name for name in level if name in seconds.index]]
+    by_system = trained.groupby(["dataset", "sampler"], observed=True)["cost_s"]
+    costs = by_system.agg(_mean_of_known).unstack()
+    seconds = costs.loc[means.index, [name for name in level if name in costs]].mean(skipna=False)
     seeds = trained.groupby(["dataset", "sampler"])["seed"].nunique()
     untrained = {
         name: sum(
@@ -124,6 +127,11 @@ def _verdict(
         untrained={name: count for name, count in untrained.items() if count},
         seeds=(int(seeds.min()), int(seeds.max())),
     )
+
+
+def _mean_of_known(costs: pd.Series[float]) -> float:
+    """NaN where one of them is not known."""
+    return float(costs.mean(skipna=False))
 
 
 def _where(count: int, datasets: int) -> str:

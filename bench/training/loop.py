@@ -305,8 +305,9 @@ def _resume(
 def _seed_default(seed: int, device: torch.device) -> None:
     """Seed the stream that initialisers and dropout draw from; `torch.manual_seed`, which also
     records a stack trace for every kind of device, takes as long as a tenth of a small step."""
-    if device.type == "cuda":
-        torch.cuda.manual_seed(seed)
+    if device.type == "cuda":  # of several the one that is trained on, which need not be current
+        index = torch.cuda.current_device() if device.index is None else device.index
+        torch.cuda.default_generators[index].manual_seed(seed)
     else:
         torch.default_generator.manual_seed(seed)
 

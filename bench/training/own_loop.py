@@ -55,13 +55,13 @@ class Sampling:
             n_items: catalogue size; item tables have ``n_items + 1`` rows, row 0 for padding.
             settings: hyper-parameters, ``{"N": 50}``; the sampler's defaults for the rest.
             objective: registered name of the loss, for samplers without one of their own.
-            exposed: what users were shown, for samplers that need it.
+            exposed: what the users of the sequences were shown, for samplers that need it.
             seed: of all draws: with equal seed, steps and states negatives are the same.
             device: of states and tables.
 
         Raises:
-            UserError: unknown names, impossible values, items that are none, or a catalogue too
-                small for the sampler's pool.
+            UserError: unknown names, impossible values, items that are none, exposures that are not
+                of these sequences, or a catalogue too small for the sampler's pool.
         """
         self.sampler = samplers.registry.build(
             sampler, samplers.registry.resolve(sampler, settings or {})
@@ -91,6 +91,8 @@ class Sampling:
             )
         self._seed, self.steps = seed_for(seed, "negatives"), 0
         self._generator = torch.Generator(self._device).manual_seed(self._seed)
+        if exposed is not None:
+            exposed = _checked(exposed, lengths, n_items, self._device)
         self.sampler.prepare(
             Catalogue(n_items, self._items, self._offsets, self._generator, exposed)
         )
@@ -197,3 +199,36 @@ class Sampling:
         """Go on from what `state_dict` gave."""
         self.steps = int(state["steps"])
         self.sampler.load_state_dict(state["sampler"])
+
+
+def _checked(exposed: Exposed, lengths: Tensor, n_items: int, device: torch.device) -> Exposed:
+    """The exposures on a device.
+
+    Args:
+        lengths: ``[n_sequences]`` of the sequences.
+
+    Raises:
+        UserError: they are not of these sequences; what is searched in them must be in order.
+    """
+    items, offsets, positions = (
+        torch.as_tensor(each, dtype=torch.int64).cpu()
+        for each in (exposed.items, exposed.offsets, exposed.positions)
+    )
+    shown = offsets.diff()
+    if len(shown) != len(lengths) or offsets[0] != 0 or offsets[-1] != len(items):
+        raise UserError(
+            f"exposed: offsets are to lead from 0 to its {len(items)} items, with a stretch for "
+            f"each of the {len(lengths)} sequences"
+        )
+    if (shown < 0).any() or len(positions) != len(items):
+        raise UserError("exposed: offsets must not fall, and each item needs its position")
+    if len(items) and not 1 <= int(items.min()) <= int(items.max()) <= n_items:
+        raise UserError(f"exposed: expected item ids from 1 to n_items={n_items}")
+    row = torch.repeat_interleave(torch.arange(len(shown)), shown)
+    falls = (positions.diff() < 0) & (row.diff() == 0)
+    if falls.any() or (positions < 0).any() or (positions > lengths[row]).any():
+        raise UserError(
+            "exposed: positions count the items of the sequence before a showing, the oldest "
+            "showing of each sequence first"
+        )
+    return Exposed(*(each.to(device) for each in (items, offsets, positions)))

@@ -14,6 +14,7 @@ from support.results import result_of
 from bench import grid, grid_run
 from bench.analysis.compare_studies import compare
 from bench.analysis.comparison import comparisons
+from bench.analysis.verdict import verdicts
 from bench.grid_options import parser
 from bench.reports.reproduce import commands
 from bench.reports.writing import write
@@ -105,6 +106,21 @@ def test_only_draws_that_all_systems_have_are_compared(tmp_path):
     ((_, table),) = comparison.backbones()
     assert table.loc[("made-up", "NG@10"), "uniform"] == pytest.approx(0.15)
     assert comparison.notes["made-up"][-1].startswith("left out: seeds 2,")
+
+
+def test_without_a_draw_that_all_have_nobody_is_level_with_anybody(tmp_path):
+    results = [drawn("uniform", 0, 0.2, [0, 1]), drawn("dns", 1, 0.3, [2, 3])]
+    (comparison,) = comparisons(study_of(tmp_path, results))
+    assert comparison.notes["made-up"][-1].startswith("no seed was trained with all systems")
+    assert verdicts(comparison) == []
+
+
+def test_a_seed_that_is_also_the_number_of_a_split_draws_nothing(tmp_path):
+    results = [result_of(cell_of("dns", seed=seed, split_seed=1)) for seed in range(3)]
+    (comparison,) = comparisons(study_of(tmp_path, results))
+    assert not comparison.draws
+    assert len(comparison.cells) == 3
+    assert comparison.cells["dataset"].nunique() == 1
 
 
 def test_seeds_on_the_same_users_are_no_draws(tmp_path):

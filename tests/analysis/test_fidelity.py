@@ -6,6 +6,7 @@ import itertools
 import runpy
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -98,3 +99,7 @@ def test_the_stored_orders_are_those_of_the_stored_studies():
         assert np.linalg.eigvalsh(order.covariance).min() > -1e-12
         for i, j in itertools.combinations(range(len(order.samplers)), 2):
             assert order.covariance[i, j] == pytest.approx(order.covariance[j, i], abs=1e-15)
+
+
+def test_an_order_by_another_loss_than_the_stored_is_not_set_beside_it():
+    assert fidelity.fidelity(SimpleNamespace(loss="bpr")) == []

@@ -49,6 +49,25 @@ def merge(store, *parts, backbones=("sasrec",)):
                 store.save(replace(result, arrays=part.store.arrays(record.key)))
 
 
+def test_a_cost_is_a_mean_over_datasets_whatever_the_seeds_of_each(tmp_path):
+    """Costs are of one level sampler 10 and 100 on the datasets, of the other 12 and 80."""
+    store = Store(tmp_path / "study")
+    for dataset, sampler, seeds, cost in (
+        ("a", "uniform", 3, 10.0), ("b", "uniform", 1, 100.0),
+        ("a", "dns", 1, 12.0), ("b", "dns", 3, 80.0),
+    ):  # fmt: skip
+        for seed in range(seeds):
+            cell = replace(cell_of(sampler, seed=seed), dataset=dataset, fingerprint=dataset * 64)
+            result = result_of(cell, 0.2)
+            result.environment["device"] = "cpu"
+            result.timings["cpu_s"] = cost
+            arrays = {"rank": np.ones(USERS), "user": np.arange(USERS)}
+            store.save(replace(result, arrays=arrays))
+    (verdict,) = verdicts(comparisons(store)[0])
+    assert set(verdict.level) == {"uniform", "dns"}
+    assert verdict.cheapest == ("dns", 46.0)
+
+
 def test_a_tie_is_called_a_tie_and_its_cheapest_member_is_named(tmp_path):
     shares = {"uniform": 0.2, "dns": 0.5, "mdcns": 0.503, "srns": 0.5}
     comparison = study_of(tmp_path, shares, seconds={"mdcns": 300.0, "dns": 30.0, "srns": 20.0})

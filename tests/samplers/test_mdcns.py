@@ -172,6 +172,29 @@ def test_without_a_peer_it_is_dns_plus_number_for_number():
     assert losses["mdcns-no-cd-dr-ms"] == losses["dns+"]
 
 
+@pytest.mark.parametrize("name", ["mdcns", *samplers.registry.variants("mdcns")])
+def test_whatever_tuning_varies_of_it_changes_something(name):
+    """Else a budget of trials, the same for all, would be spent on one and the same training."""
+    sequences = random_sequences(n_users=6, n_items=150, shortest=4, longest=5, seed=2)
+    targets = targets_of(sequences, 150, [0, 1, 2, 3], [1, 2, 3, 2])
+    sampler = samplers.registry.build(name, samplers.registry.resolve(name, {}))
+    views = views_of(targets, 150, n_views=1 if sampler.peer is None else 2, dim=3)
+
+    def loss(**hyper):
+        targets.generator.manual_seed(0)
+        objective = objectives.registry.build("bce", {})
+        total = torch.zeros(())
+        for view, given in zip(
+            views, sampler_for(targets, name, **hyper).sample(views), strict=True
+        ):
+            total += objective.loss(Scored(view, given)) + (given.auxiliary or 0)
+            return total.item()
+
+    for option, values in samplers.registry.search_space(name).items():
+        found = [loss(**{option: value}) for value in values]
+        assert len({*found}) == len(values), option
+
+
 def test_stored_cells_of_the_text_are_shown_under_its_name():
     known_as = samplers.registry.get("mdcns").known_as
     text = {"peer": "gru4rec", "teacher": "sum", "support": "pool"}

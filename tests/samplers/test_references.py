@@ -121,6 +121,16 @@ def test_sampled_softmax_uses_the_whole_pool_each_for_its_share():
     assert float(value) == pytest.approx(loss, rel=1e-5)
 
 
+def test_sampled_softmax_counts_an_item_once_however_often_it_was_met():
+    repeats = [[1, 1, 1, 1, 2, 1, 2, 3], [4, 5, 4, 5, 4, 5, 4, 5]]
+    rows, positions = [0, 0, 0, 1], [1, 4, 7, 7]
+    batch = targets_of(repeats, N_ITEMS, rows, positions)
+    (given,) = sampler_for(batch, "sampled-softmax", repeats, N=5).sample(views_of(batch, N_ITEMS))
+    for t, (row, position) in enumerate(zip(rows, positions, strict=True)):
+        legal = N_ITEMS - len({*repeats[row][: position + 1]})
+        assert given.log_q[t].exp().tolist() == pytest.approx([5 / legal])
+
+
 def test_gbce_has_the_negatives_of_uniform():
     batch = batch_of()
     (view,) = views_of(batch, N_ITEMS)

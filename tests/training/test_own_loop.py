@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,15 @@ def test_a_checkpoint_goes_on_with_the_same_draws():
     assert [step(second) for _ in range(2)] == wanted[2:]
 
 
+def with_exposures(**changed):
+    """A sampling of exposures of which something is not as it should be."""
+    given = options("exposure")
+    exposed = given["exposed"]
+    parts = {name: change(getattr(exposed, name)) for name, change in changed.items()}
+    given["exposed"] = replace(exposed, **parts)
+    return bench.Sampling("exposure", chains(), N_ITEMS, **given)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -165,6 +175,13 @@ def test_a_checkpoint_goes_on_with_the_same_draws():
         (lambda: bench.Sampling("dns", chains(), N_ITEMS), "lower its N"),
         (lambda: bench.Sampling("uniform", [*chains(), []], N_ITEMS), "number 120 is empty"),
         (lambda: bench.Sampling("exposure", chains(), N_ITEMS), "needs exposed="),
+        (lambda: with_exposures(offsets=lambda o: o[:-1]), "a stretch for each of the 120 seq"),
+        (lambda: with_exposures(offsets=lambda o: o + 1), "are to lead from 0"),
+        (lambda: with_exposures(offsets=lambda o: o[[0, 2, 1, *range(3, len(o))]]), "not fall"),
+        (lambda: with_exposures(positions=lambda p: p[1:]), "each item needs its position"),
+        (lambda: with_exposures(items=lambda i: i * 0), "expected item ids from 1"),
+        (lambda: with_exposures(positions=lambda p: p.flip(0)), "oldest showing of each .* first"),
+        (lambda: with_exposures(positions=lambda p: p + LENGTH + 1), "positions count the items"),
     ],
 )
 def test_what_cannot_be_is_one_clear_error(make, message):

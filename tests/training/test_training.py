@@ -164,3 +164,14 @@ def test_every_sampler_trains_on_a_gpu(name):
         pytest.skip("needs a CUDA device")
     fitted = fit(cell_of(name, epochs=2), DATA, SPLIT.valid, torch.device("cuda"), ignore)
     assert len(fitted.epochs) == 2
+
+
+def test_dropout_on_a_second_gpu_is_seeded_there(monkeypatch):
+    generators = torch.Generator(), torch.Generator()
+    untouched = generators[0].initial_seed()
+    monkeypatch.setattr(torch.cuda, "default_generators", generators)
+    loop._seed_default(12345, torch.device("cuda:1"))
+    assert [one.initial_seed() for one in generators] == [untouched, 12345]
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    loop._seed_default(6789, torch.device("cuda"))
+    assert [one.initial_seed() for one in generators] == [6789, 12345]
