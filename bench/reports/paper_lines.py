@@ -2,7 +2,7 @@
 
 Only real data count.  A place is a dataset with the users that it was tested on: what is of other
 users, or of another file, is never put together.  Of a method that was trained with several
-settings or losses in one place, the best on validation is what the table shows.
+settings, or losses, in one place the best on validation is what the table shows.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ def _system(cell: Cell) -> System:
 
 
 def matches(table: PaperTable, records: Sequence[Record]) -> list[Match]:
-    """The cells that belong to a table, under whichever of the paper's losses.
+    """The cells that belong to a table, under whichever of the paper's losses: of a table of one
+    loss, systems that were trained with it have no other there (see `PaperTable.any_loss`).
 
     There are none unless one of them has the table's loss, or is of a system that no table has
     figures for under the loss it was trained with: else they are another table's alone.
@@ -106,6 +107,9 @@ def matches(table: PaperTable, records: Sequence[Record]) -> list[Match]:
             continue  # a log of somebody's own, under the name of the paper's
         if record.cell.protocol.split in (USER, AUTHORS, SPLITS.get(entry.dataset)):
             found.append(Match(entry, record))
+    if not table.any_loss:
+        with_its = {m.system for m in found if m.loss == table.objective}
+        found = [m for m in found if m.loss == table.objective or m.system not in with_its]
     own = any(m.loss == table.objective or m.system not in printed(m.loss) for m in found)
     return found if own else []
 

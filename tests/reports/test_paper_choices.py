@@ -79,6 +79,17 @@ def test_of_two_losses_the_better_on_validation_is_shown_and_named():
     assert other["ours"].tolist() == [0.03]
 
 
+def test_a_table_of_backbones_has_its_own_loss_where_there_is_one():
+    """Tables 4 and 5 are the same systems under two losses; the other does not stand in for it."""
+    uniform = {loss: real_cell("toys", objective=loss) for loss in ("bce", "bpr")}
+    records = [record_of(uniform["bce"], 0.03, valid=0.2), record_of(uniform["bpr"], 0.02)]
+    for number, ours in ((4, 0.03), (5, 0.02)):
+        (table,) = filled(records, number)
+        shown = table.shown.set_index(["backbone", "method", "metric"])["ours"]
+        assert shown["SASRec", "RNS", "NG@10"] == ours
+        assert "losses" not in markdown(table.document())
+
+
 def test_a_table_may_be_of_another_loss_alone_unless_that_is_another_table_s():
     # Of MixGCF no table of BPR has a figure; of uniform Table 5 has one.
     (table,) = filled([record_of(real_cell("toys", "mixgcf", objective="bpr"))])
