@@ -83,12 +83,14 @@ def _of_one(comparison: Comparison, looks: Looks) -> Figures:
     """The figures of a backbone."""
     name = comparison.name.removeprefix("comparison-")
     metric, history = style.metric(), curves.histories(comparison)
+    # What a table has is there an expectation over the targets that a user might have had.
+    drawn = "; of one target drawn for each user" if comparison.synthetic else ""
     for kind, caption, figures in (
         ("costs", f"test {metric} and cost", costs.figures(comparison, looks)),
         ("validation", f"validation {metric}", curves.validation(comparison, history, looks)),
         ("loss", "training loss", curves.loss(comparison, history, looks)),
         ("diagnostics", "what samplers draw", curves.diagnostics(comparison, history, looks)),
-        ("buckets", BY_BUCKET, buckets.figures(comparison, looks)),
+        ("buckets", f"{BY_BUCKET}{drawn}", buckets.figures(comparison, looks)),
     ):
         for backbone, figure in figures:
             yield file_stem(kind, name, backbone), f"{caption}, {backbone}", figure
