@@ -225,6 +225,13 @@ class Registry(Generic[T]):
         variant = self.variant_of(name)
         return {} if variant is None else variant.defaults
 
+    def declared_space(self, name: str) -> Any:
+        """The ``search_space`` of a variant that has its own, else the class's, as written."""
+        variant = self.variant_of(name)
+        if variant is not None and variant.search_space is not None:
+            return variant.search_space
+        return getattr(self.get(name), "search_space", {})
+
     def search_space(self, name: str) -> dict[str, list[Any]]:
         """What tuning may vary: the variant's ``search_space`` if it has its own, else the class's,
         less what makes a variant one.
@@ -234,10 +241,9 @@ class Registry(Generic[T]):
         """
         known = self.hyper_parameters(name)
         variant = self.variant_of(name)
-        space: Mapping[str, list[Any]] = getattr(self.get(name), "search_space", {})
-        if variant is not None:
-            own = {key: each for key, each in space.items() if key not in variant.defaults}
-            space = own if variant.search_space is None else variant.search_space
+        space: Mapping[str, list[Any]] = self.declared_space(name)
+        if variant is not None and variant.search_space is None:
+            space = {key: each for key, each in space.items() if key not in variant.defaults}
         for option in space:
             if option not in known:
                 raise UserError(

@@ -22,8 +22,8 @@ class SRNS(Sampler):
     saturates where a user's scores share an offset, which BPR leaves free.
     Renewal: candidates that have been there for five epochs and are not in the memory give way to
     fresh ones (a fifth of them in an epoch; where a sequence is renewed several times in one, it is
-    the same fifth each time); S1 random candidates join the memory, and S1 of the union stay, drawn without
-    replacement with probability softmax(s / T).
+    the same fifth each time); S1 random candidates join the memory, and S1 of the union stay, drawn
+    without replacement with probability softmax(s / T).
 
     The pick is by the target's own state; renewal and scores of past epochs, those of positives
     included, are by that of the sequence's last target in the batch: in one-pass training once an

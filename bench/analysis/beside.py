@@ -70,18 +70,21 @@ def with_external(
             here = [one for one in its if one.data_key in data_keys[name]]
             if {one.data_key for one in here} == data_keys[name]:
                 found |= {one.key: one for one in here}
-                rows += [_row(one, name, backbone) for one in here]
+                known = set.intersection(*(set(one.test) for one in here))
+                rows += [_row(one, name, backbone, known) for one in here]
     if not rows:
         return cells, {}
     return pd.concat([cells, pd.DataFrame(rows)], ignore_index=True), found
 
 
-def _row(one: External, dataset: str, backbone: str) -> dict[str, object]:
+def _row(one: External, dataset: str, backbone: str, known: set[str]) -> dict[str, object]:
+    """A system as a cell, with the metrics that are known of all its seeds."""
     names = {"key": one.key, "dataset": dataset, "backbone": backbone}
     names |= {"sampler": one.label, "method": one.label, "objective": "external"}
     about = {"synthetic": one.data["synthetic"], "test_users": one.data["test_users"]}
     new = {f"new_{metric}": value for metric, value in one.metrics.get("test_new", {}).items()}
-    return names | {"seed": one.seed} | about | one.test | new
+    test = {metric: value for metric, value in one.test.items() if metric in known}
+    return names | {"seed": one.seed} | about | test | new
 
 
 def external_gains(store: Store, systems: Iterable[External]) -> pd.DataFrame:

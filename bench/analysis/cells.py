@@ -97,8 +97,8 @@ def draw_users(cells: Sequence[Cell]) -> list[bool]:
     """Of each cell whether its seed has drawn its users, as with ``--splits``; with seed 0 it has
     where others of its kind have.
 
-    Of users that were drawn by a ``split_seed`` that was set one of the seeds may be that number:
-    there other seeds have the same users.
+    Where a ``split_seed`` was set a seed may equal it by chance.  Cells of other seeds with the
+    same ``split_seed`` show that it was set; before there are any, it is taken for a draw.
     """
     exact = [as_text([cell.fingerprint, cell.protocol.config()]) for cell in cells]
     kinds = [

@@ -36,7 +36,7 @@ from bench.studies.records import Record
 from bench.studies.store import Store
 
 OTHER_USERS = "left out: seeds {}, on whose users not all systems were tested"
-NO_COMMON_USERS = "no seed was trained with all systems: their means are of different users"
+NO_COMMON_USERS = "no seed was trained with all systems: means may be of different users"
 """Of cells whose seeds draw their users: footnotes on a dataset."""
 
 FEWEST_SEEDS = 3

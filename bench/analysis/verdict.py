@@ -103,7 +103,7 @@ def _verdict(
     worse = by_rank(means, [name for name, count in counts.items() if not count])
     trained = cells[~cells["key"].isin(list(comparison.external))]
     by_system = trained.groupby(["dataset", "sampler"], observed=True)["cost_s"]
-    costs = by_system.agg(_mean_of_known).unstack()
+    costs = by_system.agg(_mean_if_all_known).unstack()
     seconds = costs.loc[means.index, [name for name in level if name in costs]].mean(skipna=False)
     seeds = trained.groupby(["dataset", "sampler"])["seed"].nunique()
     untrained = {
@@ -129,7 +129,7 @@ def _verdict(
     )
 
 
-def _mean_of_known(costs: pd.Series[float]) -> float:
+def _mean_if_all_known(costs: pd.Series[float]) -> float:
     """NaN where one of them is not known."""
     return float(costs.mean(skipna=False))
 

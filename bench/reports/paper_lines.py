@@ -68,6 +68,11 @@ class Match:
         return _system(self.cell)
 
     @property
+    def trained_on(self) -> tuple[System, str, str]:
+        """The system, and of its dataset the file and the split."""
+        return self.system, self.cell.fingerprint, self.cell.protocol.split
+
+    @property
     def variant(self) -> str:
         """Which reading of the method it is, where that is not its own; else nothing."""
         if self.record.sampler.startswith(TEXT):
@@ -108,8 +113,8 @@ def matches(table: PaperTable, records: Sequence[Record]) -> list[Match]:
         if record.cell.protocol.split in (USER, AUTHORS, SPLITS.get(entry.dataset)):
             found.append(Match(entry, record))
     if not table.any_loss:
-        with_its = {m.system for m in found if m.loss == table.objective}
-        found = [m for m in found if m.loss == table.objective or m.system not in with_its]
+        with_its = {m.trained_on for m in found if m.loss == table.objective}
+        found = [m for m in found if m.loss == table.objective or m.trained_on not in with_its]
     own = any(m.loss == table.objective or m.system not in printed(m.loss) for m in found)
     return found if own else []
 

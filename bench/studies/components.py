@@ -36,10 +36,7 @@ def check_search_space(registry: Registry[Any], name: str) -> None:
     Raises:
         UserError: it could not.
     """
-    variant = registry.variant_of(name)
-    space = None if variant is None else variant.search_space
-    if space is None:
-        space = getattr(registry.get(name), "search_space", {})
+    space = registry.declared_space(name)
     told = f"{registry.kind} {name!r}: its search_space"
     if not isinstance(space, dict):
         raise UserError(f"{told} is a {type(space).__name__}; give options to lists of values")

@@ -163,6 +163,12 @@ BAD = [
     ("x.csv", ",".join(map(str, range(20_000))), "more than 10000 columns"),
     ("x.csv", 'user,item\na,"x\n', "line 2: unexpected end of data; .* quotation mark"),
     ("x.csv", 'user,item\n"a\nb",x\na,"x\nb,y\nc,z\n', "line 4: unexpected end of data"),
+    (
+        "x.csv",
+        'user,item\na,x\na,"x\nb,y\nc,"z"\n',
+        "line 3: .* begins with a quotation mark there",
+    ),
+    ("x.csv", 'user,item\na,x\na,"x\n' + 40_000 * "b,y\n", "line 3: field larger .* quotation"),
     ("x.parquet", b"junk", "not a Parquet file"),
     ("x.json", "{}", "no column of users: all there is is nothing"),
     ("x.json", '{"user": 1, "item": 2}\n[1, 2]\n', "line 2: expected a JSON object a line"),

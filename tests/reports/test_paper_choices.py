@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 from support.paper import filled, real_cell, record_of, rows_of
@@ -88,6 +90,10 @@ def test_a_table_of_backbones_has_its_own_loss_where_there_is_one():
         shown = table.shown.set_index(["backbone", "method", "metric"])["ours"]
         assert shown["SASRec", "RNS", "NG@10"] == ours
         assert "losses" not in markdown(table.document())
+    beauty = record_of(real_cell("beauty", objective="bce", paper_protocol=True), 0.04)
+    other_users = record_of(replace(authors(), objective=uniform["bpr"].objective), 0.05)
+    (table,) = filled([beauty, other_users], 4)
+    assert set(table.shown["dataset"]) == {"Beauty (split authors)", "Beauty (split user)"}
 
 
 def test_a_table_may_be_of_another_loss_alone_unless_that_is_another_table_s():

@@ -197,7 +197,8 @@ def test_the_objective_of_a_sampler_is_tuned_with_it(log):
 
 def test_what_makes_a_variant_one_is_not_tuned():
     assert set(samplers.registry.search_space("mdcns")) == {"gamma", "tau"}
-    assert set(samplers.registry.search_space("side-by-side")) == {"tau"}
+    assert set(samplers.registry.search_space("mutual-learning")) == {"tau"}
+    assert set(samplers.registry.search_space("side-by-side")) == set()
 
 
 def test_a_search_space_with_a_slip_is_an_error_before_anything_is_trained(

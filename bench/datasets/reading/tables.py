@@ -215,10 +215,12 @@ class TextTable:
         try:
             rows += itertools.islice(self._reader, count)
         except csv.Error as error:
-            line, remedy = self._reader.line_num, ""
-            if str(error) == "unexpected end of data":  # where it began, not where the file ends
-                line = before + sum(map(_lines_of, rows)) + 1
-                remedy = "; a field begins with a quotation mark and no other ends it"
+            # Where the row begins: a quotation that is not closed takes the lines after it along.
+            line, remedy = before + sum(map(_lines_of, rows)) + 1, ""
+            if self._reader.line_num > line or "end of data" in str(error):
+                remedy = (
+                    "; a field begins with a quotation mark there, which is not ended as it should"
+                )
             raise UserError(f"{self._name}, line {line}: {error}{remedy}") from error
         self._line = getattr(self._reader, "line_num", before + len(rows))
         if self._line - before == len(rows):
