@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,14 +12,14 @@ from scipy import stats as reference
 from support import cell_of
 from support.results import result_of
 
-from bench.analysis import over_users
+from bench.analysis import beside, over_users
 from bench.analysis.contributions import (
     contributions,
     effective,
     gains_by_user,
     margins_over_users,
 )
-from bench.metrics import accuracy
+from bench.metrics import FROM_RANKS, accuracy
 from bench.studies.store import Store
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -101,3 +102,15 @@ def test_the_t_test_is_that_of_a_ratio_where_users_have_several_predictions():
         ratios[-1] -= resample["b", "sum"] / resample["b", "size"]
     z = abs(predictions["a"].mean() - predictions["b"].mean()) / np.std(ratios)
     assert p_of(predictions) == pytest.approx(2 * reference.norm.sf(z), rel=0.3)
+
+
+def test_a_metric_that_is_unknown_of_one_seed_is_unknown_of_all(monkeypatch):
+    """Seeds without it would count in the means over which it is taken."""
+    arrays = {"rank": np.array([1.0, 30.0]), "user": np.array([0, 1])}
+    monkeypatch.setattr(beside.external, "arrays_of", lambda store, key: arrays)
+    deep = SimpleNamespace(key="a", test=dict.fromkeys(FROM_RANKS, 0.5))
+    shallow = SimpleNamespace(key="b", test={"ndcg@10": 0.5})
+    found = beside.external_gains(None, [deep, shallow])
+    assert found["ndcg@10"].notna().all()
+    assert found["ndcg@20"].isna().all()
+    assert beside.external_gains(None, [deep])["ndcg@20"].notna().all()

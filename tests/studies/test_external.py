@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,13 +12,11 @@ from support import CPU, ignore, random_sequences
 
 import bench
 from bench import datasets, report
-from bench.analysis import beside
 from bench.analysis.comparison import comparisons
 from bench.data import main as data
 from bench.datasets.reading import predictions as reading
 from bench.datasets.reading.item_ids import ItemIds
 from bench.datasets.training_data import TrainingData
-from bench.metrics import FROM_RANKS
 from bench.studies import external
 from bench.studies.planning import data_of
 from bench.studies.split_files import labels_of
@@ -401,15 +398,3 @@ def test_exported_files_hold_the_split_and_no_test_target(shop, tmp_path, capsys
     assert about["fingerprint"] == record.cell.fingerprint
     assert about["split_digest"] == record.cell.split_digest
     assert about["test_predictions"] == len(split.test.targets) == inputs["user"].nunique()
-
-
-def test_a_metric_that_is_unknown_of_one_seed_is_unknown_of_all(monkeypatch):
-    """Seeds without it would count in the means over which it is taken."""
-    arrays = {"rank": np.array([1.0, 30.0]), "user": np.array([0, 1])}
-    monkeypatch.setattr(beside.external, "arrays_of", lambda store, key: arrays)
-    deep = SimpleNamespace(key="a", test=dict.fromkeys(FROM_RANKS, 0.5))
-    shallow = SimpleNamespace(key="b", test={"ndcg@10": 0.5})
-    found = beside.external_gains(None, [deep, shallow])
-    assert found["ndcg@10"].notna().all()
-    assert found["ndcg@20"].isna().all()
-    assert beside.external_gains(None, [deep])["ndcg@20"].notna().all()
