@@ -70,11 +70,16 @@ def with_external(
             here = [one for one in its if one.data_key in data_keys[name]]
             if {one.data_key for one in here} == data_keys[name]:
                 found |= {one.key: one for one in here}
-                known = set.intersection(*(set(one.test) for one in here))
+                known = _known_of_all(here)
                 rows += [_row(one, name, backbone, known) for one in here]
     if not rows:
         return cells, {}
     return pd.concat([cells, pd.DataFrame(rows)], ignore_index=True), found
+
+
+def _known_of_all(systems: Iterable[External]) -> set[str]:
+    """The metrics on test that each of these has."""
+    return set.intersection(*(set(one.test) for one in systems))
 
 
 def _row(one: External, dataset: str, backbone: str, known: set[str]) -> dict[str, object]:
@@ -90,7 +95,7 @@ def _row(one: External, dataset: str, backbone: str, known: set[str]) -> dict[st
 def external_gains(store: Store, systems: Iterable[External]) -> pd.DataFrame:
     """`predictions_of` the systems (one a seed); NaN of metrics that are not known of all."""
     every = list(systems)
-    unknown = [metric for metric in FROM_RANKS if any(metric not in one.test for one in every)]
+    unknown = set(FROM_RANKS) - _known_of_all(every)
     return pd.concat(
         predictions_of(external.arrays_of(store, one.key)).assign(**dict.fromkeys(unknown, np.nan))
         for one in every
