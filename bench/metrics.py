@@ -69,39 +69,33 @@ def gains(ranks: Floats) -> dict[str, Floats]:
     return found
 
 
-def expected_gains(ranks: Floats, probabilities: Floats) -> dict[str, Floats]:
-    """What predictions contribute to each metric in expectation, ``[P]``.
-
-    Args:
-        ranks: ``[P, n]`` of every item for each prediction, or ``[n]`` where the items of each
-            row are in the order of their ranks.
-        probabilities: ``[P, n]`` that it is what comes next.
-    """
-    return {
-        name: probabilities @ each if each.ndim == 1 else (probabilities * each).sum(axis=1)
-        for name, each in gains(ranks).items()
-    }
-
-
 def expected_in_order(scores: Floats, probabilities: Floats) -> dict[str, Floats]:
-    """`expected_gains`, ``[P]``, of items in the order of their scores, ties counting half.
+    """What predictions contribute to each metric in expectation, ``[P]``; ties count half.
 
     Args:
-        scores: ``[P, n]`` best first; -inf, at the end, of what is not recommended.
-        probabilities: ``[P, n]`` of the items in that order.
+        scores: ``[P, n]`` of the items, best first; -inf, at the end, of what is not recommended.
+        probabilities: ``[P, n]`` that what comes next is each of the items, in the same order.
     """
-    in_turn = np.arange(1.0, scores.shape[1] + 1)
-    found = expected_gains(in_turn, probabilities)
+    n = scores.shape[1]
+    found = {name: probabilities @ each for name, each in gains(np.arange(1.0, n + 1)).items()}
     same = (scores[:, 1:] == scores[:, :-1]) & (scores[:, 1:] > -np.inf)
-    tied = same.any(axis=1)
-    if tied.any():
+    tied = np.flatnonzero(same.any(axis=1))
+    if len(tied):
+        # Twice the mean rank of equals is the sum of the first's and the last's, a whole number:
+        # the probabilities at each are summed, and weighted by what such a rank is worth.
         begins = np.insert(~same[tied], 0, True, axis=1)
         ends = np.roll(begins, -1, axis=1)  # the first begins a run, and the last ends one
-        first = np.maximum.accumulate(np.where(begins, in_turn, 0), axis=1)
-        last = np.where(ends, in_turn, np.inf)[:, ::-1]
-        ranks = (first + np.minimum.accumulate(last, axis=1)[:, ::-1]) / 2
-        for name, values in expected_gains(ranks, probabilities[tied]).items():
-            found[name][tied] = values
+        in_turn = np.arange(1, n + 1)
+        twice = np.maximum.accumulate(np.where(begins, in_turn, 0), axis=1)
+        last = np.where(ends, in_turn, n)[:, ::-1]
+        twice += np.minimum.accumulate(last, axis=1)[:, ::-1]
+        at_rank = np.zeros((len(tied), 2 * n))
+        place = twice + 2 * n * np.arange(len(tied))[:, None] - 1
+        at_rank = np.bincount(place.ravel(), probabilities[tied].ravel(), len(tied) * 2 * n)
+        worth = gains(np.arange(1, 2 * n + 1) / 2)
+        values = at_rank.reshape(-1, 2 * n) @ np.stack(list(worth.values()), axis=1)
+        for name, each in zip(worth, values.T, strict=True):
+            found[name][tied] = each
     return found
 
 

@@ -21,6 +21,9 @@ KuaiRand's 89 are cut), so that an item is known as well as there.
 
 from __future__ import annotations
 
+import functools
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -41,8 +44,13 @@ MEMORY = (0.4, 0.3, 0.2, 0.1)
 N_SUCCESSORS = 8
 SUCCESSOR_DECAY = 0.8
 """An item's second likeliest successor comes so often for each time that the likeliest does."""
+_DECAYING = SUCCESSOR_DECAY ** np.arange(N_SUCCESSORS)
+SUCCESSION: Floats = _DECAYING / _DECAYING.sum()
+"""``[N_SUCCESSORS]`` probability of each successor, given that one follows."""
 INTERESTS_PER_USER = 3
 SHORTEST = 5
+AT_ONCE = 64
+"""Users whose distributions are worked out together, or up to twice as many: some 200 kB each."""
 ONLY_TESTED = 2000
 """Users whom no split trains or validates on: they cost no training, and make tests exact."""
 
@@ -83,7 +91,55 @@ class Twin(DatasetSource):
     shape: ClassVar[Shape]
 
     def load(self, data_dir: Path | None) -> Dataset:
-        """Generate it; the same on every machine.  See `DatasetSource.load`."""
+        """Generate it, once a process; the same on every machine.  See `DatasetSource.load`."""
+        return _generated(type(self))
+
+    def next_item_probabilities(self, users: Ints, items: Items, offsets: Ints) -> Floats:
+        """The true distribution of what comes next.
+
+        Args:
+            users: ``[P]`` rows in the dataset.
+            items: ``[n]`` what each has had so far, one history after another, oldest first.
+            offsets: ``[P + 1]``; a history may be empty.
+
+        Returns:
+            ``[P, n_items + 1]`` probabilities by item id; 0 for padding and for what was had.
+        """
+        found = np.empty((len(users), self.shape.n_items + 1))
+        for chosen, probabilities in self._in_blocks(users, items, offsets):
+            found[chosen] = probabilities
+        return found
+
+    def _in_blocks(
+        self, users: Ints, items: Items, offsets: Ints
+    ) -> Iterator[tuple[slice, Floats]]:
+        """`next_item_probabilities`, some users at a time, whose numbers stay in the cache."""
+        edges = np.linspace(0, len(users), max(1, len(users) // AT_ONCE) + 1).astype(int)
+        for start, end in itertools.pairwise(edges):
+            theirs = offsets[start : end + 1]
+            had = items[theirs[0] : theirs[-1]]
+            yield slice(start, end), self._probabilities(users[start:end], had, theirs - theirs[0])
+
+    def _probabilities(self, users: Ints, items: Items, offsets: Ints) -> Floats:
+        """`next_item_probabilities`, of items by users in memory, which are summed item by item."""
+        lengths, columns = np.diff(offsets), np.arange(len(users))
+        follow = np.zeros((self.shape.n_items + 1, len(users)))
+        weight = np.zeros(len(users))
+        for age, likely in enumerate(MEMORY):
+            known = np.flatnonzero(lengths > age)
+            last = items[offsets[1:][known] - 1 - age]
+            follow[self._successors[last].T, known] += likely * SUCCESSION[:, None]
+            weight[known] += likely
+        follow *= np.where(weight > 0, self.shape.follow / np.maximum(weight, MEMORY[-1]), 0)
+        found = self._tastes[users].T[self._interest]
+        found *= self._popularity[:, None]
+        found *= np.where(weight > 0, 1 - self.shape.follow, 1)
+        found += follow
+        found[items, np.repeat(columns, lengths)] = 0
+        found /= found.sum(axis=0)
+        return found.T
+
+    def _generate(self) -> Dataset:
         shape, rng = self.shape, self._rng("sequences")
         extra = rng.geometric(1 / (shape.mean_length - SHORTEST + 1), self._n_users) - 1
         lengths = np.minimum(SHORTEST + extra, shape.longest)
@@ -104,31 +160,6 @@ class Twin(DatasetSource):
             ),
         )
 
-    def next_item_probabilities(self, users: Ints, items: Items, offsets: Ints) -> Floats:
-        """The true distribution of what comes next.
-
-        Args:
-            users: ``[P]`` rows in the dataset.
-            items: ``[n]`` what each has had so far, one history after another, oldest first.
-            offsets: ``[P + 1]``; a history may be empty.
-
-        Returns:
-            ``[P, n_items + 1]`` probabilities by item id; 0 for padding and for what was had.
-        """
-        lengths, rows = np.diff(offsets), np.arange(len(users))
-        follow = np.zeros((len(users), self.shape.n_items + 1))
-        weight = np.zeros(len(users))
-        for age, likely in enumerate(MEMORY):
-            known = lengths > age
-            follow[known] += likely * self._successors[items[offsets[1:][known] - 1 - age]]
-            weight[known] += likely
-        followed = np.where(weight > 0, self.shape.follow / np.maximum(weight, MEMORY[-1]), 0)
-        found = self._tastes[users][:, self._interest] * self._popularity
-        found *= np.where(weight > 0, 1 - self.shape.follow, 1)[:, None]
-        found += followed[:, None] * follow
-        found[np.repeat(rows, lengths), items] = 0
-        return found / found.sum(axis=1, keepdims=True)
-
     @property
     def _n_users(self) -> int:
         return self.shape.n_users + ONLY_TESTED
@@ -140,9 +171,11 @@ class Twin(DatasetSource):
             users = np.flatnonzero(lengths > position)
             offsets = position * np.arange(len(users) + 1)
             had = rows[users, :position].ravel()
-            cumulative = self.next_item_probabilities(users, had, offsets).cumsum(axis=1)
-            drawn = rng.random(len(users)) * cumulative[:, -1]
-            rows[users, position] = (cumulative <= drawn[:, None]).sum(axis=1)
+            random = rng.random(len(users))
+            for chosen, probabilities in self._in_blocks(users, had, offsets):
+                cumulative = probabilities.cumsum(axis=1)
+                drawn = random[chosen] * cumulative[:, -1]
+                rows[users[chosen], position] = (cumulative <= drawn[:, None]).sum(axis=1)
         return rows
 
     def _expose(self, rows: Items, lengths: Ints) -> Exposures:
@@ -193,16 +226,20 @@ class Twin(DatasetSource):
         return tastes
 
     @cached_property
-    def _successors(self) -> Floats:
-        """``[n_items + 1, n_items + 1]`` probability of an item that follows another: of eight,
-        any of the catalogue, whatever their interests and popularity."""
+    def _successors(self) -> Items:
+        """``[n_items + 1, N_SUCCESSORS]`` what may follow an item, the likeliest first: any of the
+        catalogue, whatever their interests and popularity.  Padding is followed by itself."""
         rng, n_items = self._rng("successors"), self.shape.n_items
-        table = np.zeros((n_items + 1, n_items + 1))
-        weights = SUCCESSOR_DECAY ** np.arange(N_SUCCESSORS)
+        table = np.zeros((n_items + 1, N_SUCCESSORS), dtype=np.int32)
         for item in range(1, n_items + 1):
             others = 1 + rng.permutation(n_items)[: N_SUCCESSORS + 1]
-            table[item, others[others != item][:N_SUCCESSORS]] = weights / weights.sum()
+            table[item] = others[others != item][:N_SUCCESSORS]
         return table
+
+
+@functools.cache
+def _generated(twin: type[Twin]) -> Dataset:
+    return twin()._generate()
 
 
 @register("beauty-twin")

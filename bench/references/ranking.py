@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.datasets.splits import Examples
 from bench.errors import UserError
-from bench.metrics import MISSED, accuracy, expected_gains
+from bench.metrics import MISSED, accuracy, expected_in_order
 from bench.references.base import Floats, Ints, Items, Reference
 
 SCORES_AT_ONCE, FEWEST_AT_ONCE = 2**20, 8
@@ -36,16 +36,20 @@ def measure(reference: Reference, examples: Examples, n_items: int) -> dict[str,
     probabilities = examples.probabilities
     if probabilities is None:
         return accuracy(ranks(reference, examples, n_items))
-    from scipy.stats import rankdata  # slow to import, and of use on generated data alone
-
     expected = [
-        expected_gains(rankdata(-piece.scores, axis=1), probabilities[piece.chosen])
+        _expected(piece.scores, probabilities[piece.chosen])
         for piece in _masked(reference, examples, n_items)
     ]
     return {
         name: float(np.concatenate([each[name] for each in expected]).mean())
         for name in expected[0]
     }
+
+
+def _expected(scores: Floats, probabilities: Floats) -> dict[str, Floats]:
+    order = np.argsort(-scores, axis=1)  # it does not matter which of equals comes first
+    in_order = (np.take_along_axis(each, order, axis=1) for each in (scores, probabilities))
+    return expected_in_order(*in_order)
 
 
 def ranks(reference: Reference, examples: Examples, n_items: int) -> Floats:

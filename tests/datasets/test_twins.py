@@ -13,7 +13,7 @@ from bench.datasets import resolve_dataset
 from bench.datasets.base import registry
 from bench.datasets.splits import SEEDED_SPLITS, make_split
 from bench.datasets.training_data import TrainingData
-from bench.datasets.twins import MEMORY, N_SUCCESSORS, ONLY_TESTED
+from bench.datasets.twins import MEMORY, N_SUCCESSORS, ONLY_TESTED, SUCCESSION
 from bench.metrics import HEADLINE
 from bench.training.references import measured
 
@@ -41,8 +41,9 @@ def test_a_twin_is_small_and_labelled(name):
 def test_there_is_a_twin_for_each_real_set_and_two_loads_are_one():
     assert {name.removesuffix("-twin") for name in TWINS} == set(REAL)
     prints = {resolve_dataset(name, None).fingerprint for name in TWINS}
-    assert prints == {resolve_dataset(name, None).fingerprint for name in TWINS}
+    assert prints == {registry.get(name)()._generate().fingerprint for name in TWINS}
     assert len(prints) == 6
+    assert resolve_dataset(TWINS[0], None).items is resolve_dataset(TWINS[0], None).items
 
 
 def test_fingerprints_are_the_same_on_every_machine():
@@ -93,7 +94,7 @@ def test_the_distribution_equals_the_stated_model_item_by_item():
         for item in set(range(1, shape.n_items + 1)) - set(map(int, history)):
             taste = twin._tastes[user, twin._interest[item]] * twin._popularity[item]
             follow = sum(
-                weight * twin._successors[history[-1 - age], item]
+                weight * SUCCESSION[twin._successors[history[-1 - age]] == item].sum()
                 for age, weight in enumerate(known)
             )
             expected[item] = taste
@@ -106,12 +107,26 @@ def test_the_distribution_equals_the_stated_model_item_by_item():
         np.testing.assert_allclose(found[0], expected / expected.sum(), rtol=1e-9, atol=1e-15)
 
 
+@pytest.mark.parametrize("n_users", [0, 1, 2, 63, 64, 65, 127, 128, 200])
+def test_a_user_s_distribution_does_not_hang_on_how_many_are_asked_for(n_users):
+    twin = registry.get("beauty-twin")()
+    data = twin.load(None)
+    users = np.arange(n_users)
+    whole = data.items[: data.offsets[n_users]], data.offsets[: n_users + 1]
+    found = twin.next_item_probabilities(users, *whole)
+    assert found.shape == (n_users, data.n_items + 1)
+    for user, row in enumerate(found):
+        had = data.items[data.offsets[user] : data.offsets[user + 1]]
+        alone = twin.next_item_probabilities(users[[user]], had, np.array([0, len(had)]))
+        np.testing.assert_allclose(row, alone[0], rtol=1e-12)
+
+
 def test_tastes_and_successors_are_distributions():
     twin = registry.get("health-twin")()
     np.testing.assert_allclose(twin._tastes.sum(1), 1)
-    np.testing.assert_allclose(twin._successors[1:].sum(1), 1)
-    assert ((twin._successors[1:] > 0).sum(1) == N_SUCCESSORS).all()
-    assert (np.diagonal(twin._successors) == 0).all()
+    np.testing.assert_allclose(SUCCESSION.sum(), 1)
+    for item, after in enumerate(twin._successors[1:], start=1):
+        assert len({*after, item, 0}) == N_SUCCESSORS + 2
     of_interests = np.bincount(twin._interest, twin._popularity)
     np.testing.assert_allclose(of_interests, 1)
 

@@ -8,12 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.stats import rankdata
 from support import CPU, random_sequences
 from torchmetrics.retrieval import RetrievalHitRate, RetrievalMRR, RetrievalNormalizedDCG
 
 from backbones.base import Backbone
 from bench.datasets.splits import Examples
-from bench.metrics import MISSED, accuracy, beyond_accuracy, by_bucket
+from bench.metrics import MISSED, accuracy, beyond_accuracy, by_bucket, expected_in_order, gains
 from bench.training.evaluation import rank_predictions
 
 N_ITEMS = 30
@@ -95,6 +96,21 @@ def test_in_expectation_ties_count_half_too(made):
             rank = above + (1 + sum(other == score for other in scores.values())) / 2
             expected += p[t, item] / math.log2(rank + 1) if rank <= 10 else 0.0
         assert found[t] == pytest.approx(expected)
+
+
+def test_expected_metrics_are_those_of_mean_ranks():
+    """Each item weighs what a target of its mean rank would, by scipy's; some rows have ties."""
+    rng = np.random.default_rng(0)
+    scores = rng.integers(0, 12, (80, 40)).astype(float)
+    scores[::3] = rng.random((27, 40))
+    scores[:, :5] = -np.inf
+    scores[7] = 1.0
+    probabilities = rng.dirichlet(np.ones(40), 80) * (scores > -np.inf)
+    order = np.argsort(-scores, axis=1)
+    in_order = (np.take_along_axis(each, order, axis=1) for each in (scores, probabilities))
+    worth = gains(rankdata(-scores, axis=1))
+    for name, found in expected_in_order(*in_order).items():
+        np.testing.assert_allclose(found, (probabilities * worth[name]).sum(1), rtol=1e-12)
 
 
 def test_without_a_mask_all_items_compete_and_no_target_is_missed(made):
