@@ -77,25 +77,44 @@ def expected_in_order(scores: Floats, probabilities: Floats) -> dict[str, Floats
         probabilities: ``[P, n]`` that what comes next is each of the items, in the same order.
     """
     n = scores.shape[1]
-    found = {name: probabilities @ each for name, each in gains(np.arange(1.0, n + 1)).items()}
+    found = _summed(probabilities, gains(np.arange(1.0, n + 1)))
     same = (scores[:, 1:] == scores[:, :-1]) & (scores[:, 1:] > -np.inf)
     tied = np.flatnonzero(same.any(axis=1))
     if len(tied):
-        # Twice the mean rank of equals is the sum of the first's and the last's, a whole number:
-        # the probabilities at each are summed, and weighted by what such a rank is worth.
-        begins = np.insert(~same[tied], 0, True, axis=1)
-        ends = np.roll(begins, -1, axis=1)  # the first begins a run, and the last ends one
-        in_turn = np.arange(1, n + 1)
-        twice = np.maximum.accumulate(np.where(begins, in_turn, 0), axis=1)
-        last = np.where(ends, in_turn, n)[:, ::-1]
-        twice += np.minimum.accumulate(last, axis=1)[:, ::-1]
-        at_rank = np.zeros((len(tied), 2 * n))
-        place = twice + 2 * n * np.arange(len(tied))[:, None] - 1
-        at_rank = np.bincount(place.ravel(), probabilities[tied].ravel(), len(tied) * 2 * n)
-        worth = gains(np.arange(1, 2 * n + 1) / 2)
-        values = at_rank.reshape(-1, 2 * n) @ np.stack(list(worth.values()), axis=1)
-        for name, each in zip(worth, values.T, strict=True):
+        at_rank = _at_half_ranks(same[tied], probabilities[tied])
+        for name, each in _summed(at_rank, gains(np.arange(1, 2 * n + 1) / 2)).items():
             found[name][tied] = each
+    return found
+
+
+def _at_half_ranks(same: npt.NDArray[np.bool_], probabilities: Floats) -> Floats:
+    """``[P, 2 n]`` probability that the target has the mean rank 1/2, 1, 3/2, ...
+
+    Args:
+        same: ``[P, n - 1]`` whether each item but the first scores as the one before it.
+        probabilities: ``[P, n]`` of the items in their order.
+    """
+    P, n = probabilities.shape
+    in_turn = np.arange(1, n + 1)
+    begins = np.insert(~same, 0, True, axis=1)
+    ends = np.roll(begins, -1, axis=1)  # the first begins a run, and the last ends one
+    first = np.maximum.accumulate(np.where(begins, in_turn, 0), axis=1)
+    last = np.minimum.accumulate(np.where(ends, in_turn, n)[:, ::-1], axis=1)[:, ::-1]
+    # The mean rank of equals is half the sum of the first's and the last's.
+    place = first + last - 1 + 2 * n * np.arange(P)[:, None]
+    summed = np.bincount(place.ravel(), probabilities.ravel(), minlength=2 * n * P)
+    return np.asarray(summed, dtype=np.float64).reshape(P, 2 * n)
+
+
+def _summed(probabilities: Floats, worth: dict[str, Floats]) -> dict[str, Floats]:
+    """``[P]`` of each metric: what a target at each rank is worth, times how probable it is there.
+
+    A product of BLAS has last digits that hang on its threads and on where an array begins.
+    """
+    found = {}
+    for name, each in worth.items():
+        ranks = np.flatnonzero(each)[-1] + 1  # those beyond are worth nothing
+        found[name] = (probabilities[:, :ranks] * each[:ranks]).sum(axis=1)
     return found
 
 

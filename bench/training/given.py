@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from bench.datasets.reading.predictions import Floats, Ints, Predictions
 from bench.datasets.splits import Examples
@@ -64,7 +63,8 @@ def rank_given(
     ranks = np.empty(len(rows))
     lengths = np.empty(len(rows), dtype=np.int64)
     whole = np.empty(len(rows), dtype=bool)
-    tops, likely = [], _aligned(examples.probabilities)
+    probabilities = examples.probabilities
+    tops, likely = [], None if probabilities is None else probabilities.copy()
     ordered = np.empty((0 if likely is None else len(rows), n_items + 1))
     at_once = max(FEWEST_AT_ONCE, SCORES_AT_ONCE // (n_items + 1))
     for start in range(0, len(rows), at_once):
@@ -94,12 +94,6 @@ def rank_given(
         expected = expected_in_order(ordered, likely)
     top = np.concatenate(tops) if (whole | (lengths >= TOP)).all() else np.empty((len(rows), 0))
     return Given(Ranking(ranks, top.astype(np.int64), expected), depth)
-
-
-def _aligned(array: Floats | None) -> Floats | None:
-    """A copy in memory as torch lays it out: products then have the same last digit as those of
-    trained models, for BLAS adds up in an order that depends on where an array begins."""
-    return None if array is None else torch.tensor(array).numpy()
 
 
 def _rows(predictions: Predictions, labels: npt.NDArray[np.str_]) -> Ints:

@@ -22,12 +22,16 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench.datasets import resolve_dataset
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 LONGEST = 1 << 17
 """Bytes of a request, most of them its environment."""
 
 LOADED = ("bench.grid_run", "bench.reports.writing")
 """What takes long to import."""
+DRAWN = "beauty-twin"
+"""What most commands train on: a twin is drawn once a process."""
 
 
 def run(words, cwd, environment, timeout=240):
@@ -81,6 +85,7 @@ def serve(number):
     """Wait for requests on this socket, and become one in each fork."""
     for module in LOADED:
         importlib.import_module(module)
+    resolve_dataset(DRAWN, None)
     path = [each for each in sys.path if each not in ("", str(ROOT), str(ROOT / "tests"))]
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that watch
     with socket.socket(fileno=number) as requests:

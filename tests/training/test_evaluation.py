@@ -113,6 +113,20 @@ def test_expected_metrics_are_those_of_mean_ranks():
         np.testing.assert_allclose(found, (probabilities * worth[name]).sum(1), rtol=1e-12)
 
 
+def test_expected_metrics_hang_neither_on_the_rows_beside_nor_on_the_place_in_memory():
+    """To the last digit: cells are tested in one process or in several, in any pieces."""
+    rng = np.random.default_rng(0)
+    scores = -np.sort(-rng.integers(0, 2000, (300, 361)), axis=1) / 7
+    probabilities = rng.dirichlet(np.ones(361), 300)
+    whole = expected_in_order(scores, probabilities)
+    for first, rows in [(0, 1), (1, 8), (13, 250), (299, 1)]:
+        chosen = slice(first, first + rows)
+        shifted = np.empty(rows * 361 + 1)[1:].reshape(rows, 361)
+        shifted[:] = probabilities[chosen]
+        for name, found in expected_in_order(scores[chosen], shifted).items():
+            np.testing.assert_array_equal(found, whole[name][chosen], name)
+
+
 def test_without_a_mask_all_items_compete_and_no_target_is_missed(made):
     model, inputs, _ = made
     targets = [history[0] for history in inputs]
