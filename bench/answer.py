@@ -26,7 +26,7 @@ from bench.analysis.verdict import verdicts
 from bench.api import Folder, Study, plan
 from bench.datasets.reading.columns import columns_of
 from bench.errors import UserError
-from bench.files import check_name, check_writable
+from bench.files import check_name, check_writable, replace
 from bench.reports.manifest import PAGE
 from bench.reports.plots import buckets, costs, curves, dots, style
 from bench.reports.plots.looks import looks_of
@@ -177,8 +177,9 @@ def compare(
     began = time.monotonic()
     if isinstance(data, pd.DataFrame):
         check_name("name", name)
-        folder = Path(results) / (study or f"{name}-budget")
-        data = _written(data, folder, name, whole="reading" in chosen)
+        called = study or f"{name}-budget"
+        check_name("study", called)
+        data = _written(data, Path(results) / called, name, whole="reading" in chosen)
     elif not isinstance(data, str | os.PathLike):
         raise UserError(
             f"data is a {type(data).__name__}; give a DataFrame, a path, or a registered name"
@@ -200,6 +201,9 @@ def _written(frame: pd.DataFrame, folder: Path, name: str, whole: bool) -> Path:
 
     Args:
         whole: with all of its columns, as the caller says which of them count.
+
+    Raises:
+        UserError: cells are there of another frame of that name, which they may yet be read with.
     """
     path = folder / f"{name}.csv"
     columns: Sequence[Any] = list(frame.columns)
@@ -207,5 +211,11 @@ def _written(frame: pd.DataFrame, folder: Path, name: str, whole: bool) -> Path:
         found = columns_of(Path(f"the frame {name!r}"), [str(column) for column in columns], {})
         columns = [columns[at] for at in found.places.values()]
     check_writable(folder, "results", make=True)
-    frame[columns].to_csv(path, index=False)
+    log = frame[columns].to_csv(index=False).encode()
+    if path.exists() and path.read_bytes() != log and any(folder.rglob("cell.json")):
+        raise UserError(
+            f"{path}: the study's cells are of another frame of that name; give another name or "
+            "study"
+        )
+    replace(path, log)
     return path

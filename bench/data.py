@@ -62,9 +62,14 @@ def _check(data_dir: Path) -> int:
 
 def _export(options: argparse.Namespace) -> None:
     """Write a split's files, and say which."""
-    from bench.datasets.splits import make_split
+    from bench.datasets.splits import SEEDED_SPLITS, make_split
     from bench.studies import split_files
 
+    if options.split_seed and (options.split not in SEEDED_SPLITS or options.split_file):
+        raise UserError(
+            "--split-seed draws users, and these are given; leave it out, or choose "
+            f"--split {' or '.join(SEEDED_SPLITS)} without --split-file"
+        )
     data_dir = datasets.data_directory(options.data_dir)
     dataset = datasets.resolve_dataset(options.name, data_dir, _reading(options))
     split = make_split(dataset, options.split, options.split_seed, options.split_file, data_dir)

@@ -10,7 +10,6 @@ from bench.datasets import data_directory
 from bench.errors import UserError
 from bench.files import check_writable
 from bench.grid_options import reading_of
-from bench.registry import load_plugin
 from bench.studies import study, study_file, tuning
 from bench.studies.budget import Budget
 from bench.studies.limits import BACKBONE, SEEDS
@@ -60,17 +59,19 @@ def _plan(options: argparse.Namespace) -> Plan:
     if options.file is None:
         return make_plan(request(options))
     for name in ("backbones", "samplers", "objectives", "seeds", "splits", "preset", "set",
-                 "grid", "split", "split_file", "tune", "columns", "where", "min_count",
+                 "grid", "split", "tune", "columns", "where", "min_count",
                  "repeats", "budget"):  # fmt: skip
         if getattr(options, name):
             raise UserError(
                 f"--from {options.file}: its cells are what they are; leave out "
                 f"--{name.replace('_', '-')}"
             )
-    for plugin in options.plugin:
-        load_plugin(plugin)
     return study_file.plan_of(
-        options.file, data_directory(options.data_dir), options.datasets or ()
+        options.file,
+        data_directory(options.data_dir),
+        options.datasets or (),
+        options.split_file,
+        options.plugin,
     )
 
 

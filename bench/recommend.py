@@ -68,6 +68,10 @@ def _recommended(options: argparse.Namespace) -> pd.DataFrame:
             error=True,
         )
     if options.users is None:
+        if options.columns or options.where or options.repeats:
+            raise UserError(
+                "--columns, --where and --repeats say how --users is read; leave them out"
+            )
         items = [label.strip() for label in next(csv.reader([options.sequence]), [])]
         table = model.table(["-"], [items], options.k, allow_seen=options.allow_seen)
         return table.drop(columns="user")

@@ -33,6 +33,7 @@ def cells_of(records: Sequence[Record]) -> pd.DataFrame:
         "objective": [c.objective.name for c in cells],
         "seed": [c.seed for c in cells],
         "models": [len(c.models) for c in cells],
+        "device": ["CPU" if on_cpu(record) else "GPU" for record in records],
         "best_epoch": [record.best_epoch for record in records],
     }
     rows = [

@@ -14,7 +14,6 @@ from bench.analysis.cells import (
     cells_of,
     comparable,
     draw_users,
-    on_cpu,
     sampler_order,
 )
 from bench.analysis.contributions import (
@@ -24,6 +23,7 @@ from bench.analysis.contributions import (
     gains_by_user,
     half_widths,
 )
+from bench.analysis.costs import with_costs
 from bench.analysis.names import file_stem
 from bench.analysis.over_users import differ_from_best
 from bench.cell import Protocol
@@ -44,8 +44,6 @@ FEWEST_SEEDS = 3
 
 SYSTEM = ("dataset", "backbone", "sampler")
 COSTS = ("models", "targets_per_s", "best_epoch", "epochs", "cost_s", "peak_mb")
-DEVICE_COSTS = ["targets_per_s", "train_s_to_best", "wall_s", "cpu_s", "cost_s", "peak_mb"]
-"""Those that depend on the kind of device."""
 MEASURE = "sampled-softmax"
 """The sampler whose cost the others' are multiples of: the one that practice would start from."""
 
@@ -70,7 +68,7 @@ class Comparison:
         own_loss: the samplers trained with a loss of their own, to that loss.
         on_cpu: whether ``cost_s`` of the cells is CPU seconds; else it is those of the clock.
         in_turns: whether it is training alone, with the seconds of an epoch that were measured in
-            one run of all systems (`Store.epoch_cpu_seconds`).
+            one run of all systems (`Store.costs_in_turns`).
         mixed: systems whose seeds were trained by different code.
         uncommitted: samplers that have cells of code that is in no commit, to how many.
         draws: whether each seed has drawn its own users to train and to test on.
@@ -262,7 +260,7 @@ def comparisons(store: Store) -> list[Comparison]:
     Raises:
         UserError: the study has no finished cell.
     """
-    records, epoch_cpu_seconds = tuning.as_compared(store), store.epoch_cpu_seconds()
+    records, measured = tuning.as_compared(store), store.costs_in_turns()
     later, elsewhere = store.references(), external.stored(store)
     result: list[Comparison] = []
     names: set[str] = set()
@@ -274,14 +272,16 @@ def comparisons(store: Store) -> list[Comparison]:
         protocol = members[0].cell.protocol
         members, of_draws = _of_common_draws(members)
         draws = any(draw_users([record.cell for record in members]))
+        rates = {record.cell.protocol.lr for record in members}
         title = (
             f"{'SYNTHETIC data' if synthetic else 'Real data'}, {loss} loss, "
             f"split {protocol.split}, d={protocol.dim}, window {protocol.window}, "
+            f"{f'lr={protocol.lr:g}' if len(rates) == 1 else 'lr of each backbone'}, "
             f"at most {protocol.epochs} epochs"
             + (", each seed with users of its own" if draws else "")
             + (f", what users have had {protocol.seen}" if protocol.seen != Protocol.seen else "")
         )
-        cells, cpu, in_turns = _with_costs(cells_of(members), members, epoch_cpu_seconds)
+        cells, cpu, in_turns = with_costs(cells_of(members), members, measured)
         notes = {r.cell.dataset: r.notes for r in members}
         for dataset, note in of_draws.items():
             notes[dataset] = [*notes[dataset], note]
@@ -316,26 +316,6 @@ def comparisons(store: Store) -> list[Comparison]:
     return result
 
 
-def _with_costs(
-    cells: pd.DataFrame, records: Sequence[Record], epoch_cpu_seconds: Mapping[str, float]
-) -> tuple[pd.DataFrame, bool, bool]:
-    """The cells with costs of one kind, whether these are of CPUs, and whether in turns.
-
-    What was measured apart is of a CPU, whatever the cells were trained on.
-    """
-    of_cpus = [record for record in records if on_cpu(record)]
-    measured = _seconds_in_turns(records, epoch_cpu_seconds) or _seconds_in_turns(
-        of_cpus, epoch_cpu_seconds
-    )
-    cpu = bool(of_cpus or measured)
-    if cpu:  # what is of a GPU is not to be compared with a CPU's
-        elsewhere = ~cells["key"].isin([record.key for record in of_cpus])
-        cells.loc[elsewhere, cells.columns.intersection(DEVICE_COSTS)] = math.nan
-    if measured:
-        cells = cells.assign(cost_s=cells["key"].map(measured))
-    return cells, cpu, bool(measured)
-
-
 def _trained_by_several(cells: pd.DataFrame, codes: Mapping[str, str]) -> list[str]:
     """The systems whose cells have several digests of the code, as tables name them."""
     counts = cells.assign(code=cells["key"].map(codes)).groupby([*SYSTEM])["code"].nunique()
@@ -365,20 +345,6 @@ def _of_common_draws(records: Sequence[Record]) -> tuple[list[Record], dict[str,
             notes[dataset] = OTHER_USERS.format(", ".join(map(str, others)))
             kept = [r for r in kept if r.cell.dataset != dataset or r.cell.seed in common]
     return kept, notes
-
-
-def _seconds_in_turns(
-    records: Sequence[Record], epoch_cpu_seconds: Mapping[str, float]
-) -> dict[str, float] | None:
-    """Of training all epochs that were trained, as measured apart, by key; None unless all of them
-    were, for a table has one kind of seconds."""
-    found = {}
-    for record in records:
-        seconds = epoch_cpu_seconds.get(record.cell.system)
-        if seconds is None:
-            return None
-        found[record.key] = seconds * record.timings.get("epochs", math.nan)
-    return found
 
 
 def _groups(records: Sequence[Record]) -> Iterator[tuple[bool, str, list[Record]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from bench.analysis.beside import LAST
@@ -66,7 +67,7 @@ class Verdict:
             named = ", ".join(
                 f"{name}{_where(on, self.datasets)}" for name, on in self.untrained.items()
             )
-            found.append(f"Above all of them, without training: {named}.")
+            found.append(f"Above all of these with {self.backbone}, without training: {named}.")
         return found
 
 
@@ -84,10 +85,22 @@ def verdicts(comparison: Comparison) -> list[Verdict]:
 
 
 def by_rank(means: pd.DataFrame, names: Iterable[str] | None = None) -> list[str]:
-    """Samplers, the columns of ``[blocks x samplers]``, by their mean rank, the best first."""
-    ranks = means.rank(axis="columns", ascending=False).mean()
+    """Samplers, the columns of ``[blocks x samplers]``, the best first: by their mean rank.
+
+    Where some blocks lack samplers, of which a rank would be among fewer: by the share of the
+    others that each is above, in the blocks that both have.  Where none lacks any, that is the
+    order of mean ranks.
+    """
+    values = means.to_numpy(np.float64)
+    own, other = values[:, :, None], values[:, None, :]
+    both = (~np.isnan(own) & ~np.isnan(other)).sum(axis=0)
+    above = ((own > other) + (own == other) / 2).sum(axis=0)
+    np.fill_diagonal(both, 0)  # nobody meets itself
+    met = np.where(both > 0, above / np.maximum(both, 1), 0).sum(axis=1)
+    shares = pd.Series(met / np.maximum((both > 0).sum(axis=1), 1), means.columns).round(9)
     chosen = set(means.columns if names is None else names)
-    return [str(name) for name in ranks.sort_values(kind="stable").index if name in chosen]
+    order = shares.sort_values(ascending=False, kind="stable").index
+    return [str(name) for name in order if name in chosen]
 
 
 def _verdict(

@@ -276,7 +276,7 @@ def _by_user_prefixes(dataset: Dataset, roles: Ints) -> Split:
     train = np.flatnonzero((roles == 0) & (end - start >= 2))
     row = np.repeat(np.arange(dataset.n_users), end - start)
     later = np.ones(len(row), dtype=bool)
-    later[start] = False
+    later[start[end > start]] = False
     valid, test = (np.flatnonzero(later & (roles[row] == role)) for role in (1, 2))
     return Split(
         "user-prefixes",
@@ -308,7 +308,8 @@ def _by_time(dataset: Dataset) -> Split:
     ordered = np.sort(times)
     moments = [ordered[int(cut * len(ordered))] for cut in TIME_CUTS]
     # How many of each user's interactions came before a moment: times never fall within a user.
-    before = [start + np.add.reduceat(times < moment, start) for moment in moments]
+    counts = [np.insert((times < moment).cumsum(), 0, 0) for moment in moments]
+    before = [start + count[end] - count[start] for count in counts]
     split = np.arange(dataset.n_users) < dataset.n_split
     train = np.flatnonzero(split & (before[0] - start >= 2))
     valid = np.flatnonzero(split & (before[1] > before[0]) & (before[1] - start >= 2))

@@ -174,7 +174,7 @@ def _accuracy(comparison: Comparison, metrics: Sequence[str]) -> Iterator[Part]:
 
 
 def _headline(comparison: Comparison, backbone: str, table: pd.DataFrame, name: str) -> Table:
-    """A metric: samplers down, the best by mean rank first, datasets across."""
+    """A metric: samplers down, the best first (`by_rank`), datasets across."""
     metric = METRICS[name]
     values = pd.DataFrame(table.xs(metric, level="metric"))
     halves = pd.DataFrame(comparison.margins(backbone).xs(metric, level="metric"))
@@ -198,7 +198,7 @@ def _headline(comparison: Comparison, backbone: str, table: pd.DataFrame, name: 
         [known, *(Number(value, mark="reference") for value in values[known])]
         for known in comparison.references
     ]
-    caption = f"{metric}, {backbone}, by mean rank"
+    caption = f"{metric}, {backbone}, the best on top"
     header = ["sampler", *map(str, values.index)]
     return Table(caption, header, rows, n_text=1, kept=(0,), across="dataset")
 

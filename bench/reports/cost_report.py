@@ -33,8 +33,8 @@ COSTS_OF_CELLS = (
 )
 COSTS_IN_TURNS = (
     "They are of training alone, on a CPU, whatever the cells were trained on: the seconds of an "
-    "epoch were measured apart, all systems in turns in one run on one machine (costs.json), so "
-    "that they can be compared. Memory is the whole process's."
+    "epoch, and targets a second, were measured apart, all systems in turns in one run on one "
+    "machine (costs.json), so that they can be compared. Memory is the whole process's."
 )
 
 

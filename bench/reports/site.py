@@ -72,7 +72,7 @@ def html(studies: dict[str, list[Comparison]]) -> str:
 
 
 def _matrices(studies: dict[str, list[Comparison]]) -> list[Table]:
-    """A table a backbone: samplers down, the best by mean rank first, real datasets across; each
+    """A table a backbone: samplers down, the best first (`by_rank`), real datasets across; each
     method at the setting that validation chooses, means over seeds."""
     columns: dict[str, dict[str, pd.Series[float]]] = {}
     for name, found in studies.items():
@@ -92,5 +92,9 @@ def _matrix(backbone: str, means: pd.DataFrame) -> Table:
     rows: list[list[Value]] = [
         [name, *row] for name, row in zip(names, zip(*columns, strict=True), strict=True)
     ]
-    caption = f"{METRICS[HEADLINE]} on real data, {backbone}, bce or a loss of its own"
+    caption = (
+        f"{METRICS[HEADLINE]} on real data, {backbone}, bce or a loss of its own: means over a "
+        "study's seeds, of which some have one; on top who is above the largest share of the "
+        "others, each counted in the columns of both"
+    )
     return Table(caption, ["sampler", *map(str, means.columns)], rows, n_text=1, kept=(0,))

@@ -23,7 +23,12 @@ def overview(comparison: Comparison) -> list[str]:
     models = int(cells["models"].sum())
     trained = f"{', '.join(systems[:-1])} and {systems[-1]}: {_count(models, 'model')}"
     if "train_s" in cells:
-        trained += f", {_time(cells['train_s'].sum())} of training"
+        took = cells.groupby("device")["train_s"].sum()
+        if len(took) == 1:
+            trained += f", {_time(took.iloc[0])} of training"
+        else:  # seconds of different devices are not to be added up
+            on = [f"{_time(seconds)} of training on {device}s" for device, seconds in took.items()]
+            trained += f", {' and '.join(on)}"
     elsewhere = sorted({one.name for one in comparison.external.values()})
     beside = [f"Trained elsewhere, on the same users: {', '.join(elsewhere)}."] if elsewhere else []
     return [f"{trained}.", *beside]

@@ -83,3 +83,23 @@ class Models:
         except UserError:
             return False
         return True
+
+    def check_items(self, key: str, labels: Sequence[str] | None, n_items: int) -> None:
+        """That kept models call the items as the data does that they would be kept of.
+
+        Args:
+            key: of a cell whose models are kept.
+            labels: ``[n_items]`` of the items; None where they are the numbers.
+            n_items: of them.
+
+        Raises:
+            UserError: they have other labels; recommendations would be of those.
+        """
+        known = model_files.read_labels(self.folder(key), n_items)
+        own = map(str, range(1, n_items + 1) if labels is None else labels)
+        for ours, theirs in zip(own, known, strict=True):
+            if ours != theirs:
+                raise UserError(
+                    f"{self.folder(key)}: its models call an item {theirs!r} that is {ours!r} "
+                    "here, in a log that is otherwise the same; give another --study"
+                )

@@ -86,7 +86,10 @@ def _read(
     name: str, data_dir: Path | None, logs: Logs, fingerprints: Collection[str], option: str
 ) -> Dataset:
     if not is_path(name):
-        return resolve_dataset(name, data_dir)
+        registered = resolve_dataset(name, data_dir)
+        if registered.fingerprint not in fingerprints:
+            raise UserError(f"{option} {name}: it is no dataset of the study")
+        return registered
     refused: UserError | None = None
     for reading in dict.fromkeys([*(reading for _, reading in logs.values()), Reading()]):
         try:

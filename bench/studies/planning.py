@@ -37,6 +37,7 @@ class Plan:
             look at them.
         skipped: what a lenient request left out, and why, a line each.
         request: what it was made from; tuning goes by it.
+        plugins: what a process that trains its cells must load first.
         renamed: what is said of datasets that have another name than the user gave, a line each.
         repeats: what has to be said of targets that users have had already, by `Cell.data_key`.
     """
@@ -47,13 +48,9 @@ class Plan:
     test_users: dict[str, int]
     skipped: list[str]
     request: Request | None = None
+    plugins: tuple[str, ...] = ()
     renamed: list[str] = field(default_factory=list)
     repeats: dict[str, list[str]] = field(default_factory=dict)
-
-    @property
-    def plugins(self) -> tuple[str, ...]:
-        """What a process that trains its cells must load first."""
-        return () if self.request is None else self.request.plugins
 
     @property
     def fixed(self) -> frozenset[str]:
@@ -111,7 +108,9 @@ def make_plan(request: Request) -> Plan:
             splits |= {cell.data_key: split for cell in on_users}
     test_users = {key: len(split.test.targets) for key, split in splits.items()}
     repeats = {key: repeats_of(split) for key, split in splits.items()}
-    return Plan(cells, loaded, splits, test_users, skipped, request, repeats=repeats)
+    return Plan(
+        cells, loaded, splits, test_users, skipped, request, request.plugins, repeats=repeats
+    )
 
 
 def _crossed(
@@ -351,6 +350,7 @@ def data_of(
     if (dataset.fingerprint, split.digest) != (cell.fingerprint, cell.split_digest):
         raise UserError(
             f"{cell.label} was trained on other data, or with another split, than "
-            f"{cell.dataset!r} here; use the study's data"
+            f"{cell.dataset!r} here; use the study's data, and the --split-file that assigned its "
+            "users, if one did"
         )
     return dataset, split

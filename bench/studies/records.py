@@ -67,6 +67,7 @@ class Record:
         best_epoch: from 1.
         timings: seconds, and peak memory of the process in MB.
         environment: what it ran on.
+        system: `Cell.system` of what was trained, also where `cell` is without settings.
     """
 
     key: str
@@ -78,6 +79,7 @@ class Record:
     best_epoch: int
     timings: Mapping[str, float]
     environment: Mapping[str, Any]
+    system: str
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Record:
@@ -86,8 +88,9 @@ class Record:
         Raises:
             TypeError: its configuration has settings that a cell has not.
         """
-        parts = {name: stored[name] for name in cls.__annotations__ if name != "cell"}
-        return cls(cell=Cell.from_config(stored["config"]), **parts)
+        cell = Cell.from_config(stored["config"])
+        parts = {name: stored[name] for name in cls.__annotations__.keys() - {"cell", "system"}}
+        return cls(cell=cell, system=cell.system, **parts)
 
     @property
     def uncommitted(self) -> bool:

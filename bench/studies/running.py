@@ -15,6 +15,7 @@ import filelock
 import torch
 
 from bench.cell import Cell
+from bench.datasets import Dataset
 from bench.studies import executors
 from bench.studies.code import code_digest
 from bench.studies.estimates import Meter, kind_of
@@ -180,6 +181,10 @@ class Runner:
         if self.keep_models and noun == CELLS:
             done = [key for key, status in statuses.items() if status == "done"]
             again = {key for key in done if not store.models.has(key, store.arrays(key))}
+            for cell in planned:
+                if cell.key in done and cell.key not in again:
+                    dataset = self.plan.datasets[cell.fingerprint]
+                    store.models.check_items(cell.key, _labels(dataset), dataset.n_items)
         if again:
             self.say(
                 f"{len(again)} finished {noun} kept no models: they are trained again for them, "
@@ -352,8 +357,7 @@ class _Training:
         """Store what was trained; why it is not to be, or nothing."""
         store, labels = self._batch.store, None
         if result.weights:
-            known = self._runner.plan.datasets[job.cell.fingerprint].item_labels
-            labels = None if known is None else known.tolist()
+            labels = _labels(self._runner.plan.datasets[job.cell.fingerprint])
         if job.key not in self._for_models:
             store.save(result, labels)
         elif not store.keep_models(result, labels):
@@ -384,3 +388,8 @@ class _Training:
                 listener.finished(job, outcome.result)
         self._claims.pop(job.key).release()
         job.progress.unlink(missing_ok=True)  # its worker may have been killed
+
+
+def _labels(dataset: Dataset) -> list[str] | None:
+    """Of the items; None where they are the numbers."""
+    return None if dataset.item_labels is None else dataset.item_labels.tolist()

@@ -55,6 +55,7 @@ COSTS = {
             "system": json_shape.text,
             "key": json_shape.name,
             "epoch_cpu_s": json_shape.positive,
+            "targets_per_s": json_shape.positive,
             "peak_mb": (None, json_shape.positive),
             "shares": {str: json_shape.number},
             str: json_shape.number,
@@ -294,16 +295,16 @@ class Store:
         """Keep what ``bench.speed`` measured, in place of what an earlier run of it did."""
         replace(self.root / "costs.json", json.dumps(record, indent=1) + "\n")
 
-    def epoch_cpu_seconds(self) -> dict[str, float]:
-        """CPU seconds of an epoch's training by `Cell.system`; empty where nobody measured them.
+    def costs_in_turns(self) -> dict[str, dict[str, float]]:
+        """``epoch_cpu_s`` and ``targets_per_s`` by `Cell.system`; empty where nobody measured them.
 
         Raises:
             UserError: ``costs.json`` is not what ``bench.speed`` writes.
         """
         record = self._beside("costs.json", COSTS, "python -m bench.speed --study")
-        if record is None:
-            return {}
-        return {each["key"]: each["epoch_cpu_s"] for each in record["costs"]}
+        costs = [] if record is None else record["costs"]
+        names = ("epoch_cpu_s", "targets_per_s")
+        return {each["key"]: {name: each[name] for name in names} for each in costs}
 
     def save_references(self, record: Mapping[str, Any]) -> None:
         """Keep references of all data and splits of the study, in place of earlier ones."""

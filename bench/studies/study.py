@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from bench import datasets, json_shape
+from bench import json_shape
 from bench.cell import Cell
 from bench.errors import UserError
 from bench.files import check_writable
@@ -173,8 +173,7 @@ def expected(
 def _named_as_stored(plan: Plan, store: Store) -> Plan:
     """The plan with logs of one's own called as the study has them already: a log is what it
     holds, and of two names of one log there would be two datasets in every table."""
-    registered = datasets.registry.names()
-    own = {key for key, each in plan.datasets.items() if each.name not in registered}
+    own = {key for key, each in plan.datasets.items() if each.reading is not None}
     if not own:
         return plan
     known = {r.cell.fingerprint: r.cell.dataset for r in store.records()}
@@ -186,7 +185,7 @@ def _named_as_stored(plan: Plan, store: Store) -> Plan:
     ]
     renamed = {(a.dataset, b.dataset) for a, b in zip(plan.cells, cells, strict=True)}
     said = [
-        f"{a}: its content is that of {b}, as which it goes on"
+        f"{a}: its interactions are those of {b}, as which it goes on"
         for a, b in sorted(renamed)
         if a != b
     ]
@@ -243,8 +242,8 @@ def _runner(
 
 def _own_notes(plan: Plan, cell: Cell) -> tuple[str, ...]:
     """What has to be known of how a log of one's own was read."""
-    registered = cell.dataset in datasets.registry.names()
-    return () if registered else plan.datasets[cell.fingerprint].notes
+    dataset = plan.datasets[cell.fingerprint]
+    return () if dataset.reading is None else dataset.notes
 
 
 def _tune(runner: Runner, store: Store, budget: int) -> tuple[list[Cell], list[Failure]]:

@@ -16,6 +16,7 @@ from bench.datasets.log_options import SHAPE as READING
 from bench.datasets.splits import Split
 from bench.errors import UserError
 from bench.files import read_json
+from bench.registry import load_plugin
 from bench.studies.cell_files import RECORD
 from bench.studies.own_logs import Given, Logs
 from bench.studies.planning import Plan, data_of, repeats_of
@@ -66,7 +67,13 @@ def read(path: Path) -> Named:
         ) from error
 
 
-def plan_of(path: Path, data_dir: Path | None, given: Sequence[str] = ()) -> Plan:
+def plan_of(
+    path: Path,
+    data_dir: Path | None,
+    given: Sequence[str] = (),
+    split_file: Path | None = None,
+    plugins: Sequence[str] = (),
+) -> Plan:
     """Exactly the cells of a file, with the data that they need.
 
     Args:
@@ -74,10 +81,14 @@ def plan_of(path: Path, data_dir: Path | None, given: Sequence[str] = ()) -> Pla
         data_dir: where real datasets lie.
         given: names or paths of datasets, for cells whose dataset has another name here.  Logs are
             read as they were for the study.
+        split_file: that assigned the users, if one did.
+        plugins: where components are that are not the project's; they are loaded.
 
     Raises:
         UserError: the file is none, names what nobody registered, or its data is not here.
     """
+    for plugin in plugins:
+        load_plugin(plugin)
     named = read(path)
     cells = named.cells
     if not cells:
@@ -88,7 +99,7 @@ def plan_of(path: Path, data_dir: Path | None, given: Sequence[str] = ()) -> Pla
     for cell in cells:
         _build(cell)
         if cell.data_key not in splits:
-            dataset, split = data_of(cell, data_dir, own.dataset(cell))
+            dataset, split = data_of(cell, data_dir, own.dataset(cell), split_file)
             datasets[dataset.fingerprint] = dataset
             splits[cell.data_key] = split
     return Plan(
@@ -97,6 +108,7 @@ def plan_of(path: Path, data_dir: Path | None, given: Sequence[str] = ()) -> Pla
         splits,
         test_users={key: len(split.test.targets) for key, split in splits.items()},
         skipped=[],
+        plugins=tuple(plugins),
         repeats={key: repeats_of(split) for key, split in splits.items()},
     )
 

@@ -5,14 +5,34 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 from support import cell_of
 from support.results import result_of
 
 from bench.analysis.comparison import comparisons
-from bench.analysis.verdict import verdicts
+from bench.analysis.verdict import by_rank, verdicts
 from bench.studies.store import Store
 
 USERS = 400
+
+
+def test_samplers_that_all_blocks_have_are_in_the_order_of_mean_ranks():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        means = pd.DataFrame(rng.integers(0, 9, (4, 7)), columns=list("abcdefg"))
+        ranks = means.rank(axis="columns", ascending=False).mean().round(9)
+        assert by_rank(means) == list(ranks.sort_values(kind="stable").index)
+        assert by_rank(means, "bd") == [name for name in by_rank(means) if name in "bd"]
+
+
+def test_who_is_last_of_few_in_many_blocks_is_not_put_above_the_middle_of_many_in_one():
+    """`uniform` is the fourth of four in two blocks, and the last of seven in the one of all."""
+    in_all = {"mdcns": [0.6, 0.7, 0.6], "softmax": [0.5, 0.6, 0.7], "dns+": [0.4, 0.5, 0.4],
+              "uniform": [0.3, 0.3, 0.3]}  # fmt: skip
+    in_one = {name: [value] + [np.nan] * 2 for name, value in
+              (("a", 0.55), ("b", 0.45), ("c", 0.35))}  # fmt: skip
+    order = by_rank(pd.DataFrame(in_all | in_one))
+    assert order == ["mdcns", "a", "softmax", "b", "dns+", "c", "uniform"]
 
 
 def study_of(root, shares, datasets=("one", "two"), seconds=None, references=None, seeds=1):
@@ -110,7 +130,9 @@ def test_what_needs_no_training_and_is_above_all_is_named(tmp_path):
     assert verdict.untrained == {"co-occurrence": 2}
     first, second = verdict.sentences()
     assert first.endswith("(2 seeds).")
-    assert second == "Above all of them, without training: co-occurrence on all 2 datasets."
+    assert second == (
+        "Above all of these with sasrec, without training: co-occurrence on all 2 datasets."
+    )
 
 
 def test_one_sampler_alone_has_no_verdict(tmp_path):

@@ -72,6 +72,14 @@ def test_options_given_are_in_place_of_the_studys(shop, capsys, tmp_path):
     assert found == bench.load_model(study, "uniform").top([["sku-1", "sku-2"]], 2)[0]
 
 
+def test_how_users_are_read_is_refused_where_none_are(shop, capsys):
+    folder, _, _ = shop
+    for option in (["--columns", "user=who"], ["--where", "a=b"], ["--repeats", "first"]):
+        status, _, errors = run(folder, capsys, "--sequence", "sku-1", *option)
+        assert status == 2
+        assert "say how --users is read; leave them out" in errors
+
+
 def test_where_seen_items_are_ranked_they_are_recommended_and_that_is_said(shop, capsys):
     folder, study, _ = shop
     model = bench.load_model(study, "uniform")

@@ -61,11 +61,12 @@ def test_a_study_s_systems_are_measured_each_once(tmp_path, capsys):
     costs = json.loads((tmp_path / "speed.json").read_text(encoding="utf-8"))["costs"]
     names = sorted(cost["system"].removeprefix("beauty-twin/gru4rec/") for cost in costs)
     assert names == ["dns+/bce (M=10)", "dns+/bce (M=2)", "floor", "plain", "uniform/bce"]
-    seconds = {cost["key"]: cost["epoch_cpu_s"] for cost in costs}
+    known = ("epoch_cpu_s", "targets_per_s")
+    expected = {cost["key"]: {name: cost[name] for name in known} for cost in costs}
     for study in ("one", "two"):
         store = Store(tmp_path / study)
         first = {record.key for record in store.records() if record.cell.seed == 0}
-        assert store.epoch_cpu_seconds() == {key: seconds[key] for key in first}
+        assert store.costs_in_turns() == {key: expected[key] for key in first}
     assert speed.main([*studies, "--samplers", "dns+"]) == 2
     assert "leave out --samplers" in capsys.readouterr().err
     assert speed.main(["--study", str(tmp_path / "none")]) == 2

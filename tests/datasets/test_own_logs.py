@@ -111,9 +111,9 @@ def test_interactions_at_one_time_are_said_to_stand_as_in_the_file(tmp_path):
     (tmp_path / "days.csv").write_text(days, encoding="utf-8")
     found = read_log(tmp_path / "days.csv")
     assert labelled(found) == {"a": ["y", "z", "x"], "b": ["x", "y"]}
-    assert "; 20 % of them at the very time of the user's one before" in found.notes[-1]
+    assert "; 20 % of them in the same second as the user's one before" in found.notes[-1]
     (tmp_path / "apart.csv").write_text(days.replace("a,x,2", "a,x,3"), encoding="utf-8")
-    assert "at the very time" not in read_log(tmp_path / "apart.csv").notes[-1]
+    assert "in the same second" not in read_log(tmp_path / "apart.csv").notes[-1]
 
 
 def test_parquet_with_categories_and_time_stamps(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -40,6 +41,22 @@ def test_user_split_is_70_20_10_of_the_users_and_complete(dataset, sequences):
     for part in (split.valid, split.test):
         for (user, items), target in zip(rows(part).items(), part.targets, strict=True):
             assert [*items, target] == list(sequences[user])
+
+
+@pytest.mark.parametrize("name", ["user", "user-prefixes", "leave-one-out", "temporal"])
+def test_users_without_interactions_are_in_no_part(name):
+    """Wherever they stand, the last ones included."""
+    full = [[1, 2, 3, 4, 5]] * 20
+    some = [[], *full[:7], [], [], *full[7:], []]
+    who = np.flatnonzero([len(items) for items in some])
+    times = (3 * np.arange(20)[:, None] + np.arange(5)).ravel()
+    with_empty = make_split(replace(dataset_of(some, 5), times=times), name, 0)
+    without = make_split(replace(dataset_of(full, 5), times=times), name, 0)
+    if name in ("leave-one-out", "temporal"):  # else they are shuffled with the others
+        assert rows(with_empty.train) == {who[u]: its for u, its in rows(without.train).items()}
+    for part in (with_empty.train, with_empty.valid, with_empty.test):
+        assert len(part.users) > 0
+        assert set(part.users) <= set(who)
 
 
 def test_user_split_sizes_are_those_of_the_authors_files():

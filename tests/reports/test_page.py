@@ -151,7 +151,7 @@ def test_costs_measured_in_turns_count_if_all_systems_have_them(tmp_path, device
         result.environment["device"] = device
         result.timings["epochs"] = 3
         store.save(replace(result, best_epoch=best_epoch))
-    one = {"system": "its name", "peak_mb": None, "shares": {}}
+    one = {"system": "its name", "peak_mb": None, "shares": {}, "targets_per_s": 4321.0}
     costs = [one | {"key": cells[0].system, "epoch_cpu_s": 10.0}]
     assert cells[0].system == cells[1].system != cells[2].system
 
@@ -159,6 +159,8 @@ def test_costs_measured_in_turns_count_if_all_systems_have_them(tmp_path, device
         cost = section(written(store), "Cost")
         shown = re.findall(r"<td[^>]*>([^<]*)</td>", cost)
         found = [shown[shown.index(name) + 5] for name in ("uniform", "dns")]
+        speeds = [shown[shown.index(name) + 2] for name in ("uniform", "dns")]
+        assert (speeds == ["4,321", "4,321"]) == ("in turns" in cost)
         assert ("CPU seconds" in cost) == (device == "cpu" or "in turns" in cost)
         return found, "in turns" in cost
 
@@ -173,6 +175,17 @@ def test_costs_measured_in_turns_count_if_all_systems_have_them(tmp_path, device
     store.save_costs({"environment": {"packages": {}}, "costs": costs})
     with pytest.raises(UserError, match=r"costs.json: .*epoch_cpu_s.*measure again"):
         written(store)
+
+
+def test_training_on_several_kinds_of_device_is_not_added_up(tmp_path):
+    store = Store(tmp_path / "study")
+    for sampler, device, seconds in [("uniform", "cpu", 150.0), ("dns", "cuda", 60.0)]:
+        result = costed(cell_of(sampler), 0.04)
+        result.environment["device"] = device
+        result.timings["train_s"] = seconds
+        store.save(result)
+    said = "2 models, 2.5 minutes of training on CPUs and 60 seconds of training on GPUs."
+    assert said in written(store)
 
 
 def test_references_stand_apart(tmp_path):

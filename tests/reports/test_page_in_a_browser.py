@@ -145,9 +145,9 @@ def test_whole_parts_are_hidden_by_backbone_and_objective(opened):
 
 
 def test_a_row_hides_its_sampler_everywhere_and_comes_back(opened):
-    table = opened.locator('table[data-name="NG@10, sasrec, by mean rank"]').first
+    table = opened.locator('table[data-name="NG@10, sasrec, the best on top"]').first
     table.get_by_label("Hide srns everywhere").click()
-    assert "srns" not in shown(opened, "NG@10, sasrec, by mean rank")
+    assert "srns" not in shown(opened, "NG@10, sasrec, the best on top")
     assert "srns" not in shown(opened, "Cost", 2)
     opened.get_by_role("button", name="Show srns again").click()
     assert "srns" in shown(opened, "Cost", 2)

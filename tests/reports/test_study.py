@@ -23,7 +23,7 @@ from bench.reports.writing import write
 from bench.studies.store import Store
 
 COMPARED = {".md", ".tex", ".csv", ".json"}
-TEXTS = ["README.md", "reports/README.md", "docs/first-edition.md"]
+TEXTS = ["README.md", "reports/README.md", "docs/first-edition.md", "docs/second-edition.md"]
 
 
 @pytest.fixture(scope="module", params=STUDIES)

@@ -263,3 +263,19 @@ def test_without_safetensors_the_extra_is_named_before_training(tmp_path, monkey
     assert status == 2
     assert "pip install -e '.[models]'" in errors
     assert not (tmp_path / "results").exists()
+
+
+def test_models_of_a_log_are_not_taken_for_those_of_one_with_other_ids(tmp_path):
+    """Two exports of one shop, the second with other ids of the items."""
+    small = ["--preset", "smoke", "--samplers", "uniform", "--backbones", "gru4rec", "--set",
+             "dim=8", "N=5", "epochs=1", "--workers", "1", "--keep-models"]  # fmt: skip
+    for name, shift in (("one", 0), ("other", 1000)):
+        rows = [f"u{user},{shift + (user * 7 + 5 * step) % 40}"
+                for user in range(40) for step in range(6)]  # fmt: skip
+        (tmp_path / f"{name}.csv").write_text("\n".join(["user,item", *rows]), encoding="utf-8")
+    assert in_process(tmp_path, *small, "--datasets", str(tmp_path / "one.csv"))[0] == 0
+    status, said = in_process(tmp_path, *small, "--datasets", str(tmp_path / "other.csv"))
+    assert status == 2
+    assert "that is '1000' here" in said
+    assert "give another --study" in said
+    assert in_process(tmp_path, *small, "--datasets", str(tmp_path / "one.csv"))[0] == 0

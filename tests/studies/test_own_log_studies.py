@@ -9,6 +9,7 @@ import shlex
 import numpy as np
 import pandas as pd
 import pytest
+from support.grid import grid as in_a_process
 
 import bench
 from bench import data, grid, report
@@ -182,4 +183,32 @@ def test_a_split_is_exported_by_own_ids_and_predictions_come_back_by_them(
     from_file, _ = sorted(external.stored(study.store), key=lambda one: one.name == "again")
     assert from_file.metrics == again.metrics
     assert data.main(["export", "beauty-twin", "--min-count", "2", "--to", str(split)]) == 2
+    seeded = ["--split", "leave-one-out", "--split-seed", "3"]
+    assert data.main(["export", "beauty-twin", *seeded, "--to", str(split)]) == 2
     assert "--min-count is for logs of your own" in capsys.readouterr().err
+
+
+def test_a_log_that_is_called_like_a_registered_dataset_is_said_to_be_read_all_the_same(tmp_path):
+    log = tmp_path / "beauty.csv"
+    rows = [f"u{user},i{(user * 7 + 5 * step) % 40}" for user in range(40) for step in range(6)]
+    log.write_text("\n".join(["user,item", *rows]), encoding="utf-8")
+    found = in_a_process(tmp_path, *SYSTEM, *SETTINGS, "--preset", "smoke", "--datasets", str(log))
+    assert found.returncode == 0, found.stderr
+    assert "beauty: 240 rows read, user=user, item=item" in found.stdout + found.stderr
+
+
+def test_a_frame_is_not_written_over_one_that_cells_are_of(tmp_path):
+    frame = pd.DataFrame(
+        {"user": np.repeat(range(40), 6), "item": (np.arange(240) * 7 + np.arange(240) // 6) % 40}
+    )
+    chosen = {"samplers": ["uniform"], "backbone": "gru4rec", "preset": "smoke", "seeds": 1,
+              "settings": {"dim": 8, "N": 5}, "budget": None, "results": tmp_path}  # fmt: skip
+    with pytest.raises(bench.UserError, match=r"study '\.\./elsewhere'"):
+        bench.compare(frame, study="../elsewhere", **chosen)
+    assert not list(tmp_path.parent.glob("elsewhere"))
+    bench.compare(frame, workers=1, progress=False, **chosen)
+    path = tmp_path / "frame-budget/frame.csv"
+    before = path.read_bytes()
+    with pytest.raises(bench.UserError, match=r"another frame of that name; give another name"):
+        bench.compare(frame[:200], **chosen)
+    assert path.read_bytes() == before

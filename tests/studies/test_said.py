@@ -42,7 +42,7 @@ def test_a_log_keeps_the_name_that_a_study_knows_it_by(tmp_path, capsys):
                  "1", "--study", "s", "--results", str(tmp_path / "results"),
                  "--reports", str(tmp_path / "reports")]  # fmt: skip
         assert grid.main(words) == 0
-    assert "two: its content is that of one, as which it goes on" in capsys.readouterr().out
+    assert "two: its interactions are those of one, as which it goes on" in capsys.readouterr().out
     cells = [record.cell for record in Store(tmp_path / "results/s").records()]
     assert {(cell.dataset, cell.seed) for cell in cells} == {("one", 0), ("one", 1)}
 

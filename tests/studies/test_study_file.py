@@ -6,7 +6,7 @@ import json
 import shutil
 
 import pytest
-from support.grid import SMALL, in_process, records
+from support.grid import SMALL, grid, in_process, records
 
 from bench.errors import UserError
 from bench.studies import study_file
@@ -32,6 +32,51 @@ def test_the_same_cells_are_trained_again_from_the_file_alone(trained, tmp_path)
     for key, record in found.items():
         for part in ("config", "metrics", "buckets", "best_epoch"):
             assert record[part] == before[key][part]
+
+
+PLUGIN = """
+import samplers
+from samplers.uniform import Uniform
+
+@samplers.register("mine")
+class Mine(Uniform):
+    "As uniform."
+"""
+
+
+def test_components_of_a_plug_in_are_known_to_workers_too(tmp_path):
+    """Whose cells are trained again from the file, by two of them."""
+    plugin = tmp_path / "plugin_of_mine.py"
+    plugin.write_text(PLUGIN, encoding="utf-8")
+    chosen = [*SMALL, "--samplers", "uniform", "mine", "--seeds", "1", "--plugin", str(plugin)]
+    assert grid(tmp_path, "--workers", "1", *chosen).returncode == 0
+    words = ["--from", str(tmp_path / "results/smoke/study.json"), "--plugin", str(plugin)]
+    found = grid(tmp_path, *words, "--workers", "2", "--study", "again", "--yes")
+    assert found.returncode == 0, found.stderr
+    assert records(tmp_path, "again").keys() == records(tmp_path).keys()
+
+
+def test_users_that_a_file_assigned_are_assigned_by_it_again(tmp_path):
+    log, roles = tmp_path / "shop.csv", tmp_path / "roles.txt"
+    rows = [f"u{user},i{(user * 7 + 5 * step) % 40}" for user in range(40) for step in range(6)]
+    log.write_text("\n".join(["user,item", *rows]), encoding="utf-8")
+    parts = ["train", "train", "val", "test"]
+    roles.write_text("".join(f"u{user} {parts[user % 4]}\n" for user in range(40)))
+    small = ["--preset", "smoke", "--set", "dim=8", "N=5", "--backbones", "sasrec", "--yes"]
+    chosen = ["--datasets", str(log), "--samplers", "uniform", "--split-file", str(roles)]
+    assert in_process(tmp_path, "--workers", "1", *small, *chosen)[0] == 0
+    path = tmp_path / "results/smoke/study.json"
+    with pytest.raises(UserError, match=r"--split-file that assigned its users"):
+        study_file.plan_of(path, None, [str(log)])
+    (cell,) = study_file.plan_of(path, None, [str(log)], roles).cells
+    assert cell.key in records(tmp_path)
+    words = ["--from", str(path), "--datasets", str(log), "--split-file", str(roles)]
+    assert in_process(tmp_path, *words, "--dry-run")[0] == 0
+
+
+def test_a_dataset_that_is_none_of_the_study_s_is_refused(trained):
+    with pytest.raises(UserError, match=r"--datasets toys-twin: it is no dataset of the study"):
+        study_file.plan_of(trained / "results/smoke/study.json", None, ["toys-twin"])
 
 
 def test_what_else_would_choose_cells_is_refused(trained):

@@ -27,7 +27,16 @@ def record_of(cell, value=0.05, synthetic=False, valid=None):
     result = result_of(cell, value, synthetic)
     result.metrics["valid"] |= {} if valid is None else {"ndcg@20": valid}
     return Record(
-        cell.key, result.code, cell, result.data, result.metrics, {}, 1, result.timings, {}
+        cell.key,
+        result.code,
+        cell,
+        result.data,
+        result.metrics,
+        {},
+        1,
+        result.timings,
+        {},
+        cell.system,
     )
 
 

@@ -176,8 +176,8 @@ def _summary(dataset: Dataset) -> str:
         if same.any():
             share = 100 * same.sum() / len(users)
             together = (
-                f"; {share:.3g} % of them at the very time of the user's one before, after which "
-                "they stand as in the file"
+                f"; {share:.3g} % of them in the same second as the user's one before, and where "
+                "the times are equal they stand as in the file"
             )
     return (
         f"{dataset.n_interactions:,} interactions of {dataset.n_users:,} users with "

@@ -23,6 +23,9 @@ SECONDS = "seconds"
 GAPS = (2, 6, 11, 17, 24, 32, 42, 54)
 """Points between a sampler and its name that are tried."""
 
+FEW = 9
+"""Names up to which a panel need be no larger than those of other figures."""
+
 NEAR = 6
 """Points between a sampler and its name up to which no line need tie them."""
 
@@ -42,7 +45,9 @@ def figures(comparison: Comparison, looks: Looks) -> Iterator[tuple[str, Figure]
     for backbone in sorted(means.index.unique("backbone")):
         found = means.xs(backbone, level="backbone")
         datasets = list(found.index.unique("dataset"))
-        figure, axes = style.panels(datasets, 2.6, narrowest=2.3)
+        names = int(found.groupby("dataset").size().max())
+        height, narrowest = (2.6, 2.3) if names <= FEW else (3.6, style.COLUMN)
+        figure, axes = style.panels(datasets, height, narrowest)
         for axis, dataset in zip(axes, datasets, strict=True):
             _draw_points(axis, found.loc[dataset], looks)
             axis.set(xlabel="CPU seconds" if comparison.on_cpu else "seconds")

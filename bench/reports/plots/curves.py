@@ -165,7 +165,7 @@ def _curves(
 
 
 def _told_apart(comparison: Comparison, looks: Looks) -> Looks:
-    """The looks of lines, of which one can follow a few: `highlighted`, by mean rank."""
+    """The looks of lines, of which one can follow a few: `highlighted`, the best (`by_rank`)."""
     return highlighted(by_rank(comparison.cells.pivot_table(HEADLINE, "dataset", "sampler")), looks)
 
 

@@ -25,7 +25,7 @@ GREY = "0.35"
 
 
 def figure_of(comparison: Comparison) -> Figure:
-    """A panel a dataset, a row a sampler, the best on top by mean rank, a dot a backbone; bars are
+    """A panel a dataset, a row a sampler, the best on top (`by_rank`), a dot a backbone; bars are
     95 % intervals over test users, and small dots the seeds, where there are several.
 
     Samplers are named on the axis, so that eighteen of them need no eighteen colours.

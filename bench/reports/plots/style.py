@@ -141,18 +141,17 @@ def metric() -> str:
 def panels(
     titles: Sequence[str], height: float, narrowest: float = 1.6
 ) -> tuple[Figure, list[Axes]]:
-    """A figure of panels: up to two in a column's width, more in the full width.
+    """A figure of panels: up to two in a column's width, if they find room, more in the full width.
 
     Args:
         titles: of the panels.
         height: of a panel, in inches.
-        narrowest: width of a panel, in inches, where the figure's is given.
+        narrowest: width of a panel, in inches.
     """
     n = len(titles)
     columns = 2 if n in (2, 4) else min(3, n)
-    width = given_width() or (COLUMN if n <= 2 else WIDE)
-    if given_width() is not None:
-        columns = max(1, min(columns, int(width / narrowest)))
+    width = given_width() or (COLUMN if n <= 2 and n * narrowest <= COLUMN else WIDE)
+    columns = max(1, min(columns, int(width / narrowest)))
     rows = -(-n // columns)
     if given_width() is not None:
         height = min(height, (TALLEST - 0.9) / rows)
