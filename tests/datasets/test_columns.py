@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from bench import grid
+from bench.datasets import Reading
 from bench.datasets.reading.readers import read_log
 from bench.datasets.splits import make_split
 from bench.errors import UserError
@@ -156,6 +157,33 @@ def test_an_error_says_what_to_do(tmp_path, name, text, told):
     with pytest.raises(UserError) as error:
         read_log(tmp_path / name)
     assert told in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("columns", "first", "header"),
+    [
+        ("user=0,item=1,time=2", "u0,book,2020-09-13", False),
+        ("user=0,item=1,time=2", "session,shoe,2020-09-13", False),
+        ("user=0,item=1", "u0,book,1600000000", False),
+        ("user=0,item=1", "u0,shoe,game", False),  # the name of no role whose column it is in
+        ("user=0,item=1", "video,shoe,x", False),
+        ("user=0,item=1,time=2", "user,item,time", True),
+        ("user=0,item=1,time=2", "who,item,time", True),
+        ("user=1,item=0,time=2", "user,item,7", True),  # they are given the other way round
+        ("user=0,item=1", "who,what,when", False),
+        ("user=0,item=1", "who,book,when", True),
+        ("user=0,time=2", "who,book,when", True),
+        ("user=0,item=1,time=when", "u0,shoe,when", True),
+    ],
+)
+def test_a_row_is_no_header_for_an_item_that_is_called_like_a_column(
+    tmp_path, columns, first, header
+):
+    third = "x" if columns == "user=0,item=1" else "2020-09-14"
+    rows = [first, f"u1,hat,{third}", f"u2,tie,{third}"]
+    (tmp_path / "x.csv").write_text("\n".join([*rows, ""]))
+    found = read_log(tmp_path / "x.csv", reading=Reading.of(columns))
+    assert found.n_interactions == len(rows) - header
 
 
 def test_a_split_file_may_have_a_byte_order_mark_and_an_empty_last_line(tmp_path, usual):

@@ -23,7 +23,7 @@ class Server:
 
     def __init__(self):
         self.files, self.requests, self.cut, self.redirect = {}, [], None, None
-        self.ranges, self.headers = True, {}
+        self.ranges, self.headers, self.says_length = True, {}, True
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -54,6 +54,13 @@ class Server:
         start = 0
         if asked and self.ranges and request.headers.get("If-Range") == tag:
             start = int(asked.removeprefix("bytes=").rstrip("-"))
+            if start >= len(content):
+                request.send_response(416)
+                if self.says_length:
+                    request.send_header("Content-Range", f"bytes */{len(content)}")
+                request.send_header("Content-Length", "0")
+                request.end_headers()
+                return
             request.send_response(206)
             request.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         else:
@@ -113,6 +120,35 @@ def test_a_cut_download_goes_on_where_it_stopped(server, tmp_path):
     assert download(f"{server.url}/file.bin", target).read_bytes() == CONTENT
     assert server.requests[-1][1] == f"bytes={have}-"
     assert names(tmp_path) == ["file.bin", "file.bin.sha256"]
+
+
+@pytest.mark.parametrize(
+    ("part", "says_length", "asked_for"),
+    [
+        (CONTENT, True, [f"bytes={len(CONTENT)}-"]),
+        (CONTENT, False, [f"bytes={len(CONTENT)}-", None]),
+        (CONTENT + b"more", True, [f"bytes={len(CONTENT) + 4}-", None]),
+    ],
+)
+def test_a_download_killed_after_its_last_byte_is_finished(
+    server, tmp_path, part, says_length, asked_for
+):
+    (tmp_path / "file.bin.part").write_bytes(part)
+    tag = f'"{hashlib.md5(CONTENT).hexdigest()}"'
+    (tmp_path / "file.bin.part.validator").write_text(tag, encoding="utf-8")
+    server.says_length = says_length
+    assert download(f"{server.url}/file.bin", tmp_path / "file.bin").read_bytes() == CONTENT
+    assert [asked for _, asked in server.requests] == asked_for
+    assert names(tmp_path) == ["file.bin", "file.bin.sha256"]
+
+
+def test_a_whole_part_that_is_not_the_published_file_is_fetched_again(server, tmp_path):
+    (tmp_path / "file.bin.part").write_bytes(CONTENT[::-1])
+    tag, md5 = f'"{hashlib.md5(CONTENT).hexdigest()}"', hashlib.md5(CONTENT).hexdigest()
+    (tmp_path / "file.bin.part.validator").write_text(tag, encoding="utf-8")
+    with pytest.raises(UserError, match="; fetch it again"):
+        download(f"{server.url}/file.bin", tmp_path / "file.bin", md5)
+    assert download(f"{server.url}/file.bin", tmp_path / "file.bin", md5).read_bytes() == CONTENT
 
 
 def test_a_file_that_changed_in_between_is_fetched_from_the_start(server, tmp_path):

@@ -246,8 +246,21 @@ def test_lines_of_items_are_filtered_too_and_have_no_columns(tmp_path):
         ("price<-0.5", "price", ["-1", "0", "nan"], [1, 0, 0]),
         ("event == buy", "event", ["buy", " buy ", "Buy", "view"], [1, 1, 0, 0]),
         ("event!=", "event", ["buy", "", " ", "NaN", "null"], [1, 0, 0, 0, 0]),
+        (
+            "id!=4823595352351860599", "id",
+            ["4823595352351860599", "4823595352351860600", "4823595352351860700", "x", ""],
+            [0, 1, 1, 1, 1],
+        ),
+        (
+            "id=9007199254740993", "id",
+            ["9007199254740992", "9007199254740993", "9007199254740993.0", "9007199254740994",
+             "+9007199254740993", "-9007199254740993"],
+            [0, 1, 1, 0, 1, 0],
+        ),
+        ("id=1e16", "id", ["1e+16", "10000000000000000", "10000000000000001"], [1, 1, 0]),
+        ("id=-1e400", "id", ["-1e400", "-10e399", "-1e401", "-inf", "nan"], [1, 1, 0, 0, 0]),
     ],
-)
+)  # fmt: skip
 def test_conditions_compare_numbers_as_numbers(tmp_path, text, column, value, met):
     rows = [f"u{n},i,{each}" for n, each in enumerate(value)]
     (tmp_path / "x.csv").write_text("\n".join([f"user,item,{column}", *rows]), encoding="utf-8")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.datasets import data_directory, resolve_dataset
+from bench.datasets import Reading, data_directory, resolve_dataset
 from bench.datasets.reading import files, readers
 from bench.datasets.reading.readers import read_log
 from bench.errors import UserError
@@ -225,6 +225,38 @@ def test_noise_is_refused_not_crashed_on(tmp_path):
             except UserError:
                 refused += 1
     assert 50 < refused < 450
+
+
+@pytest.mark.parametrize("mark", "\u2028\u2029\x85")
+def test_json_lines_end_where_lines_of_a_file_do(tmp_path, mark):
+    rows = [f'{{"user": "a", "item": "x", "text": "1{mark}2"}}', '{"user": "b", "item": "y"}']
+    for end in ("\n", "\r\n", "\r"):
+        dataset = read_log(write(tmp_path / "x.jsonl", end.join([*rows, ""])))
+        assert sequences(dataset) == {"a": [1], "b": [2]}
+
+
+@pytest.mark.parametrize("mark", "\u2028\u2029\x85\x0b\x0c")
+def test_lines_of_a_table_end_where_lines_of_a_file_do(tmp_path, mark):
+    # Cut there, the first row would be texts above a row of a number, and be taken for a header.
+    rows = [f"u,a{mark}5,x", "v,b,y", ""]
+    reading = Reading.of("user=0,item=1")
+    found = read_log(write(tmp_path / "x.csv", "\n".join(rows)), reading=reading)
+    assert sequences(found) == {"u": [1], "v": [2]}
+
+
+def test_a_first_json_line_may_be_as_long_as_any(tmp_path):
+    def text(length):
+        return f'{{"text": "{"é" * length}", "user": "a", "item": "x"}}'
+
+    rows = [text(100_000), '{"user": "b", "item": "y"}', ""]
+    for end in ("\n", "\r\n"):
+        dataset = read_log(write(tmp_path / "x.jsonl", end.join(rows)))
+        assert sequences(dataset) == {"a": [1], "b": [2]}
+    assert sequences(read_log(write(tmp_path / "x.jsonl", text(100_000)))) == {"a": [1]}
+    with pytest.raises(UserError, match="line 1: longer than 4194304 bytes"):
+        read_log(write(tmp_path / "x.jsonl", text(files.MAX_LINE)))
+    with pytest.raises(UserError, match="line 1: expected a JSON object a line"):
+        read_log(write(tmp_path / "x.jsonl", f"[{text(files.MAX_LINE)}]"))
 
 
 def test_a_compressed_bomb_is_refused(tmp_path, monkeypatch):

@@ -19,6 +19,8 @@ from bench.files import why
 
 MAX_BYTES = 2**31
 CHUNK = 2**18
+NOTHING_BEYOND = 416
+"""The status by which a server says that a file has no bytes from the offset asked for on."""
 TIMEOUT = 30
 """Seconds without a byte after which a server counts as gone."""
 
@@ -78,7 +80,18 @@ def _receive(url: str, part: Path) -> None:
         request.add_header("Range", f"bytes={have}-")
         request.add_header("If-Range", tag)
     opener = urllib.request.build_opener(_SameScheme)
-    with opener.open(request, timeout=TIMEOUT) as response:
+    try:
+        response = opener.open(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code != NOTHING_BEYOND or not request.has_header("Range"):
+            raise
+        error.close()
+        if error.headers.get("Content-Range", "").endswith(f"*/{have}"):
+            return  # An earlier attempt ended after the last byte, before the file had its name.
+        part.unlink()
+        _receive(url, part)
+        return
+    with response:
         start = _start(response)
         if start not in (0, have):
             raise UserError(f"{url}: the server resumes at byte {start}, not {have}; delete {part}")

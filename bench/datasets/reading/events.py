@@ -6,6 +6,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ from bench.datasets.reading.times import TimesReader
 from bench.errors import UserError
 
 Ints = npt.NDArray[np.int64]
+
+DOUBLE_BITS = 53
+"""Of a double: whole numbers of more are not all told apart by one."""
 
 NO_TIMES = (
     "WARNING: no column of times is known (time, timestamp, date, ...; or give --columns "
@@ -162,10 +166,9 @@ class _Test:
             same = column == value if value else column.str.casefold().isin(MISSING)
             return np.asarray(same if operator == "=" else ~same, dtype=bool)
         numbers = np.asarray(pd.to_numeric(column, errors="coerce"), dtype=np.float64)
-        if operator == "=":
-            return numbers == number
-        if operator == "!=":
-            return numbers != number
+        if operator in ("=", "!="):
+            equal = _equal(column, numbers, self._condition.value)
+            return equal if operator == "=" else ~equal
         texts = np.isnan(numbers) & ~column.str.casefold().isin(MISSING).to_numpy()
         if texts.any():
             at = int(np.argmax(texts))
@@ -175,6 +178,29 @@ class _Test:
             )
         compare = {">=": np.greater_equal, "<=": np.less_equal, ">": np.greater, "<": np.less}
         return np.asarray(compare[operator](numbers, number), dtype=bool)
+
+
+def _equal(
+    column: pd.Series, numbers: npt.NDArray[np.float64], value: str
+) -> npt.NDArray[np.bool_]:
+    """``[n]`` whether each text, and number of it, is the number that ``value`` is."""
+    number = float(value)
+    if abs(number) < 2**DOUBLE_BITS:
+        return numbers == number
+    # Beyond, several whole numbers, such as ids, are one double: the texts are compared, of those
+    # that are near, for pandas does not round all of them to the nearest.
+    equal = np.isclose(numbers, number, rtol=2.0 ** (3 - DOUBLE_BITS), atol=0)
+    wanted = _exact(value)
+    equal[equal] = [_exact(text) == wanted for text in column[equal]]
+    return equal
+
+
+def _exact(text: str) -> Decimal | str:
+    """The number that a text is; the text, where it is none that can be held."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return text
 
 
 def dataset_of(

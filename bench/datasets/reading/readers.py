@@ -123,7 +123,7 @@ def _read_text(path: Path, times_path: Path | None, reading: Reading) -> Dataset
         if not _is_sequences(path, lines, reading):
             given = [*reading.named.values(), *(each.column for each in reading.conditions)]
             separator = separator_of(lines, given)
-            header = has_header(lines, separator, reading.named.values())
+            header = has_header(lines, separator, reading.named)
             return _of_table(path, TextTable(str(path), file, separator, header), reading)
     return _of_sequences(path, times_path, reading)
 

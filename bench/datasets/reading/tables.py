@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.datasets.reading.columns import KNOWN, NAMES, plain
+from bench.datasets.reading.columns import KNOWN, NAMES, is_time, plain
 from bench.errors import UserError
 
 Ints = npt.NDArray[np.int64]
@@ -84,9 +84,11 @@ def rows_of(lines: Iterable[str], separator: str) -> Iterator[list[str]]:
 
 
 def sample_of(file: Any) -> list[str]:
-    """The first lines of a buffered reader, of which nothing is read by that."""
+    """The first lines of a buffered reader, of which nothing is read by that; one that is longer
+    than the sample is cut."""
     sample = file.peek(SAMPLE)[:SAMPLE]
-    lines = sample.decode("utf-8-sig", "replace").splitlines(keepends=True)
+    # As the file is read afterwards: str.splitlines would also cut at U+2028, \x0b and the like.
+    lines = list(io.StringIO(sample.decode("utf-8-sig", "replace"), newline=""))
     if len(sample) == SAMPLE and len(lines) > 1:
         lines.pop()  # cut off
     return lines[: SAMPLE_ROWS + 1]
@@ -115,18 +117,46 @@ def separator_of(lines: Sequence[str], given: Iterable[str] = ()) -> str:
     return best if any(fits(best)) else ","
 
 
-def has_header(lines: Sequence[str], separator: str, given: Iterable[str] = ()) -> bool:
+def has_header(lines: Sequence[str], separator: str, given: Mapping[str, str]) -> bool:
     """Whether the first line names columns: it has a usual name, or one that is ``given``, or a
-    text above nothing but numbers."""
+    text above nothing but numbers.
+
+    Where users and items are given by number a file needs no header, and an item may be called
+    ``book``: there a usual name alone does not tell.
+
+    Args:
+        lines: the first ones.
+        separator: of their columns.
+        given: names or numbers of columns, by role.
+    """
     rows = _sampled(lines, separator)
-    names = {plain(name) for name in rows[0]} if rows else set[str]()
-    if names & KNOWN or any(not name.isdecimal() for name in given):
+    first = rows[0] if rows else []
+    if any(not name.isdecimal() for name in given.values()):
+        return True
+    if "user" in given and "item" in given:
+        if _names_columns(first, given):
+            return True
+    elif KNOWN & {plain(name) for name in first}:
         return True
     below = [row for row in rows[1:] if len(row) == len(rows[0])]
     return bool(below) and any(
         not _is_number(name) and all(_is_number(row[place]) for row in below)
         for place, name in enumerate(rows[0])
     )
+
+
+def _names_columns(row: Sequence[str], numbers: Mapping[str, str]) -> bool:
+    """Whether a row has usual names of two roles, or one in the very column that is given for its
+    role, and nothing that is a number or a time, as no column is called."""
+    names = [plain(field) for field in row]
+    if sum(not {*names}.isdisjoint(usual) for usual in NAMES.values()) > 1:
+        return True
+    placed = any(
+        name in NAMES[role]
+        for role, number in numbers.items()
+        for name in names[int(number) : int(number) + 1]
+    )
+    return placed and not any(_is_number(field) or is_time(field) for field in row)
 
 
 def _sampled(lines: Sequence[str], separator: str) -> list[list[str]]:

@@ -35,13 +35,18 @@ class JsonTable:
             file: a buffered reader of UTF-8.
 
         Raises:
-            UserError: its first lines are no objects.
+            UserError: its first lines are no objects, or the first one is too long.
         """
         self._name = name
         sample = [line for line in sample_of(file) if line.strip()]
+        self._lines: Iterator[str] = io.TextIOWrapper(file, "utf-8-sig")
+        # A line without an end may be cut.  An array is refused without the rest of it, which may
+        # be a line too long for advice on arrays to be given.
+        if len(sample) == 1 and sample[0][-1] not in "\r\n" and sample[0].lstrip()[0] == "{":
+            sample = [next(self._lines)]
+            self._lines = itertools.chain(sample, self._lines)
         objects = [self._parsed(line, number) for number, line in enumerate(sample, 1)]
         self.names = list(dict.fromkeys(itertools.chain.from_iterable(objects)))
-        self._lines = io.TextIOWrapper(file, "utf-8-sig")
 
     def blocks(self, places: Sequence[int]) -> Iterator[Block]:
         """See `bench.datasets.reading.tables.Table`."""
