@@ -179,7 +179,7 @@ class Runner:
         redo = {"missing", "broken"} | ({"stale"} if self.force_stale else set())
         again = set[str]()
         if self.keep_models and noun == CELLS:
-            done = [key for key, status in statuses.items() if status == "done"]
+            done = {key for key, status in statuses.items() if status == "done"}
             again = {key for key in done if not store.models.has(key, store.arrays(key))}
             for cell in planned:
                 if cell.key in done and cell.key not in again:
