@@ -2,7 +2,8 @@
 
 A system is what a plan crosses: a dataset, a backbone, a sampler and an objective.  Its search
 space is what the three components declare as ``search_space``, less what the user fixed by
-``--set``.  Optuna's TPE proposes configurations; each trial trains one of them at seed 0 by a task
+``--set``.  The first trial is the system as it stands without tuning, so that what is chosen is
+never worse on validation; Optuna's TPE proposes the others.  Each trial trains at seed 0 by a task
 that holds no test example, and the best on validation is trained anew, and tested, at all seeds.
 
 Trials are asked for in rounds of fixed size and told in the order asked, so that what is proposed
@@ -19,7 +20,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.cell import Cell
 from bench.errors import UserError
@@ -148,16 +149,23 @@ def space_of(cell: Cell, fixed: Collection[str]) -> Space:
     """The search space of a cell's sampler, objective and backbone, less what is fixed.
 
     Args:
+        cell: of the system as it stands without tuning; its values are possible ones, too.
         fixed: names of settings, ``dns+.M`` or ``*.dropout``.
 
     Raises:
         UserError: a component's ``search_space`` names an option that it has not.
     """
     return {
-        f"{part.name}.{option}": values
-        for registry, part in components(replace(cell, peer=None))
-        for option, values in free_options(registry, part.name, fixed).items()
+        name: values if untuned in values else [untuned, *values]
+        for name, untuned, values in _varied(cell, fixed)
     }
+
+
+def _varied(cell: Cell, fixed: Collection[str]) -> Iterator[tuple[str, Any, list[Any]]]:
+    """What tuning varies: its name in ``--set``, the cell's value, and what components declare."""
+    for registry, part in components(replace(cell, peer=None)):
+        for option, values in free_options(registry, part.name, fixed).items():
+            yield f"{part.name}.{option}", part.hyper[option], values
 
 
 class _Search:
@@ -174,6 +182,7 @@ class _Search:
                 *(part.name for part in (cell.backbone, cell.sampler, cell.objective)),
             )
         )
+        self._study.enqueue_trial({name: own for name, own, _ in _varied(cell, plan.fixed)})
         self._seen: set[str] = set()
         self._proposals: list[Proposal] = []
         self._trials: list[Trial] = []

@@ -34,6 +34,19 @@ def test_the_choice_goes_by_validation_alone(tmp_path, log):
     assert [cell.sampler.hyper["M"] for cell in cells] == [5]
 
 
+@pytest.mark.parametrize("sampler", ["uniform", "popularity", "mdcns", "dns+", "gbce", "mixed"])
+def test_the_first_trial_is_the_system_as_it_stands_without_tuning(tmp_path, log, sampler):
+    """The very cell, by its key, also where N, here 10, is none of the values that are declared."""
+    plan = plan_of(log, sampler)
+    (untuned,) = plan.cells
+    (one,), _, asked = pretend(tmp_path, log, lambda v: 0.5, 4, sampler)
+    assert asked[0][0].cell == untuned
+    assert one.trials[0].key == untuned.key
+    for name, value in one.trials[0].values.items():
+        assert value in one.space[name]
+    assert len({trial.key for trial in one.trials}) == 4
+
+
 def test_of_equals_the_earlier_trial_is_chosen(tmp_path, log):
     (one,), _, asked = pretend(tmp_path, log, lambda v: 0.5, 6, "mdcns")
     assert one.chosen == asked[0][0].values
