@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 
 from bench.errors import UserError
 from bench.hyper_parameters import HyperParameter
+from bench.json_shape import LARGEST
 
 SCHEMA_VERSION = 1
 """Raise when the meaning of stored numbers changes; cells of older versions are redone, those of
@@ -67,8 +68,10 @@ class Protocol:
         if self.seen not in SEEN:
             raise UserError(f"seen={self.seen}: expected {' or '.join(SEEN)}")
         for name in ("dim", "window", "batch_targets", "N", "epochs", "patience", "lr"):
-            if getattr(self, name) <= 0:
-                raise UserError(f"{name}={getattr(self, name)}: must be positive")
+            value = getattr(self, name)
+            if not 0 < value <= LARGEST:
+                limit = "at most 2**53" if value > 0 else "positive"
+                raise UserError(f"{name}={value}: must be {limit}")
 
     def config(self) -> dict[str, Any]:
         """As plain JSON values; what later versions added is left out where it is as before, so

@@ -73,10 +73,12 @@ def expected_in_order(scores: Floats, probabilities: Floats) -> dict[str, Floats
     """What predictions contribute to each metric in expectation, ``[P]``; ties count half.
 
     Args:
-        scores: ``[P, n]`` of the items, best first; -inf, at the end, of what is not recommended.
+        scores: ``[P, n]`` of the items, best first; -inf, at the end, of what is not recommended:
+            should it come next, it is a miss.
         probabilities: ``[P, n]`` that what comes next is each of the items, in the same order.
     """
     n = scores.shape[1]
+    probabilities = np.where(scores > -np.inf, probabilities, 0.0)
     found = _summed(probabilities, gains(np.arange(1.0, n + 1)))
     same = (scores[:, 1:] == scores[:, :-1]) & (scores[:, 1:] > -np.inf)
     tied = np.flatnonzero(same.any(axis=1))

@@ -46,7 +46,8 @@ class GNNOReleased(Sampler):
             N: size of the candidate pool.
             M: how many of the best to draw from.
             hard: how many of the N are drawn by overlap.
-            start: largest overlap allowed at the beginning.
+            start: largest overlap allowed, less one ``pace``, in the first epoch (in the release
+                it is ``start`` itself: there the rise is one epoch later).
             pace: its rise per epoch.
             c_max: where it stops.
             law: of the hard ones.

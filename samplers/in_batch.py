@@ -16,7 +16,9 @@ class InBatch(Sampler):
 
     The T q(i) is an approximation: to save padding, a batch holds windows of like length, so that
     q(i) is the share among all of them where the batch has those of one length, and where these
-    are few, the same ones in every epoch.
+    are few, the same ones in every epoch.  Nor does it leave out the target's own sequence, from
+    which no negative comes: q(i) is too large by its share of the batch, 2 % on Beauty and 3.5 %
+    on LastFM, on average.
 
     Source: Yi et al., Sampling-bias-corrected neural modeling, RecSys 2019.
     Cost: T^2 scores, with gradient.

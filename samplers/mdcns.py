@@ -81,7 +81,8 @@ class MDCNS(Sampler):
             gamma: weight of the teacher's pick.
             omega: weight of the divergence in re-ranking; 0 switches it off.
             mu: weight of the distillation; 0 switches it off.
-            tau: temperature of the distillation.
+            tau: temperature of the distillation; above 1,000, tau squared times a divergence that
+                small is mostly rounding.
             teacher: how the two scores become the teacher's.
             support: whether distillation sees the pool alone or the positive too.
             reduction: of the distillation over the targets of a batch.

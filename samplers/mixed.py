@@ -12,7 +12,7 @@ class Mixed(Sampler):
 
     In-batch negatives alone hardly ever show the model an unpopular item; the uniform ones do.
     logQ correction with the mixture's q: an item is met T q(i) + N / I times on average.  The
-    in-batch ones are of other sequences, as those of `in-batch` are.
+    in-batch ones are of other sequences, as those of `in-batch` are, and T q(i) is as approximate.
 
     Source: Yang et al., Mixed negative sampling for learning two-tower neural networks in
     recommendations, WWW 2020 companion.

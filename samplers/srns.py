@@ -31,7 +31,8 @@ class SRNS(Sampler):
     each batch that holds one of its prefixes.  Where other targets of the sequence were met
     earlier in an epoch, its candidates have that epoch's scores and the target has them not yet:
     it goes by the other four epochs.  Dropout is on in all of it, where the authors score the past
-    without.
+    without, and what is remembered are products of the state before a step with the item table
+    after it, where the authors have both of one model.
 
     In the paper any item may join the memory, and its variance is known at once; here it is so
     after some epochs, which needs a fifth of the scores.  In the released code of the MDCNS

@@ -10,7 +10,7 @@ import copy
 import dataclasses
 import numbers
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -211,6 +211,11 @@ def _in_items(view: View, given: Negatives) -> Iterator[str]:
 
 def _shape(tensor: Tensor) -> list[int]:
     return list(tensor.shape)
+
+
+def some_count(drawn: Sequence[Negatives]) -> bool:
+    """Whether a negative counts for some target; so it does where all do."""
+    return any(given.legal is None or bool(given.legal.any()) for given in drawn)
 
 
 def check_loss(name: str, loss: object) -> None:

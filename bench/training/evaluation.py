@@ -180,13 +180,14 @@ def _factors(
     over the models.
 
     Raises:
-        FloatingPointError: one of them is not finite.
+        FloatingPointError: one of them is not finite, or their product may not be.
     """
     # Adding up products is the product of what is laid side by side.
     tables = [model.items.weight for model in models]
     table = tables[0] if len(tables) == 1 else torch.cat(tables, dim=1)
     states = torch.cat([encode(model, items, offsets, at_once) for model in models], dim=1)
-    if not (torch.isfinite(states).all() and torch.isfinite(table).all()):
+    largest = table.shape[1] * float(states.abs().max()) * float(table.abs().max())
+    if not largest <= torch.finfo(torch.float32).max:  # NaN is not, either
         raise FloatingPointError("scores are not finite: the model has diverged")
     return states, table
 

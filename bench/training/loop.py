@@ -28,7 +28,13 @@ from bench.objectives.base import Objective
 from bench.seeding import seed_for
 from bench.training.batches import Batch, Batches, one_pass_windows, prefix_windows
 from bench.training.checkpoint import Checkpoint
-from bench.training.checks import check_backbone, check_loss, check_negatives, columns_of
+from bench.training.checks import (
+    check_backbone,
+    check_loss,
+    check_negatives,
+    columns_of,
+    some_count,
+)
 from bench.training.diagnostics import Diagnostics
 from bench.training.evaluation import rank_predictions
 from bench.training.optimisers import optimisers
@@ -84,7 +90,7 @@ class Trainer:
         """
         train, n_items = data.train, data.n_items
         protocol = cell.protocol
-        self.device, self.step_count = device, 0
+        self.device, self.step_count, self._some_counted = device, 0, False
         self._names = (cell.fingerprint, cell.seed)
         self._negatives_seed = seed_for(*self._names, "negatives")
         self.models = []
@@ -132,13 +138,20 @@ class Trainer:
         Raises:
             FloatingPointError: the loss, or what is measured of it, is not finite, or so great
                 that it is no number to go on from.
-            UserError: what the sampler says of itself is not numbers.
+            UserError: what the sampler says of itself is not numbers, or no negative counted.
         """
         self.diagnostics.start_epoch(self.batches.n_batches)
+        self._some_counted = False
         total = torch.zeros((), device=self.device)
         for batch in self.batches.epoch(epoch, self.generator):
             total += self.step(batch) * len(batch.places)
         mean = float(total) / self.batches.n_targets  # the epoch's one wait for the device
+        if mean == 0 and not self._some_counted:
+            raise UserError(
+                f"sampler {self._sampler!r}: no negative counted in epoch {epoch}, so that nothing "
+                "was learnt: in-batch ones are of other sequences, of which small batches of long "
+                "ones have none; raise batch_targets"
+            )
         row = {"epoch": epoch, "loss": mean} | self.diagnostics.row()
         for name, value in row.items():
             if abs(value) > LARGEST or (name == "loss" and np.isnan(value)):
@@ -181,6 +194,7 @@ class Trainer:
             drawn = self.sampler.sample(views)
         if watch.looking:  # throughout training, yet seldom enough to cost little
             check_negatives(self._sampler, views, drawn, self.objective.needs_negatives)
+            self._some_counted |= some_count(drawn)
         with watch("scoring"):
             scored = [Scored(view, given) for view, given in zip(views, drawn, strict=True)]
             loss = summed_loss(self.objective, scored)

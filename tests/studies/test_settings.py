@@ -39,6 +39,7 @@ def test_the_last_of_two_learning_rates_counts():
     ("setting", "message"),
     [
         ("gru4rec.lr=0", r"lr=0.0: must be positive"),
+        ("lr=1e17", r"lr=1e\+17: must be at most 2\*\*53"),
         ("gru4rec.lr=fast", r"gru4rec.lr=fast: expected float"),
         ("mamba4rec.lr=0.1", r"'mamba4rec' is not part of this grid"),  # it is a peer's name, too
         ("mdcns-peer-mamba4rec.lr=0.1", r"no hyper-parameter 'lr'"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -201,6 +202,17 @@ def test_without_need_there_may_be_no_negatives_and_one_sequence_has_none_in_the
     ids = view.positives.unique()
     none = torch.zeros((len(view.positives), len(ids)), dtype=torch.bool)
     check_negatives("mine", [view], [Negatives(ids=ids, legal=none)], True)
+
+
+def test_an_epoch_without_a_negative_that_counts_is_an_error_and_not_a_trained_model():
+    cell = cell_of("in-batch")
+    small = replace(cell, protocol=replace(cell.protocol, batch_targets=1))
+    with pytest.raises(UserError, match=r"'in-batch': no negative counted in epoch 1.*raise batch"):
+        Trainer(small, DATA, CPU).epoch(1)
+    mixed = cell_of("mixed")
+    small = replace(mixed, protocol=replace(mixed.protocol, batch_targets=1))
+    assert Trainer(small, DATA, CPU).epoch(1)["loss"] > 0
+    assert Trainer(cell, DATA, CPU).epoch(1)["loss"] > 0
 
 
 def test_two_sequences_may_have_met_all_of_each_other_s_positives():

@@ -99,18 +99,20 @@ def test_in_expectation_ties_count_half_too(made):
 
 
 def test_expected_metrics_are_those_of_mean_ranks():
-    """Each item weighs what a target of its mean rank would, by scipy's; some rows have ties."""
+    """Each item weighs what a target of its mean rank would, by scipy's; some rows have ties, and
+    in all some items are not recommended, which are misses should they come."""
     rng = np.random.default_rng(0)
     scores = rng.integers(0, 12, (80, 40)).astype(float)
     scores[::3] = rng.random((27, 40))
     scores[:, :5] = -np.inf
     scores[7] = 1.0
-    probabilities = rng.dirichlet(np.ones(40), 80) * (scores > -np.inf)
+    probabilities = rng.dirichlet(np.ones(40), 80)
     order = np.argsort(-scores, axis=1)
     in_order = (np.take_along_axis(each, order, axis=1) for each in (scores, probabilities))
     worth = gains(rankdata(-scores, axis=1))
     for name, found in expected_in_order(*in_order).items():
-        np.testing.assert_allclose(found, (probabilities * worth[name]).sum(1), rtol=1e-12)
+        hits = probabilities * worth[name] * (scores > -np.inf)
+        np.testing.assert_allclose(found, hits.sum(1), rtol=1e-12)
 
 
 def test_expected_metrics_hang_neither_on_the_rows_beside_nor_on_the_place_in_memory():
@@ -184,10 +186,13 @@ def test_the_model_returns_to_the_mode_it_was_in(made):
         assert model.training is training
 
 
-def test_a_diverged_model_is_an_error():
+@pytest.mark.parametrize("value", [math.nan, math.inf, 1e30])
+def test_a_diverged_model_is_an_error(value):
+    """Also where states and items are finite, as 1e30 is, and their products are not."""
     model = LastItem(10)
     with torch.no_grad():
-        model.items.weight[3] = torch.nan
+        model.items.weight[3] = value
+        model.items.weight[2] = -min(value, 1e30)
     with pytest.raises(FloatingPointError, match="diverged"):
         rank_predictions([model], examples_of([[1, 2]], [4]), CPU)
 
