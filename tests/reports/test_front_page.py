@@ -31,6 +31,7 @@ STUDIES_OF = {
     "Beauty": "beauty-authors-gpu",
     "Toys": "toys-gpu",
     "Sports": "sports-mended",
+    "Health": "health-mended",
     "LastFM": "lastfm-mended",
 }
 """Dataset to the study that its columns are from."""

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 README = ROOT / "README.md"
 STUDIES = [
     "beauty-authors", "beauty-authors-gpu", "beauty-gru4rec", "toys-gpu",
-    "sports-mended", "lastfm-mended", "lastfm-tuned",
+    "sports-mended", "health-mended", "lastfm-mended", "lastfm-tuned",
     "paper-sasrec", "paper-ablation", "paper-lastfm", "grid-lastfm", "paper-kuairand",
 ]  # fmt: skip
 
