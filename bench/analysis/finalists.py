@@ -50,7 +50,12 @@ class Finalists:
                 f"Over {pair.users} validation users {pair.first} is {told} {pair.second} "
                 f"({self.means[pair.second]:.4f}; {share}, paired t test)."
             )
-        if any(not step.final for step in self.account.rounds):
+        if unfinished := self.account.unfinished:
+            found.append(
+                f"Not finished, so that nothing is known of them: {', '.join(unfinished)}."
+            )
+        halvings = [step for step in self.account.rounds if not step.final]
+        if any(set(step.dropped) - set(unfinished) for step in halvings):
             found.append(
                 "Who was dropped was behind at that epoch; one that learns slowly is not told "
                 "from a worse one by that."

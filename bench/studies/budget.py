@@ -133,6 +133,12 @@ class Account:
         return next((each for each in reversed(self.rounds) if each.kept), None)
 
     @property
+    def unfinished(self) -> list[str]:
+        """Who was left behind without any figure: time was up, or their training failed."""
+        begun = self.rounds[0].entrants if self.rounds and self.rounds[0].ended else []
+        return [name for name in begun if name not in self.rounds[0].valid]
+
+    @property
     def finals(self) -> list[Cell]:
         """The cells of the finalists at all seeds, as they stand; none before any round."""
         if self.last is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -48,6 +48,16 @@ class Settings:
         for made, more in self._systems:
             made += itertools.islice(more, max(0, count - len(made)))
         return [each for made, _ in self._systems for each in made[:count]]
+
+    def told(self, candidates: Sequence[Candidate]) -> str:
+        """How many candidates there are, and how many of each system where these differ."""
+        chosen = {each.name for each in candidates}
+        counts = {
+            made[0].name: sum(each.name in chosen for each in made) for made, _ in self._systems
+        }
+        each = ", ".join(f"{name} {count}" for name, count in counts.items())
+        told = f": {each}" if len(set(counts.values())) > 1 else ""
+        return f"{len(candidates)} candidates with settings of their search spaces{told}"
 
 
 def _more(plan: Plan, cell: Cell, name: str) -> Iterator[Candidate]:

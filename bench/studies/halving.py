@@ -125,7 +125,7 @@ class Halving:
         if not self.account.candidates:
             self.account.candidates = self._settings.first(self._afforded())
         systems, count = len(self._systems), len(self.account.candidates)
-        more = f", {count} candidates with settings of their search spaces" * (count > systems)
+        more = f", {self._settings.told(self.account.candidates)}" * (count > systems)
         if first := self._next():
             more += f"; the first of {len(sizes(count)) + 1} rounds is to epoch {first.epochs}"
         if sizes(count):
@@ -280,9 +280,15 @@ class Halving:
             for name in step.entrants
             for seed in range(step.seeds)
         }
+        asked = {each.name for each in self._systems}
+
+        def turn(key: tuple[str, int]) -> tuple[bool, float]:
+            """What was asked about comes before settings that were added; then the slowest."""
+            return key[0] not in asked, -self._pace.seconds(runs[key], step.epochs)
+
         cells = {
             key: self.account.candidate(key[0]).at(step.epochs, key[1])
-            for key in sorted(runs, key=lambda key: -self._pace.seconds(runs[key], step.epochs))
+            for key in sorted(runs, key=turn)
         }
         records = self._train(step, cells, runs)
         valid = {

@@ -6,13 +6,17 @@ import re
 import shlex
 from pathlib import Path
 
+import pytest
 from support import forked
 from support.grid import clean_environment, records
 
 import backbones
 import samplers
 from bench import datasets, objectives, references
+from bench.errors import UserError
+from bench.grid_file import parse
 from bench.grid_options import parser
+from bench.grid_run import request
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 README = (ROOT / "README.md").read_text()
@@ -83,6 +87,26 @@ def test_every_option_it_shows_exists():
     }
     assert shown <= known
     assert len(shown) > 5
+
+
+COMMANDS = [
+    pytest.param(line.partition("-m bench.grid ")[2], id=f"{page.name}-{place}")
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    for place, line in enumerate(page.read_text(encoding="utf-8").splitlines())
+    if "-m bench.grid " in line and not re.search(r" (status|--from) ", line)
+    and line.startswith((".venv/bin/python", "python3 -m venv"))
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_grid_that_a_text_shows_is_one(command, tmp_path, monkeypatch):
+    """Its options go together and its names are known; so it fails for want of files alone."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    try:
+        request(parse(shlex.split(command)))
+    except UserError as error:
+        assert "softdns.py" in str(error), error
 
 
 def test_ci_runs_the_readme_test_command():

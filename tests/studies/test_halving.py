@@ -9,6 +9,7 @@ import pytest
 from support.results import result_of
 from support.tuning import SETTINGS
 
+from bench.analysis.finalists import Finalists
 from bench.errors import UserError
 from bench.studies import budget as accounts
 from bench.studies import halving
@@ -150,6 +151,25 @@ def test_more_time_is_more_epochs_then_settings_and_seeds(machine, tmp_path):
     assert shown == sorted(shown)
     assert shown[0][0] == len(SAMPLERS) < shown[-1][0]
     assert shown[-1][2] == 5
+
+
+@pytest.mark.parametrize("slower", [1.0, 4.0, 8.0])
+def test_what_was_asked_about_is_trained_before_settings_that_were_added(machine, slower):
+    """Though it be the quickest, as uniform is here, and what takes longest would begin."""
+    fake, its = machine(4000, slower=slower)
+    said = its.choose()
+    its.rounds()
+    counts = {name: sum(each.cell.sampler.name == name for each in its.account.candidates)
+              for name in SAMPLERS}  # fmt: skip
+    assert f": {', '.join(f'{name} {count}' for name, count in counts.items())}; " in said
+    began = [cell.sampler.name for cell in fake.trained[: len(SAMPLERS)]]
+    assert sorted(began) == sorted(SAMPLERS)
+    unfinished = its.account.unfinished
+    assert bool(unfinished) == (slower == 8.0)
+    assert not set(unfinished) & set(SAMPLERS)
+    found = Finalists(its.account, its.account.last.means(), [])
+    told = [text for text in found.sentences() if "nothing is known of them" in text]
+    assert [f": {', '.join(unfinished)}." in text for text in told] == [True] * bool(unfinished)
 
 
 def test_nobody_but_the_finalists_is_tested(machine):
