@@ -16,6 +16,7 @@ import importlib.util
 import inspect
 import os
 import pkgutil
+import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping
@@ -25,7 +26,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 from bench import json_shape
 from bench.errors import UserError
-from bench.hyper_parameters import HyperParameter, check_context, of_class
+from bench.hyper_parameters import HyperParameter, check_context, check_members, of_class
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
@@ -34,6 +35,11 @@ MAX_REASON = 200
 """Characters of another's error that are shown."""
 
 ENTRY_POINT_PREFIX = "negative_sampling_bench"
+
+_registered: list[str] = []
+"""Names in the order in which they were registered in this process, of all kinds."""
+_idle: list[str] = []
+"""Plug-ins that registered nothing when they were loaded."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,7 @@ class Registry(Generic[T]):
                 self._refuse(name, taken.__module__, cls.__module__)
             self._classes[name] = cls
             cls.name = name  # type: ignore[attr-defined]
+            _registered.append(name)
             return cls
 
         return decorate
@@ -145,6 +152,7 @@ class Registry(Generic[T]):
             except ValueError as error:
                 raise ValueError(f"{self.kind} {name!r}, {option}: {error}") from error
         self._variants[name] = Variant(of, description, defaults, module, search_space)
+        _registered.append(name)
 
     def adopt(self, name: str, made: type[T] | Variant) -> None:
         """Take what another process has registered under a name, and checked."""
@@ -154,10 +162,10 @@ class Registry(Generic[T]):
             self._classes[name] = made
 
     def _check_name(self, name: str) -> None:
-        if not json_shape.component(name):
+        if not (json_shape.component(name) and re.fullmatch(r"\w[\w+-]*", name)):
             raise ValueError(
-                f"{self.kind} {name!r}: a name has 1 to 64 characters, no blank at either end and "
-                "none for control"
+                f"{self.kind} {name!r}: a name has 1 to 64 letters, digits, +, - and _, as it "
+                "stands in file names, labels and --set"
             )
 
     def _check_class(self, name: str, cls: Any) -> None:
@@ -169,6 +177,7 @@ class Registry(Generic[T]):
         if not (cls.__doc__ or "").strip():
             raise ValueError(f"{who} ({cls!r}) needs a docstring")
         check_context(cls, base)
+        check_members(cls, base)
         of_class(cls)
 
     def _refuse(self, name: str, taken_by: str, asked_by: str) -> NoReturn:
@@ -198,7 +207,8 @@ class Registry(Generic[T]):
             return self.get(self._variants[name].of)
         if name not in self._classes:
             known = self.names() + self.variants()
-            raise UserError(f"unknown {self.kind} {name!r}{suggest(name, known)}")
+            idle = f" (--plugin {_idle[-1]} registers nothing: decorate its class)" if _idle else ""
+            raise UserError(f"unknown {self.kind} {name!r}{suggest(name, known)}{idle}")
         return self._classes[name]
 
     def description(self, name: str) -> str:
@@ -337,6 +347,7 @@ def load_plugin(path_or_module: str) -> None:
         raise UserError(f"--plugin {path_or_module}: no such file")
     if path.suffix != ".py" and (path.exists() or os.sep in path_or_module):
         raise UserError(f"--plugin {path_or_module}: give a .py file or an importable module")
+    before = len(_registered)
     try:
         if path.suffix == ".py":
             _import_file(path.resolve())
@@ -344,6 +355,8 @@ def load_plugin(path_or_module: str) -> None:
             importlib.import_module(path_or_module)
     except (Exception, SystemExit) as error:  # whatever the plug-in does wrong, it is input
         raise UserError(f"--plugin {path_or_module}: {_reason(path_or_module, error)}") from error
+    if len(_registered) == before:
+        _idle.append(path_or_module)
 
 
 def _reason(wanted: str, error: BaseException) -> str:

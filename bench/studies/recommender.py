@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -139,7 +139,16 @@ class Recommender:
 
         Args:
             sequences: P of them, each oldest item first.
+
+        Raises:
+            UserError: one of them is no sequence of labels, or a text, which is one label.
         """
+        for place, sequence in enumerate(sequences):
+            if isinstance(sequence, str | bytes) or not isinstance(sequence, Iterable):
+                raise UserError(
+                    f"sequence {place} is {sequence!r}; give a list of sequences, each a list of "
+                    f"item labels, as [[{sequence!r}]]"
+                )
         texts = [[str(label) for label in sequence] for sequence in sequences]
         known = [[self._ids[text] for text in one if text in self._ids] for one in texts]
         unknown = dict.fromkeys(text for one in texts for text in one if text not in self._ids)

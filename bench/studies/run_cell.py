@@ -6,6 +6,7 @@ import contextlib
 import gc
 import json
 import math
+import sysconfig
 import time
 import traceback
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from bench.cell import Cell
 from bench.datasets.base import Dataset
 from bench.datasets.splits import Examples, Split
 from bench.datasets.training_data import TrainingData
+from bench.errors import UserError
 from bench.files import replace
 from bench.metrics import TOP
 from bench.registry import load_plugin
@@ -167,10 +169,24 @@ def run_task(task: Task, material: Material) -> Outcome:
         reason = f"out of GPU memory, twice; fewer cells at a time (--cells-per-gpu)? {error}"
         return Outcome(task.cell, None, reason, traceback.format_exc())
     except (Exception, SystemExit) as error:
-        return Outcome(task.cell, None, f"{type(error).__name__}: {error}", traceback.format_exc())
+        reason = f"{type(error).__name__}: {error}{_place(error)}"
+        return Outcome(task.cell, None, reason, traceback.format_exc())
     finally:
         if task.progress is not None:
             task.progress.unlink(missing_ok=True)
+
+
+def _place(error: BaseException) -> str:
+    """The file and line in which our code, or a plug-in's, failed; not of what is explained."""
+    if isinstance(error, UserError | FloatingPointError):
+        return ""
+    others = [sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")]
+    own = [
+        f" ({Path(frame.filename).name}:{frame.lineno})"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith((*others, "<"))
+    ]
+    return own[-1] if own else ""
 
 
 def run_cell(task: Task, material: Material, cut: int = 1) -> CellResult:

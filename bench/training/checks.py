@@ -240,6 +240,35 @@ def check_loss(name: str, loss: object) -> None:
         )
 
 
+def check_states(names: Sequence[str], views: Sequence[View]) -> None:
+    """Tell a backbone that computes what is no number from one that training made so.
+
+    Args:
+        names: of the backbones.
+        views: of the first step, one a backbone.
+
+    Raises:
+        UserError: its states are not finite.
+    """
+    for name, view in zip(names, views, strict=True):
+        if not torch.isfinite(view.states).all():
+            raise UserError(f"backbone {name!r}: its states are not finite before any training")
+
+
+def check_first_loss(name: str, loss: Tensor) -> None:
+    """The same of an objective, whose scores and negatives have been seen to be numbers.
+
+    Args:
+        name: of the objective.
+        loss: of the first step.
+
+    Raises:
+        UserError: it is not finite.
+    """
+    if not torch.isfinite(loss):
+        raise UserError(f"objective {name!r}: loss() is {float(loss)} before any training")
+
+
 def columns_of(name: str, values: object) -> dict[str, float]:
     """What a sampler says of itself, as columns of ``epochs.csv``.
 

@@ -30,8 +30,10 @@ from bench.training.batches import Batch, Batches, one_pass_windows, prefix_wind
 from bench.training.checkpoint import Checkpoint
 from bench.training.checks import (
     check_backbone,
+    check_first_loss,
     check_loss,
     check_negatives,
+    check_states,
     columns_of,
     some_count,
 )
@@ -103,7 +105,7 @@ class Trainer:
             self.models.append(model.to(device).train())
             self._dropout_seeds.append(seed_for(*self._names, "dropout", role))
         self.objective = objectives.registry.build(cell.objective.name, cell.objective.hyper)
-        self._sampler = cell.sampler.name
+        self._sampler, self._objective = cell.sampler.name, cell.objective.name
         self.sampler = samplers.registry.build(cell.sampler.name, cell.sampler.hyper)
         self.generator = torch.Generator(device).manual_seed(self._negatives_seed)
         self._optimisers = optimisers(self.models, protocol.lr)
@@ -189,6 +191,8 @@ class Trainer:
                 self._view(model, seed, batch)
                 for model, seed in zip(self.models, self._dropout_seeds, strict=True)
             ]
+        if self.step_count == 1:
+            check_states([model.name for model in self.models], views)
         with watch("sampling"):
             self.generator.manual_seed(self._negatives_seed + self.step_count)
             drawn = self.sampler.sample(views)
@@ -198,6 +202,8 @@ class Trainer:
         with watch("scoring"):
             scored = [Scored(view, given) for view, given in zip(views, drawn, strict=True)]
             loss = summed_loss(self.objective, scored)
+            if self.step_count == 1:
+                check_first_loss(self._objective, loss)
             watch.before_backward(scored[0])
         with watch("backward"):
             for optimiser in self._optimisers:

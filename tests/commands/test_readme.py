@@ -58,11 +58,11 @@ def test_the_example_in_python_runs_as_printed(tmp_path):
     assert run.returncode == 0, run.stderr
     assert "4 trained, 0 finished before" in run.stdout
     assert run.stderr.count("] done beauty-twin/sasrec/") == 4
-    stored = records(tmp_path, "demo").values()
+    stored = records(tmp_path, "my-study").values()
     assert [r["config"]["sampler"]["hyper"]["N"] for r in stored
             if r["config"]["sampler"]["name"] == "dns"] == [10, 10]  # fmt: skip
-    assert "reports/demo/index.html" in run.stdout
-    assert (tmp_path / "reports/demo/index.html").exists()
+    assert "reports/my-study/index.html" in run.stdout
+    assert (tmp_path / "reports/my-study/index.html").exists()
 
 
 def test_the_lists_are_those_of_the_registries():

@@ -86,12 +86,37 @@ def test_a_refused_value_is_a_user_error(registry):
         registry.build("alpha", registry.resolve("alpha", {"size": 0}), 1)
 
 
-@pytest.mark.parametrize("name", ["", "x" * 65, "tab\there", 7, " ", "a ", "a\u2028b"])
-def test_a_name_is_a_short_text(registry, name):
-    with pytest.raises(ValueError, match="1 to 64 characters"):
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "x" * 65,
+        "tab\there",
+        7,
+        " ",
+        "a ",
+        "a\u2028b",
+        "my/net",
+        "a.b",
+        "a=1",
+        "two words",
+        "-a",
+        "*",
+    ],
+)
+def test_a_name_can_stand_in_a_file_name_a_label_and_a_setting(registry, name):
+    with pytest.raises(ValueError, match="1 to 64 letters, digits"):
         registry.register(name)(type("Beta", (Base,), {"__doc__": "Beta."}))
-    with pytest.raises(ValueError, match="1 to 64 characters"):
+    with pytest.raises(ValueError, match="1 to 64 letters, digits"):
         registry.variant(name, "alpha", "Another.")
+
+
+def test_a_plug_in_that_registers_nothing_is_named_when_its_class_is_missed(tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.registry._idle", [])
+    text = "import samplers\nclass Mine(samplers.Sampler): ...\n"
+    load_plugin(written(tmp_path, "forgot.py", text))
+    with pytest.raises(UserError, match=r"unknown sampler 'mine'.* \(--plugin .*forgot.py regis"):
+        samplers.registry.get("mine")
 
 
 def test_what_is_no_finished_class_of_its_kind_is_refused(registry):
@@ -103,6 +128,13 @@ def test_what_is_no_finished_class_of_its_kind_is_refused(registry):
     unfinished = type("Unfinished", (samplers.Sampler,), {"__doc__": "It samples nothing."})
     with pytest.raises(TypeError, match="lacks sample; implement it"):
         samplers.register("unfinished")(unfinished)
+    forward = {"forward": lambda self, items, lengths: items, "__doc__": "It says not how."}
+    with pytest.raises(TypeError, match="Silent: lacks causal; set it in the class"):
+        backbones.register("silent")(type("Silent", (backbones.Backbone,), forward))
+    for sample in (lambda self: [], lambda self, views, k: [], lambda self, *, views: []):
+        deaf = type("Deaf", (samplers.Sampler,), {"sample": sample, "__doc__": "It hears nothing."})
+        with pytest.raises(TypeError, match=r"Deaf: sample\(\) is called as sample\(views\)"):
+            samplers.register("deaf")(deaf)
     with pytest.raises(UserError, match="unknown thing 'beta'"):
         registry.get("beta")
 

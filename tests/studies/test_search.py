@@ -185,6 +185,7 @@ def test_failures_are_named_and_the_rest_goes_on(tmp_path, log, limit, chosen):
     samplers.registry._classes.pop("fussy")
     assert ran.status == 1
     line = "failed: shop/gru4rec/fussy/bce/seed0 (fussy.a=3): ArithmeticError: no negatives today"
+    line += " (fussy.py:12)"
     assert line in ran.errors
     (one,) = systems(tmp_path)
     assert [trial["status"] for trial in one["trials"]].count("failed") == 3 - len(chosen)

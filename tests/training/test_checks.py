@@ -291,6 +291,20 @@ def test_what_a_sampler_says_of_itself_can_be_stored(values):
     assert (row["sampler_share"], row["sampler_count"]) == (0.5, 3)
 
 
+@pytest.mark.parametrize("sampler", ["uniform", "mdcns"])
+def test_what_is_no_number_before_any_training_is_told_from_a_training_that_diverged(sampler):
+    trainer = Trainer(cell_of(sampler), DATA, CPU)
+    real = trainer.objective.loss
+    trainer.objective.loss = lambda scored: math.nan * real(scored)
+    with pytest.raises(UserError, match=r"^objective 'bce': loss\(\) is nan before any training"):
+        trainer.epoch(1)
+    trainer = Trainer(cell_of(sampler), DATA, CPU)
+    with torch.no_grad():
+        trainer.models[0].items.weight[1:] = math.inf
+    with pytest.raises(UserError, match=r"^backbone 'sasrec': its states are not finite before"):
+        trainer.epoch(1)
+
+
 def test_a_loss_beyond_what_is_stored_has_diverged():
     trainer = Trainer(cell_of("uniform"), DATA, CPU)
     real = trainer.objective.loss

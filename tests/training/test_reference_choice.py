@@ -94,4 +94,6 @@ def test_a_reference_that_fails_fails_before_anything_is_trained(register, monke
     register("broken", type("Broken", (Favourite,), {"__doc__": "Broken.", "fit": broken}))
     monkeypatch.setattr(run_cell, "fit", lambda *_: pytest.fail("trained"))
     (task, _) = work_of([cell_of()])[0]
-    assert run_cell.run_task(task, MATERIAL).error == "ArithmeticError: no counts today"
+    assert run_cell.run_task(task, MATERIAL).error == (
+        "ArithmeticError: no counts today (test_reference_choice.py:92)"
+    )
