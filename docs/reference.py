@@ -7,7 +7,12 @@ import importlib
 import pkgutil
 from pathlib import Path
 
-import pdoc
+try:
+    import pdoc
+except ImportError as error:
+    raise SystemExit(
+        "it needs the extra docs: pip install -c constraints.txt -e '.[docs]'"
+    ) from error
 
 PACKAGES = ("bench", "samplers", "backbones")
 

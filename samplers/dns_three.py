@@ -8,11 +8,13 @@ from samplers.dns import check_pool, one_of_top
 
 @register("dns+3")
 class DNSThree(Sampler):
-    """Control: DNS(M, N) drawn three times a row with MDCNS's weights; one model, no peer.
+    """Control: DNS(M, N) drawn three times a row, with weights as MDCNS has; one model, no peer.
 
-    As many loss terms and as much loss as MDCNS, from self alone: what is left of its gain here
-    does not come from the peer.  With M = 1 the three draws are one item, and under bce and bpr the
-    loss is that of DNS times alpha + beta + gamma, a factor to which Adam is blind.
+    As many loss terms as MDCNS, from self alone: what is left of its gain here does not come from
+    the peer.  The weights are those of one model's loss in MDCNS; gamma is 3 here, of the paper's
+    grid, and 1 in ``mdcns``, for which ``dns+3.gamma=1`` is as much loss.  With M = 1 the three
+    draws are one item, and under bce and bpr the loss is that of DNS times alpha + beta + gamma, a
+    factor to which Adam is blind.
 
     Cost: T N scores without gradient.
     """

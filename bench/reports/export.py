@@ -12,7 +12,7 @@ from types import ModuleType
 import pandas as pd
 
 from bench.datasets import Dataset
-from bench.errors import UserError
+from bench.errors import UserError, lacking
 from bench.files import replace, why
 from bench.studies.own_logs import Given, logs_of
 from bench.studies.planning import dataset_of
@@ -72,7 +72,7 @@ def to_mlflow(store: Store, uri: str) -> tuple[int, int]:
     try:
         import mlflow
     except ImportError as error:
-        raise UserError("--mlflow needs the extra: pip install -e '.[mlflow]'") from error
+        raise lacking("--mlflow", "mlflow") from error
     # By itself it tries for minutes to reach a server that is not there.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     count, there = 0, 0
@@ -193,6 +193,6 @@ def save(frame: pd.DataFrame, path: Path, option: str = "--to") -> None:
         else:
             raise UserError(f"{option} {path}: the name must end in .csv or .parquet")
     except ImportError as error:
-        raise UserError(f"{option} {path} needs the extra: pip install -e '.[parquet]'") from error
+        raise lacking(f"{option} {path}", "parquet") from error
     except OSError as error:
         raise UserError(f"{option} {path}: cannot be written ({why(error)})") from error

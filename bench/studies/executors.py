@@ -25,7 +25,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from bench.errors import UserError
+from bench.errors import UserError, lacking
 from bench.studies import warm
 from bench.studies.by_value import carry
 from bench.studies.run_cell import Material, Outcome, Task, run_task
@@ -223,7 +223,7 @@ class Dask(Engine):
         try:
             from distributed import Client
         except ImportError as error:
-            raise _not_installed("dask") from error
+            raise lacking("--executor dask", "dask") from error
         if address is None:
             raise UserError("--executor dask: give the scheduler's --address, tcp://HOST:8786")
         try:
@@ -304,7 +304,7 @@ class Ray(Engine):
         try:
             import ray
         except ImportError as error:
-            raise _not_installed("ray") from error
+            raise lacking("--executor ray", "ray") from error
         try:
             ray.init(address=address or "local", log_to_driver=False, include_dashboard=False)
         except (ConnectionError, ValueError, RuntimeError) as error:
@@ -344,9 +344,3 @@ class Ray(Engine):
 
     def close(self) -> None:
         self._ray.shutdown()
-
-
-def _not_installed(extra: str) -> UserError:
-    return UserError(
-        f"--executor {extra}: not installed; pip install 'negative-sampling-bench[{extra}]'"
-    )

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from bench import json_shape
 from bench.cell import Cell
-from bench.errors import UserError
+from bench.errors import lacking
 from bench.files import read_json, read_limited
 from bench.studies.cell_files import MAX_JSON, RECORD, SUMS, sync
 from bench.studies.records import Arrays, CellResult
@@ -75,10 +75,7 @@ def check_installed() -> None:
         UserError: safetensors is not installed.
     """
     if importlib.util.find_spec("safetensors") is None:
-        raise UserError(
-            "trained models are kept as safetensors, which needs the extra: "
-            "pip install -e '.[models]'"
-        )
+        raise lacking("keeping trained models, as safetensors,", "models")
 
 
 def packed(model: nn.Module) -> bytes:

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bench.cell import Cell
-from bench.errors import UserError
+from bench.errors import UserError, lacking
 from bench.json_shape import as_text
 from bench.metrics import SELECT_ON
 from bench.seeding import seed_for
@@ -287,10 +287,7 @@ def _study(seed: int) -> optuna.Study:
     try:
         import optuna
     except ImportError as error:
-        raise UserError(
-            "--tune needs Optuna: pip install 'optuna>=4' (or this project with its extra, "
-            "pip install -e '.[tune]')"
-        ) from error
+        raise lacking("--tune", "tune") from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with warnings.catch_warnings():  # constant_liar is marked as experimental in some versions
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

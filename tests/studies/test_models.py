@@ -261,7 +261,7 @@ def test_without_safetensors_the_extra_is_named_before_training(tmp_path, monkey
     monkeypatch.setattr(model_files.importlib.util, "find_spec", lambda _: None)
     status, errors = in_process(tmp_path, *ONE, "--keep-models")
     assert status == 2
-    assert "pip install -e '.[models]'" in errors
+    assert "pip install -c constraints.txt -e '.[models]'" in errors
     assert not (tmp_path / "results").exists()
 
 

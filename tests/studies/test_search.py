@@ -229,7 +229,7 @@ def test_without_optuna_it_says_how_to_get_it(tmp_path, log, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     ran = run(tmp_path, log, "--tune", 2)
     assert ran.status == 2
-    assert "pip install 'optuna>=4'" in ran.errors
+    assert "--tune needs the extra tune: pip install -c constraints.txt -e '.[tune]'" in ran.errors
     assert list(tmp_path.iterdir()) == []
 
 

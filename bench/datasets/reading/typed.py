@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.datasets.reading import files
 from bench.datasets.reading.tables import AT_ONCE, Block, sample_of
-from bench.errors import UserError
+from bench.errors import UserError, lacking
 
 PARQUET_ROWS = 2**10
 """Rows of Parquet that are unpacked at a time: few, for a small file may repeat a long text."""
@@ -111,10 +111,7 @@ class ParquetTable:
             import pyarrow as pa
             import pyarrow.parquet as pq
         except ImportError as error:
-            raise UserError(
-                f"{path}: reading Parquet needs pyarrow; pip install "
-                "'negative-sampling-bench[parquet]'"
-            ) from error
+            raise lacking(f"{path}: reading Parquet", "parquet") from error
         self._path, self._pa, self._pq = path, pa, pq
         self._errors = (pa.ArrowException, OSError, ValueError, KeyError, MemoryError)
         try:
