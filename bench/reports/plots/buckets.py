@@ -59,7 +59,8 @@ def figures(comparison: Comparison, looks: Looks) -> Iterator[tuple[str, Figure]
         for axis, kind in zip(axes[-1], kinds, strict=True):
             axis.set_xlabel(f"{KINDS[kind]}\n(test predictions)")
         style.add_legend(figure, style.sampler_handles(looks, drawn, lines=False))
-        heading = f"By popularity and length, {backbone}."
+        drawn_targets = " Of one drawn target a user." if comparison.synthetic else ""
+        heading = f"By popularity and length, {backbone}.{drawn_targets}"
         style.set_title(figure, heading, comparison.title)
         yield str(backbone), figure
 

@@ -19,7 +19,10 @@ from bench.reports.presentation import Presentation
 
 __all__ = ["draw", "looks_of"]
 
-BY_BUCKET = "by popularity and length; bars are 95 % intervals over test users"
+BY_BUCKET = (
+    "by popularity and length; bars are 95 % intervals over test users, and what has fewer than "
+    f"{buckets.FEWEST} test predictions is left out"
+)
 
 MANY = 200
 """Cells; from there on figures are drawn in several processes."""
