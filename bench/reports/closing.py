@@ -8,16 +8,18 @@ from pathlib import Path
 from bench.analysis.comparison import Comparison
 from bench.analysis.fidelity import fidelity
 from bench.analysis.verdict import by_rank
-from bench.metrics import HEADLINE, METRICS
+from bench.metrics import HEADLINE
+from bench.reports.names import Names
 from bench.reports.study_report import StudyReport
 
 
-def closing(report: StudyReport, where: Path) -> Iterator[str]:
+def closing(report: StudyReport, where: Path, names: Names) -> Iterator[str]:
     """Lines for a terminal.
 
     Args:
         report: what is reported on a study.
         where: its page, or the folder of a report without one.
+        names: what is printed in place of others; documents have them already.
     """
     for document in report.budget:
         yield ""
@@ -25,8 +27,8 @@ def closing(report: StudyReport, where: Path) -> Iterator[str]:
     for each in report.compared:
         comparison = each.comparison
         yield ""
-        yield f"{METRICS[HEADLINE]}, {comparison.title}"
-        yield _table(comparison)
+        yield names.text(f"Test {HEADLINE.upper()}, {comparison.title}")
+        yield _table(comparison, names)
         yield from each.document.verdict
         if comparison.synthetic and (known := fidelity(comparison)):
             mean = sum(one.tau for one in known) / len(known)
@@ -38,7 +40,7 @@ def closing(report: StudyReport, where: Path) -> Iterator[str]:
     yield f"All of it, with plots: {where}"
 
 
-def _table(comparison: Comparison) -> str:
+def _table(comparison: Comparison, names: Names) -> str:
     """Samplers down, the best first; across datasets, or backbones where there are several: means
     over all datasets with a backbone, of no sampler that lacks one of them."""
     cells = comparison.cells
@@ -49,6 +51,8 @@ def _table(comparison: Comparison) -> str:
     means = each.mean().where(whole).T.loc[by_rank(blocks)]
     means.columns.name = "mean of datasets" if across == "backbone" else None
     means.index.name = None
+    means = means.rename(index=names.text, columns=names.text)
     table = means.to_string(float_format="{:.4f}".format, na_rep="–")
     partial = sorted(whole.columns[((each.count() > 0) & ~whole).any()])
-    return f"{table}\nnot on all datasets: {', '.join(partial)}" if partial else table
+    not_on_all = ", ".join(map(names.text, partial))
+    return f"{table}\nnot on all datasets: {not_on_all}" if partial else table

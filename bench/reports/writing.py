@@ -60,8 +60,9 @@ def write_and_close(
     report = study_report(study, post_hoc, presentation)
     manifest.put(folder, files_of(report, presentation), _kind(presentation))
     where = folder / manifest.PAGE if presentation is None else folder
-    lines = list(closing(report, where))
-    if presentation is not None and (unused := _unused(report, presentation.names)):
+    names = Names() if presentation is None else presentation.names
+    lines = list(closing(report, where, names))
+    if presentation is not None and (unused := _unused(report, names)):
         lines.append(f"--names: nothing that is shown is called {', '.join(unused)}.")
     return lines
 

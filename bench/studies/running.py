@@ -32,6 +32,9 @@ from bench.studies.store import Status, Store
 CELLS = "cells"
 """What those of a study itself are called; trials of tuning keep no models."""
 
+TOLD_OF = {"newer": "written by a newer version; kept", "broken": "damaged; trained again"}
+"""What is said of cells that stand otherwise than done, stale or missing."""
+
 BUSY = "another run is at it; run the same command again when it has finished"
 
 
@@ -172,10 +175,10 @@ class Runner:
                 f"{count['stale']} finished {noun} were trained by other code of their sampler, "
                 "backbone or objective; they are kept (--force-stale redoes them)"
             )
-        if count["newer"]:
-            names = self.labels(planned)
-            newer = [names[cell.key] for cell in planned if statuses[cell.key] == "newer"]
-            self.say(f"written by a newer version; kept: {', '.join(newer)}")
+        for kind, told in TOLD_OF.items():
+            if its := [key for key, status in statuses.items() if status == kind]:
+                names = self.labels(planned)
+                self.say(f"{told}: {', '.join(names[key] for key in its)}")
         redo = {"missing", "broken"} | ({"stale"} if self.force_stale else set())
         again = set[str]()
         if self.keep_models and noun == CELLS:

@@ -17,13 +17,9 @@ class Base:
     def __init__(self, context: int) -> None: ...
 
 
-def new_registry(base=Base):
-    return Registry("thing", "bench.objectives", lambda: base)
-
-
 @pytest.fixture
 def registry():
-    made = new_registry()
+    made = Registry("thing", "bench.objectives", lambda: Base)
 
     @made.register("alpha")
     class Alpha(Base):

@@ -6,7 +6,6 @@ import errno
 import hashlib
 import json
 import os
-import shutil
 
 import numpy as np
 import pytest
@@ -135,14 +134,15 @@ def test_the_grid_names_cells_of_a_newer_version_and_trains_the_others(tmp_path,
     trained = {record.cell.sampler.name: record for record in Store(tmp_path / "smoke").records()}
     folder = tmp_path / "smoke" / "cells" / trained["dns"].key
     raise_schema(folder, SCHEMA_VERSION + 1)
-    shutil.rmtree(folder.with_name(trained["uniform"].key))
+    (folder.with_name(trained["uniform"].key) / "epochs.csv").write_text("epoch\n")
     before = contents(folder)
     capsys.readouterr()
     assert grid.main([*command, "--force-stale"]) == 0
     said = capsys.readouterr()
-    assert "1 newer, 1 missing" in said.out
+    assert "1 newer, 1 broken" in said.out
     label = trained["dns"].cell.label
     assert f"written by a newer version; kept: {label}\n" in said.out
+    assert f"damaged; trained again: {trained['uniform'].cell.label}\n" in said.out
     assert "training 1 cells" in said.err
     assert contents(folder) == before
 
