@@ -16,7 +16,7 @@ from bench.datasets import catalogue
 from bench.datasets.official import Counts
 from bench.errors import UserError
 from bench.grid_options import add_reading, reading_of
-from bench.terminal import status_of, tell
+from bench.terminal import Parser, status_of, tell
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -103,7 +103,7 @@ def _needed(data_dir: Path | None) -> Path:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench.data", description=__doc__)
+    parser = Parser(prog="python -m bench.data", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="registered datasets")
     checked = commands.add_parser("check", help="compare with the paper's Table 2")

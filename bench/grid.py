@@ -25,7 +25,7 @@ from bench.errors import UserError
 from bench.grid_file import parse
 from bench.registry import load_plugin
 from bench.studies import warm
-from bench.terminal import tell
+from bench.terminal import Parser, tell
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -99,7 +99,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _status(arguments: Sequence[str]) -> int:
     """Say how a study stands."""
-    status = argparse.ArgumentParser(
+    status = Parser(
         prog="python -m bench.grid status",
         description="How a study stands: what is done, running, failed and waiting.",
     )

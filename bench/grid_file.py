@@ -17,6 +17,7 @@ from bench.errors import UserError
 from bench.files import read_limited, why
 from bench.grid_options import parser, time
 from bench.registry import suggest
+from bench.terminal import Parser
 
 SUFFIX = ".toml"
 MAX_BYTES = 2**20
@@ -50,7 +51,7 @@ def parse(given: Sequence[str]) -> argparse.Namespace:
 
 
 def _of_file(path: Path) -> argparse.Namespace:
-    class OfFile(argparse.ArgumentParser):
+    class OfFile(Parser):
         def error(self, message: str) -> NoReturn:
             raise UserError(f"--from {path}: {message}")
 

@@ -10,8 +10,7 @@ from bench.datasets.log_options import REPEATS, Reading
 from bench.errors import UserError
 from bench.studies.limits import BACKBONE, LARGE_DISK, LARGE_HOURS, SEEDS, SETTINGS, TABLES
 from bench.studies.units import seconds_of
-
-Parser = argparse.ArgumentParser
+from bench.terminal import Parser
 
 
 def parser(kind: type[Parser] = Parser) -> Parser:

@@ -20,7 +20,7 @@ from pathlib import Path
 from bench.datasets.log_options import Reading
 from bench.errors import UserError
 from bench.grid_options import add_reading
-from bench.terminal import status_of, tell
+from bench.terminal import Parser, status_of, tell
 
 if typing.TYPE_CHECKING:
     import pandas as pd
@@ -114,7 +114,7 @@ def _hand_out(table: pd.DataFrame, path: Path | None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench.recommend", description=__doc__)
+    parser = Parser(prog="python -m bench.recommend", description=__doc__)
     add = parser.add_argument
     add("study", metavar="STUDY", help="folder under results")
     add("system", metavar="SYSTEM", help="a sampler as tables call it, or a cell's key")

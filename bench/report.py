@@ -20,7 +20,7 @@ from pathlib import Path
 
 from bench.files import check_name
 from bench.report_options import add_options, presentation_of, warn_of_unreadable
-from bench.terminal import status_of, tell
+from bench.terminal import Parser, status_of, tell
 
 EXPORT = "python -m bench.report export STUDY: results in one tidy table, or into MLflow."
 RANKS = "the same, of the rank of every test prediction, with the ids of the log; needs the data"
@@ -140,9 +140,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 
 def _parser(command: str, description: str | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=f"python -m bench.report{command}", description=description
-    )
+    parser = Parser(prog=f"python -m bench.report{command}", description=description)
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
     return parser
 

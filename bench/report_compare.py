@@ -7,14 +7,13 @@ one falls from A to B by more than a given share, significantly so; 2 is bad inp
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from bench.metrics import FROM_RANKS, HEADLINE
 from bench.report_options import warn_of_unreadable
-from bench.terminal import tell
+from bench.terminal import Parser, tell
 
 HEADER = ("system", "A", "B", "change %", "Holm p", "users", "common seeds", "")
 
@@ -25,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         UserError: a study is not there, or the two have no system in common.
     """
-    parser = argparse.ArgumentParser(prog="python -m bench.report compare", description=__doc__)
+    parser = Parser(prog="python -m bench.report compare", description=__doc__)
     add = parser.add_argument
     add("a", metavar="A", help="a study, as it was")
     add("b", metavar="B", help="a study, as it is now")

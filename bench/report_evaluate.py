@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.metrics import METRICS
-from bench.terminal import tell
+from bench.terminal import Parser, tell
 
 OF_SEVERAL = ("dataset", "split", "split_seed", "split_file", "data_dir")
 
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench.report evaluate", description=__doc__)
+    parser = Parser(prog="python -m bench.report evaluate", description=__doc__)
     add = parser.add_argument
     add("study", metavar="STUDY", help="with finished cells on the same data and split")
     add("file", metavar="FILE", type=Path)

@@ -26,7 +26,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.cell import PRESETS
-from bench.terminal import status_of
+from bench.terminal import Parser, status_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,7 +43,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench.speed", description=__doc__)
+    parser = Parser(prog="python -m bench.speed", description=__doc__)
     add = parser.add_argument
     add("--datasets", nargs="+", metavar="NAME", help="default: those of the preset")
     add(

@@ -49,8 +49,8 @@ def _warn_of_others(threads: int) -> None:
     cores, busy = os.cpu_count() or 1, os.getloadavg()[0]
     if busy + threads > cores + 0.5:
         tell(
-            f"warning: {busy:.1f} other processes are busy on {cores} cores; ratios hold, as all "
-            "take turns, but seconds are too long and threads wait for one another",
+            f"warning: {busy:.1f} other processes are busy on {cores} cores: seconds are too long, "
+            "threads wait for one another, and ratios are unsure although all take turns",
             error=True,
         )
 

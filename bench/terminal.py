@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Callable
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from bench.errors import UserError
+
+
+class Parser(argparse.ArgumentParser):
+    """Options of a command, of which a mistake is one line, like all other errors."""
+
+    def error(self, message: str) -> NoReturn:
+        tell(f"error: {message} (--help shows the options)", error=True)
+        self.exit(2)
 
 
 def on_terminal() -> bool:

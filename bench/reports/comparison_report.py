@@ -304,7 +304,8 @@ def _masks(comparison: Comparison) -> Iterator[Part]:
     yield Paragraph(
         f"{METRICS[HEADLINE]} as everywhere here, with the score of what a user has had set to "
         "-∞, and with it set to 0 and the padding row ranked too, as the released code of the "
-        "MDCNS paper's baselines does it.  The models are the same."
+        "MDCNS paper's baselines does it.  The models are the same, those of the seeds that were "
+        "ranked in both ways."
     )
     ours, theirs = (means[column] for column in means.columns)
     means = means.assign(difference=100 * (theirs / ours.where(ours != 0) - 1))

@@ -69,8 +69,9 @@ class Estimate:
 
     def __str__(self) -> str:
         return (
-            f"at most {duration(self.seconds)}, {size(self.disk)} of disk and {size(self.memory)} "
-            f"of memory with {self.workers} workers of {self.threads} threads"
+            f"at most {duration(math.ceil(self.seconds))} by the speed measured now, "
+            f"{size(self.disk)} of disk and {size(self.memory)} of memory with {self.workers} "
+            f"workers of {self.threads} threads"
         )
 
     def lacking(self, results: Path) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 import backbones
@@ -258,9 +259,13 @@ def _check_pool(dataset: Dataset, split: Split, sampler_components: Sequence[Com
     items, offsets = torch.as_tensor(train.items), torch.as_tensor(train.offsets)
     longest = History(items, offsets, dataset.n_items).longest
     if dataset.n_items - longest < 1:
+        counts = [len(np.unique(each)) for each in np.split(train.items, train.offsets[1:-1])]
+        user = train.users[int(np.argmax(counts))]
+        label = user if dataset.user_labels is None else dataset.user_labels[user]
         raise UserError(
-            f"dataset {dataset.name!r}: some user has had all of its {dataset.n_items} items, so "
-            "that no negative is left; leave such users out, or take a larger catalogue"
+            f"dataset {dataset.name!r}: user {label} has had all of its {dataset.n_items} items, "
+            "so that no negative is left; leave such users out (--where, of a log of your own), or "
+            "take a larger catalogue"
         )
     if size > dataset.n_items - longest:
         known = samplers.registry.hyper_parameters(name)

@@ -72,12 +72,13 @@ class Sampling:
         self.peer = self.sampler.peer
         self.models = 1 if self.peer is None else 2
         parts = [torch.as_tensor(each, dtype=torch.int64) for each in sequences]
-        items = torch.cat(parts) if parts else torch.zeros(0, dtype=torch.int64)
-        if not len(items) or not 1 <= int(items.min()) <= int(items.max()) <= n_items:
+        lengths = torch.tensor(list(map(len, parts)), dtype=torch.int64)
+        if not parts or (lengths < 1).any():
+            empty = f"number {int(lengths.argmin())} is empty; leave it out" if parts else ""
+            raise UserError(f"sequences: {empty or 'there are none'}")
+        items = torch.cat(parts)
+        if not 1 <= int(items.min()) <= int(items.max()) <= n_items:
             raise UserError(f"sequences: expected item ids from 1 to n_items={n_items}")
-        lengths = torch.tensor([len(each) for each in parts])
-        if (lengths < 1).any():
-            raise UserError(f"sequences: number {int(lengths.argmin())} is empty; leave it out")
         if self.sampler.needs_exposures and exposed is None:
             raise UserError(f"sampler {sampler!r} needs exposed=, what users were shown")
         self._items, self._lengths = items.to(self._device), lengths.to(self._device)

@@ -223,7 +223,9 @@ def test_a_cell_that_fails_is_in_the_result_and_the_others_are_trained(tmp_path,
     samplers.registry._classes.pop("failing")
     assert not result.ok
     (failure,) = result.failed
-    assert str(failure).endswith("/failing/bce/seed0: ArithmeticError: no negatives today")
+    assert str(failure).endswith(
+        "/failing/bce/seed0: ArithmeticError: no negatives today (failing.py:8)"
+    )
     assert [cell.sampler.name for cell in result.trained] == ["uniform"]
     assert ("failed", failure.label, failure.error, True) in heard.events
 

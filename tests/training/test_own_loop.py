@@ -174,6 +174,7 @@ def with_exposures(**changed):
         (lambda: bench.Sampling("dns", chains(), 3), "from 1 to n_items=3"),
         (lambda: bench.Sampling("dns", chains(), N_ITEMS), "lower its N"),
         (lambda: bench.Sampling("uniform", [*chains(), []], N_ITEMS), "number 120 is empty"),
+        (lambda: bench.Sampling("uniform", [], N_ITEMS), "sequences: there are none"),
         (lambda: bench.Sampling("exposure", chains(), N_ITEMS), "needs exposed="),
         (lambda: with_exposures(offsets=lambda o: o[:-1]), "a stretch for each of the 120 seq"),
         (lambda: with_exposures(offsets=lambda o: o + 1), "are to lead from 0"),

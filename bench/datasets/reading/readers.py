@@ -166,7 +166,7 @@ def _summary(dataset: Dataset) -> str:
     users = np.repeat(np.arange(dataset.n_users), dataset.lengths)
     pairs = pd.Series(users * (dataset.n_items + 1) + dataset.items)
     again = float(pairs.duplicated().mean())
-    span = together = ""
+    span = together = copies = ""
     if dataset.times is not None:
         low, high = int(dataset.times.min()), int(dataset.times.max())
         dated = high >= SECONDS_FROM
@@ -179,10 +179,13 @@ def _summary(dataset: Dataset) -> str:
                 f"; {share:.3g} % of them in the same second as the user's one before, and where "
                 "the times are equal they stand as in the file"
             )
+        rows = pd.DataFrame({"pair": pairs, "time": dataset.times})
+        if many := int(rows.duplicated().sum()):
+            copies = f"; {many:,} are copies of another, which --repeats leaves out"
     return (
         f"{dataset.n_interactions:,} interactions of {dataset.n_users:,} users with "
-        f"{dataset.n_items:,} items{span}{together}; {100 * again:.3g} % of them with an item "
-        "that the user has had before"
+        f"{dataset.n_items:,} items{span}{together}{copies}; {100 * again:.3g} % of them with an "
+        "item that the user has had before"
     )
 
 
