@@ -63,9 +63,8 @@ class Sampling:
             UserError: unknown names, impossible values, items that are none, exposures that are not
                 of these sequences, or a catalogue too small for the sampler's pool.
         """
-        self.sampler = samplers.registry.build(
-            sampler, samplers.registry.resolve(sampler, settings or {})
-        )
+        hyper = samplers.registry.resolve(sampler, settings or {})
+        self.sampler = samplers.registry.build(sampler, hyper)
         self._name, self._device = sampler, torch.device(device)
         loss = self.sampler.objective or objective
         self.objective = objectives.registry.build(loss, objectives.registry.resolve(loss, {}))
