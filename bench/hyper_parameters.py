@@ -115,20 +115,19 @@ def check_context(cls: type, base: type) -> None:
         )
 
 
-def check_members(cls: type, base: type) -> None:
-    """See that a class has what its base declares and leaves to it, callable as it will be called.
+def check_methods(cls: type, base: type) -> None:
+    """See that what its base leaves to a class can be called as it will be.
 
     Raises:
-        TypeError: a class attribute is not set, or a method takes other arguments.
+        TypeError: a method takes other arguments.
     """
-    for attribute, kind in inspect.get_annotations(base).items():
-        declared = str(kind).startswith("ClassVar") and attribute != "name"
-        if declared and not hasattr(cls, attribute):
-            raise TypeError(f"{cls.__qualname__}: lacks {attribute}; set it in the class")
     for method in sorted(getattr(base, "__abstractmethods__", ())):
         wanted = [*inspect.signature(getattr(base, method)).parameters]
+        given = inspect.getattr_static(cls, method)
+        if not inspect.isfunction(given):
+            continue  # who wraps it so has thought of it
         try:
-            inspect.signature(getattr(cls, method)).bind(*wanted)
+            inspect.signature(given, follow_wrapped=False).bind(*wanted)
         except TypeError as error:
             raise TypeError(
                 f"{cls.__qualname__}: {method}() is called as {method}({', '.join(wanted[1:])}), "

@@ -26,7 +26,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 from bench import json_shape
 from bench.errors import UserError
-from bench.hyper_parameters import HyperParameter, check_context, check_members, of_class
+from bench.hyper_parameters import HyperParameter, check_context, check_methods, of_class
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
@@ -36,10 +36,10 @@ MAX_REASON = 200
 
 ENTRY_POINT_PREFIX = "negative_sampling_bench"
 
-_registered: list[str] = []
-"""Names in the order in which they were registered in this process, of all kinds."""
-_idle: list[str] = []
-"""Plug-ins that registered nothing when they were loaded."""
+_sources: set[str] = set()
+"""Modules that have registered something, of whatever kind."""
+_plugins: dict[str, str] = {}
+"""What ``--plugin`` was given, to the name of the module that it is."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Registry(Generic[T]):
                 self._refuse(name, taken.__module__, cls.__module__)
             self._classes[name] = cls
             cls.name = name  # type: ignore[attr-defined]
-            _registered.append(name)
+            _sources.add(cls.__module__)
             return cls
 
         return decorate
@@ -152,7 +152,7 @@ class Registry(Generic[T]):
             except ValueError as error:
                 raise ValueError(f"{self.kind} {name!r}, {option}: {error}") from error
         self._variants[name] = Variant(of, description, defaults, module, search_space)
-        _registered.append(name)
+        _sources.add(module)
 
     def adopt(self, name: str, made: type[T] | Variant) -> None:
         """Take what another process has registered under a name, and checked."""
@@ -164,8 +164,8 @@ class Registry(Generic[T]):
     def _check_name(self, name: str) -> None:
         if not (json_shape.component(name) and re.fullmatch(r"\w[\w+-]*", name)):
             raise ValueError(
-                f"{self.kind} {name!r}: a name has 1 to 64 letters, digits, +, - and _, as it "
-                "stands in file names, labels and --set"
+                f"{self.kind} {name!r}: a name has 1 to 64 letters, digits, +, - and _, "
+                "neither + nor - first, as it stands in file names, labels and --set"
             )
 
     def _check_class(self, name: str, cls: Any) -> None:
@@ -177,7 +177,7 @@ class Registry(Generic[T]):
         if not (cls.__doc__ or "").strip():
             raise ValueError(f"{who} ({cls!r}) needs a docstring")
         check_context(cls, base)
-        check_members(cls, base)
+        check_methods(cls, base)
         of_class(cls)
 
     def _refuse(self, name: str, taken_by: str, asked_by: str) -> NoReturn:
@@ -207,8 +207,7 @@ class Registry(Generic[T]):
             return self.get(self._variants[name].of)
         if name not in self._classes:
             known = self.names() + self.variants()
-            idle = f" (--plugin {_idle[-1]} registers nothing: decorate its class)" if _idle else ""
-            raise UserError(f"unknown {self.kind} {name!r}{suggest(name, known)}{idle}")
+            raise UserError(f"unknown {self.kind} {name!r}{suggest(name, known)}{_idle_plugins()}")
         return self._classes[name]
 
     def description(self, name: str) -> str:
@@ -347,16 +346,25 @@ def load_plugin(path_or_module: str) -> None:
         raise UserError(f"--plugin {path_or_module}: no such file")
     if path.suffix != ".py" and (path.exists() or os.sep in path_or_module):
         raise UserError(f"--plugin {path_or_module}: give a .py file or an importable module")
-    before = len(_registered)
     try:
         if path.suffix == ".py":
-            _import_file(path.resolve())
+            _plugins[path_or_module] = _import_file(path.resolve())
         else:
-            importlib.import_module(path_or_module)
+            _plugins[path_or_module] = importlib.import_module(path_or_module).__name__
     except (Exception, SystemExit) as error:  # whatever the plug-in does wrong, it is input
         raise UserError(f"--plugin {path_or_module}: {_reason(path_or_module, error)}") from error
-    if len(_registered) == before:
-        _idle.append(path_or_module)
+
+
+def _idle_plugins() -> str:
+    """The end of an error message about an unknown name: plug-ins that have registered nothing, nor
+    has what lies beside them."""
+    busy = {Path(_file_of(source)).parent for source in _sources}
+    idle = [
+        given
+        for given, module in _plugins.items()
+        if module not in _sources and Path(_file_of(module)).parent not in busy
+    ]
+    return f" (--plugin {idle[-1]} registers nothing: decorate its class)" if idle else ""
 
 
 def _reason(wanted: str, error: BaseException) -> str:
@@ -367,7 +375,7 @@ def _reason(wanted: str, error: BaseException) -> str:
     return f"it imports {error.name!r}, which is not installed here and not in its folder"
 
 
-def _import_file(path: Path) -> None:
+def _import_file(path: Path) -> str:
     # The path tells it from another plug-in of the same file name, in every process alike.
     name = f"plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     if str(path.parent) not in sys.path:
@@ -381,6 +389,7 @@ def _import_file(path: Path) -> None:
     except BaseException:
         del sys.modules[name]
         raise
+    return name
 
 
 def suggest(name: str, known: list[str]) -> str:

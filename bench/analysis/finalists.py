@@ -51,9 +51,7 @@ class Finalists:
                 f"({self.means[pair.second]:.4f}; {share}, paired t test)."
             )
         if unfinished := self.account.unfinished:
-            found.append(
-                f"Not finished, so that nothing is known of them: {', '.join(unfinished)}."
-            )
+            found.append(f"Left out, as they did not finish a round: {', '.join(unfinished)}.")
         halvings = [step for step in self.account.rounds if not step.final]
         if any(set(step.dropped) - set(unfinished) for step in halvings):
             found.append(

@@ -134,9 +134,9 @@ class Account:
 
     @property
     def unfinished(self) -> list[str]:
-        """Who was left behind without any figure: time was up, or their training failed."""
-        begun = self.rounds[0].entrants if self.rounds and self.rounds[0].ended else []
-        return [name for name in begun if name not in self.rounds[0].valid]
+        """Who was left behind without a figure of that round: time was up, or training failed."""
+        steps = [step for step in self.rounds if step.kept]
+        return [name for step in steps for name in step.entrants if name not in step.valid]
 
     @property
     def finals(self) -> list[Cell]:

@@ -51,11 +51,9 @@ class Settings:
 
     def told(self, candidates: Sequence[Candidate]) -> str:
         """How many candidates there are, and how many of each system where these differ."""
-        chosen = {each.name for each in candidates}
-        counts = {
-            made[0].name: sum(each.name in chosen for each in made) for made, _ in self._systems
-        }
-        each = ", ".join(f"{name} {count}" for name, count in counts.items())
+        counts = Counter(tuning.System.of(each.cell) for each in candidates)
+        systems = {made[0].name: tuning.System.of(made[0].cell) for made, _ in self._systems}
+        each = ", ".join(f"{name} {counts[system]}" for name, system in systems.items())
         told = f": {each}" if len(set(counts.values())) > 1 else ""
         return f"{len(candidates)} candidates with settings of their search spaces{told}"
 

@@ -283,8 +283,10 @@ class Halving:
         asked = {each.name for each in self._systems}
 
         def turn(key: tuple[str, int]) -> tuple[bool, float]:
-            """What was asked about comes before settings that were added; then the slowest."""
-            return key[0] not in asked, -self._pace.seconds(runs[key], step.epochs)
+            """The slowest first; before them, in the first round, what was asked about, which may
+            make it longer than was planned, at the cost of settings that were added."""
+            late = before is None and not step.final and key[0] not in asked
+            return late, -self._pace.seconds(runs[key], step.epochs)
 
         cells = {
             key: self.account.candidate(key[0]).at(step.epochs, key[1])

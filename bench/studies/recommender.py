@@ -143,6 +143,7 @@ class Recommender:
         Raises:
             UserError: one of them is no sequence of labels, or a text, which is one label.
         """
+        sequences = list(sequences)
         for place, sequence in enumerate(sequences):
             if isinstance(sequence, str | bytes) or not isinstance(sequence, Iterable):
                 raise UserError(

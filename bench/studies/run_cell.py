@@ -6,6 +6,7 @@ import contextlib
 import gc
 import json
 import math
+import sys
 import sysconfig
 import time
 import traceback
@@ -29,6 +30,7 @@ from bench.studies import environment
 from bench.studies.by_value import Carried, arrive
 from bench.studies.code import code_digest
 from bench.studies.compared_with import references_of
+from bench.studies.components import components
 from bench.studies.found import Found, expected_of, found_by
 from bench.studies.model_files import packed
 from bench.studies.planning import repeats_of
@@ -169,24 +171,28 @@ def run_task(task: Task, material: Material) -> Outcome:
         reason = f"out of GPU memory, twice; fewer cells at a time (--cells-per-gpu)? {error}"
         return Outcome(task.cell, None, reason, traceback.format_exc())
     except (Exception, SystemExit) as error:
-        reason = f"{type(error).__name__}: {error}{_place(error)}"
+        reason = f"{type(error).__name__}: {error}{_place(error, task.cell)}"
         return Outcome(task.cell, None, reason, traceback.format_exc())
     finally:
         if task.progress is not None:
             task.progress.unlink(missing_ok=True)
 
 
-def _place(error: BaseException) -> str:
-    """The file and line in which our code, or a plug-in's, failed; not of what is explained."""
+def _place(error: BaseException, cell: Cell) -> str:
+    """The file and line of the project or of a component of the cell, wherever that is installed,
+    in which it failed; not of what is explained."""
     if isinstance(error, UserError | FloatingPointError):
         return ""
+    classes = (registry.get(part.name) for registry, part in components(cell))
+    modules = (sys.modules.get(cls.__module__) for cls in classes)
+    own = {str(getattr(module, "__file__", "")) for module in modules}
     others = [sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")]
-    own = [
+    places = [
         f" ({Path(frame.filename).name}:{frame.lineno})"
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith((*others, "<"))
+        if frame.filename in own or not frame.filename.startswith((*others, "<frozen"))
     ]
-    return own[-1] if own else ""
+    return places[-1] if places else ""
 
 
 def run_cell(task: Task, material: Material, cut: int = 1) -> CellResult:

@@ -118,12 +118,16 @@ def left(plan: Plan, budget: int, store: Store, redo: bool) -> tuple[list[Cell],
     """
     stores = () if redo else (store, Store(store.root / TRIALS))
     finals, tried = Counter[System](), Counter[System]()
+    known = set[str]()
     for counter, each in zip((finals, tried), stores, strict=False):
         counter.update(System.of(record.cell) for record in each.records())
+        known = {record.key for record in each.records()}  # of the trials, the last
     trials: list[Cell] = []
     unfinished = set[System]()
     for cell in systems(plan):
         count = min(budget, size_of(space_of(cell, plan.fixed))) - tried[System.of(cell)]
+        # Of a study that was tuned before defaults were trials theirs is missing.
+        count = max(count, int(cell.key not in known))
         if count > 0:
             trials += [cell] * count
             unfinished.add(System.of(cell))

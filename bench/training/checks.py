@@ -248,15 +248,16 @@ def check_states(names: Sequence[str], views: Sequence[View]) -> None:
         views: of the first step, one a backbone.
 
     Raises:
-        UserError: its states are not finite.
+        UserError: its states or its item table are not finite.
     """
     for name, view in zip(names, views, strict=True):
-        if not torch.isfinite(view.states).all():
-            raise UserError(f"backbone {name!r}: its states are not finite before any training")
+        for what, values in (("states", view.states), ("item vectors", view.table)):
+            if not torch.isfinite(values).all():
+                raise UserError(f"backbone {name!r}: its {what} are not finite before training")
 
 
 def check_first_loss(name: str, loss: Tensor) -> None:
-    """The same of an objective, whose scores and negatives have been seen to be numbers.
+    """The same of an objective; states, items and negatives have been seen to be numbers.
 
     Args:
         name: of the objective.
@@ -266,7 +267,7 @@ def check_first_loss(name: str, loss: Tensor) -> None:
         UserError: it is not finite.
     """
     if not torch.isfinite(loss):
-        raise UserError(f"objective {name!r}: loss() is {float(loss)} before any training")
+        raise UserError(f"objective {name!r}: loss() is {float(loss.detach())} before training")
 
 
 def columns_of(name: str, values: object) -> dict[str, float]:

@@ -102,6 +102,8 @@ class Trainer:
             model = backbones.registry.build(
                 component.name, component.hyper, n_items, protocol.dim, protocol.window
             )
+            if getattr(model, "causal", None) is None:
+                raise UserError(f"backbone {component.name!r} lacks causal; set it in the class")
             self.models.append(model.to(device).train())
             self._dropout_seeds.append(seed_for(*self._names, "dropout", role))
         self.objective = objectives.registry.build(cell.objective.name, cell.objective.hyper)
@@ -151,8 +153,8 @@ class Trainer:
         if mean == 0 and not self._some_counted:
             raise UserError(
                 f"sampler {self._sampler!r}: no negative counted in epoch {epoch}, so that nothing "
-                "was learnt: in-batch ones are of other sequences, of which small batches of long "
-                "ones have none; raise batch_targets"
+                "was learnt; where they are of a batch's other sequences, which a small batch of "
+                "long ones has not, raise batch_targets"
             )
         row = {"epoch": epoch, "loss": mean} | self.diagnostics.row()
         for name, value in row.items():

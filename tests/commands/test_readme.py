@@ -104,7 +104,13 @@ def test_every_grid_that_a_text_shows_is_one(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data").mkdir()
     try:
-        request(parse(shlex.split(command)))
+        options = parse(shlex.split(command))
+        request(options)
+        for registry in (samplers.registry, backbones.registry, objectives.registry):
+            for name in getattr(options, f"{registry.kind}s") or []:
+                registry.get(name)
+        for name in options.datasets or []:
+            assert "." in name or datasets.registry.get(name)  # a log's file
     except UserError as error:
         assert "softdns.py" in str(error), error
 

@@ -166,6 +166,7 @@ def test_what_is_asked_of_a_model_is_checked(shop):
         model.top([[label(3)]], k=2.5)
     with pytest.raises(bench.UserError, match="2 users with 1 sequences: give each one"):
         model.table(["a", "b"], [[label(3)]])
+    assert model.top(iter([[label(3)], [label(4)]])) == model.top([[label(3)], [label(4)]])
     for wrong in ([label(3)], [[label(3)], label(4)], [3]):
         with pytest.raises(bench.UserError, match=r"^sequence \d is .*; give a list of sequences"):
             model.top(wrong)

@@ -114,9 +114,12 @@ def test_interactions_at_one_time_are_said_to_stand_as_in_the_file(tmp_path):
     assert "; 20 % of them in the same second as the user's one before" in found.notes[-1]
     (tmp_path / "apart.csv").write_text(days.replace("a,x,2", "a,x,3"), encoding="utf-8")
     assert "in the same second" not in read_log(tmp_path / "apart.csv").notes[-1]
-    assert "copies" not in found.notes[-1]
+    assert "time of another" not in found.notes[-1]
     (tmp_path / "twice.csv").write_text(days + "a,z,2\nb,x,2\n", encoding="utf-8")
-    assert "; 2 are copies of another, which" in read_log(tmp_path / "twice.csv").notes[-1]
+    assert (
+        "; 2 with the user, item and time of another; "
+        in read_log(tmp_path / "twice.csv").notes[-1]
+    )
 
 
 def test_parquet_with_categories_and_time_stamps(tmp_path):

@@ -91,9 +91,10 @@ def test_variants_and_classes_share_their_names(tmp_path, no_trace):
 
 
 def test_a_plug_in_that_registers_nothing_is_named_when_its_class_is_missed(tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.registry._idle", [])
-    text = "import samplers\nclass Mine(samplers.Sampler): ...\n"
+    monkeypatch.setattr("bench.registry._plugins", {})
+    text = "from samplers.dns import DNS\nclass Mine(DNS): ...\n"
     load_plugin(written(tmp_path, "forgot.py", text))
+    load_plugin("samplers.dns")  # which has registered, if long ago
     with pytest.raises(UserError, match=r"unknown sampler 'mine'.* \(--plugin .*forgot.py regis"):
         samplers.registry.get("mine")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Literal
 
 import pytest
@@ -10,6 +11,7 @@ import backbones
 import samplers
 from bench import objectives, references
 from bench.errors import UserError
+from bench.hyper_parameters import check_methods
 from bench.registry import Registry
 
 
@@ -102,6 +104,20 @@ def test_a_name_can_stand_in_a_file_name_a_label_and_a_setting(registry, name):
         registry.variant(name, "alpha", "Another.")
 
 
+def with_more(method):
+    @functools.wraps(method)
+    def called(self, views):
+        return method(self, views, 1)
+
+    return called
+
+
+@with_more
+def given_more(self, views, more):
+    """Called as it is to be, though it is written otherwise."""
+    return []
+
+
 def test_what_is_no_finished_class_of_its_kind_is_refused(registry):
     with pytest.raises(ValueError, match="needs a docstring"):
         registry.register("beta")(type("Beta", (Base,), {"__doc__": "  \n"}))
@@ -111,13 +127,12 @@ def test_what_is_no_finished_class_of_its_kind_is_refused(registry):
     unfinished = type("Unfinished", (samplers.Sampler,), {"__doc__": "It samples nothing."})
     with pytest.raises(TypeError, match="lacks sample; implement it"):
         samplers.register("unfinished")(unfinished)
-    forward = {"forward": lambda self, items, lengths: items, "__doc__": "It says not how."}
-    with pytest.raises(TypeError, match="Silent: lacks causal; set it in the class"):
-        backbones.register("silent")(type("Silent", (backbones.Backbone,), forward))
     for sample in (lambda self: [], lambda self, views, k: [], lambda self, *, views: []):
         deaf = type("Deaf", (samplers.Sampler,), {"sample": sample, "__doc__": "It hears nothing."})
         with pytest.raises(TypeError, match=r"Deaf: sample\(\) is called as sample\(views\)"):
             samplers.register("deaf")(deaf)
+    for sample in (staticmethod(lambda views: []), lambda self, *views: [], given_more):
+        check_methods(type("Fine", (samplers.Sampler,), {"sample": sample}), samplers.Sampler)
     with pytest.raises(UserError, match="unknown thing 'beta'"):
         registry.get("beta")
 

@@ -9,6 +9,7 @@ from support.results import result_of
 
 from bench.analysis.comparison import comparisons
 from bench.reports.closing import _table
+from bench.reports.names import Names
 from bench.studies.store import Store
 
 
@@ -28,7 +29,8 @@ def test_no_mean_of_easy_datasets_stands_beside_means_of_all(tmp_path):
                     backbone=replace(cell_of().backbone, name=name),
                 )
                 store.save(result_of(cell, share))
-    assert [line.split() for line in _table(comparisons(store)[0]).splitlines()] == [
+    table = _table(comparisons(store)[0], Names())
+    assert [line.split() for line in table.splitlines()] == [
         ["mean", "of", "datasets", "gru4rec", "sasrec"],
         ["dns", "0.2000", "0.2000"],
         ["uniform", "0.1500", "0.1500"],

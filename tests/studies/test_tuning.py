@@ -142,6 +142,14 @@ def test_dry_run_counts_what_is_left(done, log):
     assert "to train: at most 6 trials and 2 cells" in again.out
 
 
+def test_of_a_study_without_the_default_among_its_trials_that_is_left(copy, log):
+    """One that was tuned before defaults were trials, and has as many as it was given."""
+    first = next(one["trials"][0]["key"] for one in systems(copy) if one["sampler"] == "dns+")
+    shutil.rmtree(root(copy) / "trials/cells" / first)
+    more = run(copy, log, "--tune", 5, "--dry-run", chosen=["dns+"])
+    assert "to train: at most 1 trials and 2 cells" in more.out
+
+
 def test_a_tuned_sampler_stands_under_its_plain_name(done):
     cells = pd.read_csv(done / "reports/smoke-tuned/comparison-bce.csv")
     assert set(cells["sampler"]) == set(SAMPLERS)

@@ -65,6 +65,12 @@ def test_looking_back_is_causal_and_the_model_and_the_stream_are_left_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_a_backbone_that_does_not_say_whether_it_is_causal_is_named(monkeypatch):
+    monkeypatch.delattr(backbones.registry.get("gru4rec"), "causal")
+    with pytest.raises(UserError, match="backbone 'gru4rec' lacks causal; set it in the class"):
+        Trainer(cell_of(backbone="gru4rec"), DATA, CPU)
+
+
 def test_a_cell_with_a_backbone_that_looks_ahead_fails_before_it_trains(monkeypatch):
     monkeypatch.setattr(backbones.registry.get("linrec"), "causal", True)
     monkeypatch.setattr(Trainer, "step", lambda *_: pytest.fail("it trains"))

@@ -296,12 +296,21 @@ def test_what_is_no_number_before_any_training_is_told_from_a_training_that_dive
     trainer = Trainer(cell_of(sampler), DATA, CPU)
     real = trainer.objective.loss
     trainer.objective.loss = lambda scored: math.nan * real(scored)
-    with pytest.raises(UserError, match=r"^objective 'bce': loss\(\) is nan before any training"):
+    with pytest.raises(UserError, match=r"^objective 'bce': loss\(\) is nan before training"):
         trainer.epoch(1)
     trainer = Trainer(cell_of(sampler), DATA, CPU)
     with torch.no_grad():
         trainer.models[0].items.weight[1:] = math.inf
     with pytest.raises(UserError, match=r"^backbone 'sasrec': its states are not finite before"):
+        trainer.epoch(1)
+    cell = cell_of(sampler)
+    small = replace(cell, protocol=replace(cell.protocol, batch_targets=1))
+    trainer = Trainer(small, DATA, CPU)  # whose first batch has few of the items
+    used = next(iter(trainer.batches.epoch(1, trainer.generator))).items.unique()
+    unused = next(item for item in range(1, N_ITEMS + 1) if item not in used)
+    with torch.no_grad():
+        trainer.models[0].items.weight[unused] = math.nan
+    with pytest.raises(UserError, match=r"^backbone 'sasrec': its item vectors are not finite"):
         trainer.epoch(1)
 
 

@@ -181,7 +181,7 @@ def _summary(dataset: Dataset) -> str:
             )
         rows = pd.DataFrame({"pair": pairs, "time": dataset.times})
         if many := int(rows.duplicated().sum()):
-            copies = f"; {many:,} are copies of another, which --repeats leaves out"
+            copies = f"; {many:,} with the user, item and time of another"
     return (
         f"{dataset.n_interactions:,} interactions of {dataset.n_users:,} users with "
         f"{dataset.n_items:,} items{span}{together}{copies}; {100 * again:.3g} % of them with an "
