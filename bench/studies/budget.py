@@ -100,8 +100,13 @@ class Round:
     @property
     def dropped(self) -> list[str]:
         """Who did not go on, the best first, those that did not finish the round last."""
-        names = [*self.means(), *(name for name in self.entrants if name not in self.valid)]
+        names = [*self.means(), *self.unfinished]
         return [name for name in names if name not in self.kept]
+
+    @property
+    def unfinished(self) -> list[str]:
+        """Who has no figure of the round: time was up, or the training failed."""
+        return [name for name in self.entrants if name not in self.valid]
 
 
 @dataclass
@@ -134,9 +139,8 @@ class Account:
 
     @property
     def unfinished(self) -> list[str]:
-        """Who was left behind without a figure of that round: time was up, or training failed."""
-        steps = [step for step in self.rounds if step.kept]
-        return [name for step in steps for name in step.entrants if name not in step.valid]
+        """Who was left behind without a figure of a round that others went on from."""
+        return [name for step in self.rounds if step.kept for name in step.unfinished]
 
     @property
     def finals(self) -> list[Cell]:

@@ -284,8 +284,9 @@ class Recommender:
         empty = np.flatnonzero(np.diff(inputs.offsets) == 0)
         if len(empty):
             raise UserError(
-                f"sequence {empty[0]} (of {len(sequences)}, from 0) holds no item of the catalogue "
-                f"that the model was trained on; its items are called like {self.labels[0]!r}"
+                f"sequence {empty[0]} (of {len(inputs.offsets) - 1}, from 0) holds no item of the "
+                f"catalogue that the model was trained on; its items are called like "
+                f"{self.labels[0]!r}"
             )
         if inputs.unknown:
             warnings.warn(inputs.warning, stacklevel=3)

@@ -116,12 +116,12 @@ def left(plan: Plan, budget: int, store: Store, redo: bool) -> tuple[list[Cell],
     Returns:
         The plan's cells, and a cell for each trial, in place of those that tuning will choose.
     """
-    stores = () if redo else (store, Store(store.root / TRIALS))
-    finals, tried = Counter[System](), Counter[System]()
-    known = set[str]()
-    for counter, each in zip((finals, tried), stores, strict=False):
-        counter.update(System.of(record.cell) for record in each.records())
-        known = {record.key for record in each.records()}  # of the trials, the last
+    finals, tried, known = Counter[System](), Counter[System](), set[str]()
+    if not redo:
+        finals.update(System.of(record.cell) for record in store.records())
+        for record in Store(store.root / TRIALS).records():
+            tried[System.of(record.cell)] += 1
+            known.add(record.key)
     trials: list[Cell] = []
     unfinished = set[System]()
     for cell in systems(plan):

@@ -107,7 +107,7 @@ class Trainer:
             self.models.append(model.to(device).train())
             self._dropout_seeds.append(seed_for(*self._names, "dropout", role))
         self.objective = objectives.registry.build(cell.objective.name, cell.objective.hyper)
-        self._sampler, self._objective = cell.sampler.name, cell.objective.name
+        self._sampler = cell.sampler.name
         self.sampler = samplers.registry.build(cell.sampler.name, cell.sampler.hyper)
         self.generator = torch.Generator(device).manual_seed(self._negatives_seed)
         self._optimisers = optimisers(self.models, protocol.lr)
@@ -205,7 +205,7 @@ class Trainer:
             scored = [Scored(view, given) for view, given in zip(views, drawn, strict=True)]
             loss = summed_loss(self.objective, scored)
             if self.step_count == 1:
-                check_first_loss(self._objective, loss)
+                check_first_loss(self.objective.name, loss)
             watch.before_backward(scored[0])
         with watch("backward"):
             for optimiser in self._optimisers:
