@@ -19,7 +19,6 @@ from bench.analysis.cells import (
 from bench.analysis.contributions import (
     PREDICTIONS,
     contributions,
-    effective,
     gains_by_user,
     half_widths,
 )
@@ -188,11 +187,11 @@ class Comparison:
         }
 
     @cached_property
-    def effective_users(self) -> dict[tuple[str, str], float]:
-        """How many users with equally many predictions would weigh the same as those of
-        `user_gains`, per dataset and backbone."""
+    def user_predictions(self) -> dict[tuple[str, str], pd.Series[float]]:
+        """How many predictions the users of `user_gains` have, as multiples of the mean, per
+        dataset and backbone."""
         return {
-            block: effective(metrics[PREDICTIONS].dropna().iloc[:, 0])
+            block: metrics[PREDICTIONS].dropna().iloc[:, 0]
             for block, metrics in self._gains.items()
         }
 
@@ -204,7 +203,9 @@ class Comparison:
         """
         return {
             metric: {
-                block: differ_from_best(frame, self.effective_users[block]) if len(frame) else set()
+                block: differ_from_best(frame, self.user_predictions[block])
+                if len(frame)
+                else set()
                 for block, frame in self.user_gains(metric).items()
             }
             for metric in METRICS

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench.analysis.contributions import PREDICTIONS, effective, gains_by_user
+from bench.analysis.contributions import PREDICTIONS, gains_by_user
 from bench.analysis.over_users import Pair, compare
 from bench.metrics import SELECT_ON
 from bench.studies import budget
@@ -80,5 +80,5 @@ def finalists(store: Store) -> Finalists | None:
     gains = pd.DataFrame({name: each[SELECT_ON] for name, each in by_name.items()})
     by_seed = pd.DataFrame({name: last.valid[name] for name in means})
     predictions = next(iter(by_name.values()))[PREDICTIONS]
-    pairs = compare(gains, by_seed, effective(predictions)) if len(means) > 1 else []
+    pairs = compare(gains, by_seed, predictions) if len(means) > 1 else []
     return Finalists(account, means, [pair for pair in pairs if pair.family == "best"])

@@ -3,6 +3,11 @@
 The verdict is the paired t test's: what is claimed is a difference of means, which it tests, and
 over hundreds of users it keeps its level on metrics of ranking (Smucker, Allan and Carterette,
 CIKM 2007; Urbano, Lima and Hanjalic, SIGIR 2019).  Wilcoxon's test stands beside it.
+
+Where users have several predictions, what a user contributes to a mean is linearised, which draws
+those with few to the mean (`contributions`).  The mean and its standard error, all that the t test
+takes, are right of that; signs and ranks are not those of what the users did.  Wilcoxon's test and
+the rank-biserial correlation therefore go by the users' sums over their predictions.
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from bench.analysis.contributions import effective
 from bench.metrics import BASELINE
 
 LEVEL = 0.05
@@ -48,8 +54,8 @@ class Pair:
         p_t, p_wilcoxon: two-sided, of the paired tests.
         holm_t, holm_wilcoxon: corrected for all tests that could have been in the family.
         d_z: mean of the users' differences by their standard deviation (Cohen).
-        rank_biserial: matched pairs, from -1 to 1: how much more of the rank sum of the users'
-            nonzero differences is with the first (Kerby, 2014).
+        rank_biserial: matched pairs, from -1 to 1: how much more of the rank sum of the nonzero
+            differences of the users' sums is with the first (Kerby, 2014).
         seeds_first, seeds_second, seeds_common: how many, and how many both were trained with.
         seeds_agreeing: of the common seeds those in which the difference has the same sign.
         seeds_std: standard deviation of the difference over the common seeds; NaN if below two.
@@ -85,7 +91,10 @@ class Pair:
 
 
 def compare(
-    gains: pd.DataFrame, by_seed: pd.DataFrame, effective: float | None = None, seed: int = 0
+    gains: pd.DataFrame,
+    by_seed: pd.DataFrame,
+    predictions: pd.Series[float] | None = None,
+    seed: int = 0,
 ) -> list[Pair]:
     """Every sampler against the baseline, if it is there; the best against every other; the rest.
 
@@ -96,16 +105,17 @@ def compare(
     Args:
         gains: ``[users x samplers]``, at least one user, as `Comparison.user_gains` gives.
         by_seed: ``[seeds x samplers]`` means; NaN where a sampler lacks the seed.
-        effective: users with equally many predictions that would weigh the same as these, less
-            one the degrees of freedom of the t tests; without it as many as there are.
+        predictions: how many each user has, as `contributions` gives; without it equally many.
         seed: of the bootstrap.
     """
-    tests, means = p_values(gains, effective), gains.mean()
+    tests, means = p_values(gains, predictions), gains.mean()
     draws = resampled_means(gains.to_numpy(dtype=np.float64), RESAMPLES, seed)
     resampled = dict(zip(gains.columns, draws.T, strict=True))
 
     def pair(family: str, first: str, second: str, corrected: pd.DataFrame) -> Pair:
-        return _pair(family, first, second, gains, means, resampled, by_seed, tests, corrected)
+        return _pair(
+            family, first, second, gains, predictions, means, resampled, by_seed, tests, corrected
+        )
 
     pairs = []
     if BASELINE in gains:
@@ -129,27 +139,28 @@ def best_of(gains: pd.DataFrame) -> str:
     return str(gains.mean().idxmax())
 
 
-def differ_from_best(gains: pd.DataFrame, effective: float | None = None) -> set[str]:
+def differ_from_best(gains: pd.DataFrame, predictions: pd.Series[float] | None = None) -> set[str]:
     """The samplers that are significantly worse than the best, corrected as in `compare`.
 
     Args:
         gains: ``[users x samplers]``.
-        effective: see `compare`.
+        predictions: see `compare`.
     """
-    tests = p_values(gains, effective, wilcoxon=False)
+    tests = p_values(gains, predictions, wilcoxon=False)
     best, corrected = best_of(gains), tests.apply(holm)
     others = gains.columns.drop(best)
     return {str(name) for name in others if _at(corrected, best, name)["t"] < LEVEL}
 
 
 def p_values(
-    gains: pd.DataFrame, effective: float | None = None, wilcoxon: bool = True
+    gains: pd.DataFrame, predictions: pd.Series[float] | None = None, wilcoxon: bool = True
 ) -> pd.DataFrame:
     """Two-sided p of the paired tests of all pairs of samplers.
 
     Args:
         gains: ``[users x samplers]``.
-        effective: see `compare`.
+        predictions: see `compare`; the t tests have the degrees of freedom of as many users with
+            equally many as would weigh the same (`effective`).
         wilcoxon: run Wilcoxon's test too, which takes most of the time.
 
     Returns:
@@ -158,9 +169,11 @@ def p_values(
     pairs = list(itertools.combinations(gains.columns, 2))
     differences = [differences_of(gains, first, second) for first, second in pairs]
     stacked = np.array(differences).reshape(len(pairs), len(gains))
-    columns = {"t": p_of_t(stacked, len(gains) if effective is None else effective)}
+    users = len(gains) if predictions is None else effective(predictions)
+    columns = {"t": p_of_t(stacked, users)}
     if wilcoxon:
-        columns["wilcoxon"] = np.array([p_of_wilcoxon(one) for one in differences])
+        sums = [differences_of_sums(gains, *pair, predictions) for pair in pairs]
+        columns["wilcoxon"] = np.array([p_of_wilcoxon(one) for one in sums])
     return pd.DataFrame(columns, index=pd.MultiIndex.from_tuples(pairs, names=["first", "second"]))
 
 
@@ -170,21 +183,38 @@ def differences_of(values: pd.DataFrame, first: str, second: str) -> Floats:
     return np.round(difference, DECIMALS)
 
 
-def p_of_t(differences: Floats, effective: float) -> Floats:
+def differences_of_sums(
+    gains: pd.DataFrame, first: str, second: str, predictions: pd.Series[float] | None
+) -> Floats:
+    """``[users]`` first minus second of the users' sums over their predictions, by the mean number
+    of these: `differences_of` undone of what linearising puts in the place of few predictions.
+
+    Args:
+        gains: as `contributions` gives, of all users that it was given.
+        predictions: see `compare`.
+    """
+    differences = differences_of(gains, first, second)
+    if predictions is None:
+        return differences
+    counts = predictions.loc[gains.index].to_numpy(np.float64)
+    return np.round(differences + (counts - 1) * differences.mean(), DECIMALS)
+
+
+def p_of_t(differences: Floats, users: float) -> Floats:
     """``[pairs]`` p of the paired t test, from the differences ``[pairs x users]``.
 
     1 where nothing differs, and for a single user, who shows no variance; 0 where everybody
     differs by the same, as scipy has it, less its warning.
 
     Args:
-        effective: see `compare`.
+        users: how many, of equal weight; less one the degrees of freedom.
     """
     p = np.where(differences.any(axis=1), 0.0, 1.0)
-    if effective <= 1:
+    if users <= 1:
         return np.ones(len(differences))
     varies = np.ptp(differences, axis=1) > 0
     statistic = stats.ttest_1samp(differences[varies], 0.0, axis=1).statistic
-    p[varies] = 2 * stats.t.sf(np.abs(statistic), effective - 1)
+    p[varies] = 2 * stats.t.sf(np.abs(statistic), users - 1)
     return p
 
 
@@ -258,6 +288,7 @@ def _pair(
     first: str,
     second: str,
     gains: pd.DataFrame,
+    predictions: pd.Series[float] | None,
     means: pd.Series[float],
     resampled: Mapping[str, Floats],
     by_seed: pd.DataFrame,
@@ -291,7 +322,7 @@ def _pair(
         holm_t=holm_p["t"],
         holm_wilcoxon=holm_p["wilcoxon"],
         d_z=d_z(differences),
-        rank_biserial=rank_biserial(differences),
+        rank_biserial=rank_biserial(differences_of_sums(gains, first, second, predictions)),
         seeds_first=int(by_seed[first].notna().sum()),
         seeds_second=int(by_seed[second].notna().sum()),
         seeds_common=len(of_seeds),

@@ -64,8 +64,8 @@ def find(comparison: Comparison, post_hoc: PostHoc = "wilcoxon") -> Findings:
         here = cells[(cells["dataset"] == dataset) & (cells["backbone"] == backbone)]
         by_seed = here.pivot_table(index="seed", columns="sampler", values=HEADLINE)
         enough = len(frame) > 0 and len(frame.columns) > 1
-        effective = comparison.effective_users[dataset, backbone]
-        pairs[dataset, backbone] = compare(frame, by_seed, effective) if enough else []
+        predictions = comparison.user_predictions[dataset, backbone]
+        pairs[dataset, backbone] = compare(frame, by_seed, predictions) if enough else []
     means = cells.pivot_table(index=["dataset", "backbone"], columns="sampler", values=HEADLINE)
     means = means[sampler_order(cells)]
     everywhere = means.dropna(axis=1)

@@ -75,11 +75,11 @@ def verdicts(comparison: Comparison) -> list[Verdict]:
     """One a backbone with at least two samplers that were trained on all its datasets; none where
     they have no test users in common."""
     found = []
-    users = comparison.effective_users
+    users = comparison.user_predictions
     for backbone, cells in comparison.cells.groupby("backbone", sort=True):
         means = cells.pivot_table(HEADLINE, "dataset", "sampler", aggfunc="mean", observed=True)
         means = means.dropna(axis="columns")
-        if means.shape[1] > 1 and all(users[str(name), str(backbone)] for name in means.index):
+        if means.shape[1] > 1 and all(len(users[str(name), str(backbone)]) for name in means.index):
             found.append(_verdict(comparison, str(backbone), cells, means))
     return found
 

@@ -81,6 +81,14 @@ class Examples:
     truth: Truth | None = None
     masked: bool = True
 
+    def first(self, count: int) -> Examples:
+        """So many of them, or all."""
+        n = min(count, len(self.targets))
+        items, offsets = self.items[: self.offsets[n]], self.offsets[: n + 1]
+        return replace(
+            self, items=items, offsets=offsets, targets=self.targets[:n], users=self.users[:n]
+        )
+
     @cached_property
     def probabilities(self) -> npt.NDArray[np.float64] | None:
         """``[n_examples, n_items + 1]`` of what comes next, where they are known."""

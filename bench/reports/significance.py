@@ -87,10 +87,11 @@ def _opening(data: str) -> Paragraph:
             "these same numbers chose, for all pairs of samplers; so are the other pairs, which "
             "are in ",
             Code(data),
-            " alone. Where users have several predictions, differences are linearised, and the t "
-            "test has the degrees of freedom of as many users with equally many as would weigh "
-            "the same. All of it is about other users, with the models as trained: how far "
-            "another seed would move a difference is the column ",
+            " alone. Where users have several predictions, differences are linearised, the t test "
+            "has the degrees of freedom of as many users with equally many as would weigh the "
+            "same, and Wilcoxon's test goes by the users' sums. All of it is about other users, "
+            "with the models as trained: how far another seed would move a difference is the "
+            "column ",
             Emphasis("seeds' std"),
             f". Differences are in % of the second's mean, or plain {METRIC} where that is zero "
             "for some draw of the users.",

@@ -119,6 +119,8 @@ class Account:
         synthetic: whether the dataset is.
         candidates: all that were tried.
         rounds: in their order.
+        closed: seeds that were asked for when no further round was to come, from when on the
+            finalists are settled; 0 before.
         cells: keys of the finalists' tested cells; empty before they are.
     """
 
@@ -127,6 +129,7 @@ class Account:
     spent_s: float = 0.0
     candidates: list[Candidate] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
+    closed: int = 0
     cells: list[str] = field(default_factory=list)
 
     def candidate(self, name: str) -> Candidate:
@@ -141,6 +144,17 @@ class Account:
     def unfinished(self) -> list[str]:
         """Who was left behind without a figure of a round that others went on from."""
         return [name for step in self.rounds if step.kept for name in step.unfinished]
+
+    @property
+    def decided(self) -> list[Cell]:
+        """The cells of all rounds that have ended, by which was decided."""
+        return [
+            self.candidate(name).at(step.epochs, seed)
+            for step in self.rounds
+            if step.ended
+            for name in step.entrants
+            for seed in range(step.seeds)
+        ]
 
     @property
     def finals(self) -> list[Cell]:
@@ -188,6 +202,7 @@ CONTENT = {
             "spent_s": json_shape.number,
         }
     ],
+    "closed": (..., json_shape.whole),
     "cells": [json_shape.name],
 }
 """The shape of ``budget.json``."""
@@ -240,15 +255,15 @@ def courses(cells: list[Cell]) -> set[str]:
 class Clock:
     """Seconds of a budget, those of runs that were killed included; in a ``with`` statement."""
 
-    def __init__(self, budget: Budget, store: Store, before: float) -> None:
+    def __init__(self, budget: Budget, store: Store, before: float | None) -> None:
         """
         Args:
             budget: its seconds, and since when this run spends them.
             store: of the study, where what is spent is noted every few seconds.
-            before: seconds that the study's account has.
+            before: seconds that the study's account has; None where it begins, whatever is noted.
         """
         self._budget, self._file = budget, store.root / ".progress" / "spent"
-        self._before = max(before, self._noted())
+        self._before = 0.0 if before is None else max(before, self._noted())
         self._end = threading.Event()
 
     @property

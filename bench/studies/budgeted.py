@@ -29,15 +29,23 @@ def search(
             study, or it holds the answer to another question.
     """
     check(runner.plan)
-    account = _account(runner.plan, store, budget)
-    if account.cells and not runner.todo(account.finals, store):
+    assert runner.plan.request is not None
+    known = accounts.read(store.root)
+    account, spent = _account(runner, store, budget, known)
+    settled = account.cells and account.closed >= runner.plan.request.seeds
+    if settled and not runner.todo(account.finals, store):
         runner.say(f"budget {shortly(account.seconds)}: spent, and all is finished")
         return account.finals, [], []
-    clock = Clock(budget, store, account.spent_s)
+    clock = Clock(budget, store, spent)
     halving = Halving(runner, store, account, clock)
     runner.say(halving.choose())  # or there is too little time, and nothing is written
     store.check_writable()
     with accounts.alone(store), clock:
+        if accounts.read(store.root) != known:
+            raise UserError(
+                f"{store.root}: another run with --budget has just been at it; run the same "
+                "command again"
+            )
         halving.rounds()
         cells, tested = halving.test()
     return cells, tested, list(halving.failed.values())
@@ -50,8 +58,8 @@ def preview(runner: Runner, store: Store, budget: Budget) -> str:
         UserError: as there.
     """
     check(runner.plan)
-    account = _account(runner.plan, store, budget)
-    return Halving(runner, store, account, Clock(budget, store, account.spent_s)).choose()
+    account, spent = _account(runner, store, budget, accounts.read(store.root))
+    return Halving(runner, store, account, Clock(budget, store, spent)).choose()
 
 
 def check(plan: Plan) -> None:
@@ -82,17 +90,22 @@ def check(plan: Plan) -> None:
         )
 
 
-def _account(plan: Plan, store: Store, budget: Budget) -> Account:
-    """The study's, or a new one.
+def _account(
+    runner: Runner, store: Store, budget: Budget, known: Account | None
+) -> tuple[Account, float | None]:
+    """The study's account, or a new one; and what is spent of it, None of one that begins.
+
+    Args:
+        known: what the study has.
 
     Raises:
         UserError: it is of other systems, data or protocol.
     """
-    known = accounts.read(store.root)
+    plan = runner.plan
     systems = tuning.systems(plan)
     synthetic = plan.datasets[systems[0].fingerprint].synthetic
     if known is None:
-        return Account(budget.seconds, synthetic)
+        return Account(budget.seconds, synthetic), None
     stored = [candidate.cell for candidate in known.candidates]
     same = {System.of(cell) for cell in stored} == {System.of(cell) for cell in systems}
     if stored and not (same and courses(systems) <= courses(stored)):
@@ -100,6 +113,17 @@ def _account(plan: Plan, store: Store, budget: Budget) -> Account:
             f"{store.root}: was given its budget for other systems, settings or data; give another "
             "--study"
         )
+    rounds = Store(store.root / accounts.ROUNDS)
+    decided = known.decided
+    stale = sum(rounds.status(cell, runner.code(cell)) == "stale" for cell in decided)
+    if stale and runner.force_stale:
+        runner.say("what was decided was so by other code: the budget begins anew")
+        return Account(budget.seconds, synthetic), None
+    if stale:
+        runner.say(
+            f"{stale} of {len(decided)} trainings that decided were by other code of their "
+            "sampler, backbone or objective; they are kept (--force-stale begins anew)"
+        )
     if known.seconds != budget.seconds:  # what is trained is used, and what is spent counts
-        return Account(budget.seconds, synthetic, known.spent_s)
-    return known
+        return Account(budget.seconds, synthetic, known.spent_s), known.spent_s
+    return known, known.spent_s

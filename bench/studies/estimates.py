@@ -29,8 +29,6 @@ from bench.training.checkpoint import packed
 from bench.training.evaluation import rank_predictions
 from bench.training.loop import Trainer
 
-"""From so many hours or bytes on, a run on a terminal asks before it starts."""
-
 STEPS, USERS = 4, 256
 """Training steps and ranked users that are timed."""
 
@@ -103,8 +101,9 @@ class Estimate:
 class Meter:
     """Measures what training takes, once for each combination of models, sampler and objective.
 
-    It is measured on the largest catalogue among the cells that are asked about: a step never
-    takes less there.  Cells that cannot be trained count as nothing; they will fail at once.
+    It is measured where most is to be computed among the cells that are asked about, by the size
+    of the catalogue and what counts candidates, layers and the like in their settings: a step
+    rarely takes less there.  Cells that cannot be trained count as nothing; they will fail at once.
     """
 
     def __init__(
@@ -194,23 +193,21 @@ class Meter:
         return self._measured[kind_of(cell)]
 
     def _measure(self, cells: Iterable[Cell]) -> None:
-        largest: dict[tuple[str, ...], Cell] = {}
-        items = {fingerprint: data.n_items for fingerprint, data in self._plan.datasets.items()}
+        largest: dict[tuple[str, ...], tuple[float, Cell]] = {}
         for cell in cells:
-            known = largest.setdefault(kind_of(cell), cell)
-            if items[cell.fingerprint] > items[known.fingerprint]:
-                largest[kind_of(cell)] = cell
+            work = _work(cell, self._plan.datasets[cell.fingerprint].n_items)
+            if work > largest.get(kind_of(cell), (0.0, cell))[0]:
+                largest[kind_of(cell)] = work, cell
         torch.set_num_threads(self._threads)
-        for kind, cell in largest.items():
-            n_items = items[cell.fingerprint]
-            if kind in self._measured and self._measured[kind].n_items >= n_items:
+        for kind, (work, cell) in largest.items():
+            if kind in self._measured and self._measured[kind].work >= work:
                 continue
             split = self._plan.splits[cell.data_key]
             try:
                 data = TrainingData.of(self._plan.datasets[cell.fingerprint], split)
-                self._measured[kind] = _measure(cell, data, split.valid, self._device)
+                self._measured[kind] = _measure(cell, data, split.valid, self._device, work)
             except (Exception, SystemExit):  # the cell itself will fail the same way, and say so
-                self._measured[kind] = _Measured(n_items, 0.0, 0.0, 0, 0)
+                self._measured[kind] = _Measured(work, 0.0, 0.0, 0, 0)
         torch.cuda.empty_cache()  # the cells will need it
 
 
@@ -219,7 +216,7 @@ class _Measured:
     """Of a combination of models, sampler and objective.
 
     Attributes:
-        n_items: of the catalogue that it was measured on.
+        work: `_work` of the cell that it was measured on.
         target_s: seconds per training target.
         user_s: seconds per validation user.
         checkpoint: bytes.
@@ -227,7 +224,7 @@ class _Measured:
         weights: bytes of all models' weights.
     """
 
-    n_items: int
+    work: float
     target_s: float
     user_s: float
     checkpoint: int
@@ -235,7 +232,21 @@ class _Measured:
     weights: int = 0
 
 
-def _measure(cell: Cell, data: TrainingData, valid: Examples, device: torch.device) -> _Measured:
+def _work(cell: Cell, n_items: int) -> float:
+    """By which cells of one kind are compared: the size of the catalogue times all whole numbers
+    among the settings, which are numbers of candidates, layers, states and the like."""
+    counts = [
+        value
+        for part in (cell.sampler, cell.objective, *cell.models)
+        for value in part.hyper.values()
+        if type(value) is int and value > 0
+    ]
+    return float(n_items) * math.prod(counts)
+
+
+def _measure(
+    cell: Cell, data: TrainingData, valid: Examples, device: torch.device, work: float
+) -> _Measured:
     """Train a few steps, rank a few users and pack a checkpoint."""
     trainer = Trainer(cell, data, device)
     rates = []
@@ -243,21 +254,18 @@ def _measure(cell: Cell, data: TrainingData, valid: Examples, device: torch.devi
         started = time.perf_counter()
         float(trainer.step(batch))
         rates.append((time.perf_counter() - started) / len(batch.places))
-    n = min(USERS, len(valid.targets))
-    some = Examples(
-        valid.items[: valid.offsets[n]], valid.offsets[: n + 1], valid.targets[:n], valid.users[:n]
-    )
+    some = valid.first(USERS)
     rank_predictions(
         trainer.models, some, device
     )  # together, as the test does in the end; warms up
     started = time.perf_counter()
     metrics = rank_predictions(trainer.models[:1], some, device).accuracy
-    user_s = (time.perf_counter() - started) / n
+    user_s = (time.perf_counter() - started) / len(some.targets)
     best = [copy.deepcopy(model.state_dict()) for model in trainer.models]
     checkpoint = packed({"trainer": trainer.state_dict(), "best": best}, "", [0.0, 0.0])
     row = {"epoch", "loss", "train_s", "valid_s", *metrics, *trainer.diagnostics.row()}
     return _Measured(
-        n_items=data.n_items,
+        work=work,
         target_s=float(np.median(rates[1:] or rates)),  # the first one warms up
         user_s=user_s,
         checkpoint=len(checkpoint),

@@ -126,7 +126,7 @@ class Halving:
             self.account.candidates = self._settings.first(self._afforded())
         systems, count = len(self._systems), len(self.account.candidates)
         more = f", {self._settings.told(self.account.candidates)}" * (count > systems)
-        if first := self._next():
+        if not self._closed and (first := self._next()):
             more += f"; the first of {len(sizes(count)) + 1} rounds is to epoch {first.epochs}"
         if sizes(count):
             more += f", after which {', '.join(map(str, sizes(count)))} go on"
@@ -134,6 +134,11 @@ class Halving:
             f"budget {shortly(self.account.seconds)}, {shortly(self._clock.spent)} of it spent, "
             f"{self._pace.workers} workers: {systems} systems{more}"
         )
+
+    @property
+    def _closed(self) -> bool:
+        """Whether the finalists are settled, for as many seeds as are asked for."""
+        return self.account.closed >= self._seeds
 
     def _afforded(self) -> int:
         """How many settings of each system the budget affords.
@@ -197,20 +202,30 @@ class Halving:
         """Train round after round until there is no time for another.
 
         Raises:
-            UserError: time was up before the first round had ended.
+            UserError: time was up before the first round had ended, or all of it failed.
         """
-        while (step := self._next()) is not None:
+        self._rounds.check_writable()
+        while not self._closed and (step := self._next()) is not None:
             if self.account.rounds[-1:] != [step]:
                 self.account.rounds.append(step)
                 self._save()
-            self.account.rounds[-1] = self._trained(step)
+            made = self._trained(step)
+            if self.account.last is None and not made.kept and self.failed:
+                # It stays open: what is mended since is trained by the next run.
+                raise UserError(
+                    "--budget: nothing of the first round could be trained: "
+                    f"{next(iter(self.failed.values()))}; mend it and run the same command again"
+                )
+            self.account.rounds[-1] = made
             self._save()
-            self._runner.say(self.account.described(self.account.rounds[-1]))
+            self._runner.say(self.account.described(made))
         if self.account.last is None:
             raise UserError(
                 f"--budget {shortly(self.account.seconds)}: time was up before the first round had "
                 "ended, as the machine was slower than measured; give more"
             )
+        self.account.closed = max(self.account.closed, self._seeds)
+        self._save()
 
     def _next(self) -> Round | None:
         rounds = self.account.rounds
@@ -322,7 +337,7 @@ class Halving:
         seconds = {
             cell.key: self._pace.seconds(runs[key], step.epochs) for key, cell in cells.items()
         }
-        missing = [cell for cell in cells.values() if self._record(cell) is None]
+        missing = self._runner.todo(list(cells.values()), self._rounds, "trainings")
         until = time.time() + self._left(len(step.entrants), step.seeds)
         if not step.final:
             until = time.time() + self._left(self._finalists(len(step.entrants)), 1)
@@ -364,6 +379,8 @@ class Halving:
         if not ran.failed:
             self.account.cells = [cell.key for cell in cells]
             self._states.keep_only([])
+            for cell in self.account.decided:  # what was not finished in time
+                self._rounds.checkpoint(cell.key).unlink(missing_ok=True)
         self._save()
         return cells, ran.done
 

@@ -8,9 +8,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 import backbones
 import samplers
 from bench import datasets, objectives
@@ -18,9 +15,9 @@ from bench.cell import Cell, Component, Protocol
 from bench.datasets.base import Dataset
 from bench.datasets.splits import SEEDED_SPLITS, Split, make_split
 from bench.errors import UserError
-from bench.history import History
 from bench.json_shape import as_text
 from bench.registry import Registry
+from bench.studies.pool_check import check_pool, text_of, unfit_of
 from bench.studies.request import Request
 from bench.studies.setting_grid import grid_of
 from bench.studies.settings import Settings
@@ -88,10 +85,10 @@ def make_plan(request: Request) -> Plan:
             if not _servable(dataset, sampler, request.lenient, skipped)
         }
         loaded[dataset.fingerprint] = dataset
-        checked = None
+        checked, unfit = None, set[str]()
         for seed, drawn, split in _drawn(dataset, its, request):
             if systems and split is not checked:
-                _check_pool(dataset, split, sampler_components)
+                unfit = unfit_of(dataset, split, sampler_components, request.grid, skipped)
                 checked = split
             on_users = [
                 Cell(
@@ -104,6 +101,7 @@ def make_plan(request: Request) -> Plan:
                 )
                 for settings, system in systems.values()
                 if system["sampler"].name not in left_out
+                and text_of(system["sampler"]) not in unfit
             ]
             cells += on_users
             splits |= {cell.data_key: split for cell in on_users}
@@ -243,42 +241,9 @@ def with_values(plan: Plan, cell: Cell, values: Mapping[str, Any]) -> Cell:
     (sampler,) = settings.components(
         samplers.registry, [cell.sampler.name], defaults={"N": protocol.N}
     )
-    _check_pool(plan.datasets[cell.fingerprint], plan.splits[cell.data_key], [sampler])
+    check_pool(plan.datasets[cell.fingerprint], plan.splits[cell.data_key], [sampler])
     (system,) = _systems(settings, backbone, sampler, [cell.objective.name])
     return replace(cell, **system)
-
-
-def _check_pool(dataset: Dataset, split: Split, sampler_components: Sequence[Component]) -> None:
-    size, name = max(
-        (samplers.registry.build(each.name, each.hyper).pool_size, each.name)
-        for each in sampler_components
-    )
-    if not size:
-        return
-    train = split.train
-    items, offsets = torch.as_tensor(train.items), torch.as_tensor(train.offsets)
-    longest = History(items, offsets, dataset.n_items).longest
-    if dataset.n_items - longest < 1:
-        counts = [len(np.unique(each)) for each in np.split(train.items, train.offsets[1:-1])]
-        user = train.users[int(np.argmax(counts))]
-        label = user if dataset.user_labels is None else dataset.user_labels[user]
-        raise UserError(
-            f"dataset {dataset.name!r}: user {label} has had all of its {dataset.n_items} items, "
-            "so that no negative is left; leave such users out (--where, of a log of your own), or "
-            "take a larger catalogue"
-        )
-    if size > dataset.n_items - longest:
-        known = samplers.registry.hyper_parameters(name)
-        option = next((option for option in ("N", "K", "C") if option in known), "N")
-        left = dataset.n_items - longest
-        remedy = f"'*.{option}={left}'"
-        if option == "N" and "M" in known and known["M"].default is not None:
-            remedy += f" '*.M={min(left, known['M'].default)}'"  # of the best M of N
-        raise UserError(
-            f"dataset {dataset.name!r}: {dataset.n_items} items less the longest history "
-            f"({longest} of them) are fewer than the {size} candidates of {name!r}; lower "
-            f"it with --set {remedy}, or leave out the users with the longest histories"
-        )
 
 
 def usual_hyper(

@@ -6,7 +6,7 @@ import math
 import time
 
 from bench.datasets.base import Dataset
-from bench.datasets.splits import Examples, Split
+from bench.datasets.splits import Split
 from bench.datasets.training_data import TrainingData
 from bench.references import registry
 from bench.references.ranking import measure
@@ -27,12 +27,8 @@ def seconds_of_references(dataset: Dataset, split: Split, tests: int) -> float:
         tests: how many predictions that has.
     """
     data = TrainingData.of(dataset, split)
-    valid = split.valid
-    few = min(FEW, len(valid.targets))
-    end = valid.offsets[few]
-    some = Examples(
-        valid.items[:end], valid.offsets[: few + 1], valid.targets[:few], valid.users[:few]
-    )
+    valid, some = split.valid, split.valid.first(FEW)
+    few = len(some.targets)
     total = AWAY_S
     for name in registry.names():
         reference = registry.build(name, {})

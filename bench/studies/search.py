@@ -105,22 +105,33 @@ def tune(plan: Plan, budget: int, store: Store, train: Train) -> tuple[list[Tune
     return tuned, cells
 
 
-def left(plan: Plan, budget: int, store: Store, redo: bool) -> tuple[list[Cell], list[Cell]]:
+def left(
+    plan: Plan, budget: int, store: Store, *, redo: bool = False, models: bool = False
+) -> tuple[list[Cell], list[Cell]]:
     """Final cells and trials that are still to be trained, at most; which is not known yet.
 
     Args:
         budget: trials for each system.
         store: of the study.
         redo: what is stored may have to be trained again.
+        models: so has what is finished without its models.
 
     Returns:
         The plan's cells, and a cell for each trial, in place of those that tuning will choose.
     """
     finals, tried, known = Counter[System](), Counter[System](), set[str]()
+    wanted = {System.of(cell): _unvaried(cell, plan.fixed) for cell in systems(plan)}
+
+    def counts(cell: Cell) -> bool:
+        """Whether it is of a system of the plan, with what is fixed as it is in the plan."""
+        return wanted.get(System.of(cell)) == _unvaried(cell, plan.fixed)
+
     if not redo:
-        finals.update(System.of(record.cell) for record in store.records())
+        for record in store.records():
+            lacks = models and not store.models.has(record.key, store.arrays(record.key))
+            finals[System.of(record.cell)] += counts(record.cell) and not lacks
         for record in Store(store.root / TRIALS).records():
-            tried[System.of(record.cell)] += 1
+            tried[System.of(record.cell)] += counts(record.cell)
             known.add(record.key)
     trials: list[Cell] = []
     unfinished = set[System]()
@@ -137,6 +148,16 @@ def left(plan: Plan, budget: int, store: Store, redo: bool) -> tuple[list[Cell],
         if System.of(cell) in unfinished or cell.seed >= finals[System.of(cell)]
     ]
     return cells, trials
+
+
+def _unvaried(cell: Cell, fixed: Collection[str]) -> str:
+    """A cell's components less the options that tuning varies, as text."""
+    return as_text(
+        [
+            {o: v for o, v in part.hyper.items() if o not in free_options(its, part.name, fixed)}
+            for its, part in components(cell)
+        ]
+    )
 
 
 def budgets(plan: Plan, budget: int) -> list[str]:

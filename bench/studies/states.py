@@ -36,7 +36,7 @@ class States:
     def keep_only(self, cells: Collection[Cell]) -> None:
         """Remove what none of these cells ended with."""
         wanted = {self.end(cell) for cell in cells}
-        for path in self.folder.glob("*.pt"):
+        for path in self.folder.glob("*"):  # those half-written by a run that was killed, too
             if path not in wanted:
                 path.unlink(missing_ok=True)
 

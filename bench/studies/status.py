@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
+from bench.studies.budget import ROUNDS
 from bench.studies.log import Log
 from bench.studies.store import Store
+from bench.studies.tuning import TESTS, TRIALS
 from bench.studies.units import duration
 
 MAX_SHOWN = 1000
@@ -20,16 +22,31 @@ SHOWN = 3
 
 
 def status(store: Store, now: datetime) -> list[str]:
-    """Lines for a person: what is done, running, failed and left, and how long that may take.
+    """Lines for a person: what is done, running, failed and left, and how long that may take; of
+    trials and rounds, too, where somebody is at them or there is nothing else yet.
 
     Raises:
         UserError: there is no such study.
     """
+    lines, _ = _lines(store, now)
+    whole = bool(lines)
+    for part in (TRIALS, TESTS, ROUNDS):
+        if (store.root / part).is_dir():
+            its, at_work = _lines(Store(store.root / part), now)
+            if at_work or not whole:
+                lines += its
+    if not lines:
+        raise UserError(f"{store.root}: no such study; see python -m bench.grid --help")
+    return lines
+
+
+def _lines(store: Store, now: datetime) -> tuple[list[str], bool]:
+    """Of one store, none where it is empty; and whether somebody is at it."""
     events = list(Log(store).events())
     done = {record.key: record for record in store.records()}
     unreadable = store.unreadable()
     if not events and not done and not unreadable:
-        raise UserError(f"{store.root}: no such study; see python -m bench.grid --help")
+        return [], False
     starts = [event for event in events if event["event"] == "start"]
     estimates: dict[str, float] = starts[-1]["estimates"] if starts else {}
     running = {state["key"]: state for state in store.running() if state["key"] not in done}
@@ -60,7 +77,7 @@ def status(store: Store, now: datetime) -> list[str]:
         lines.append(f"  about {duration(_seconds_left(events, estimates, running, now))} left")
     elif left:
         lines.append("  nobody is at it; run the same command again to continue")
-    return lines
+    return lines, bool(running or begun)
 
 
 def _seconds_left(

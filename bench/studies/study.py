@@ -56,6 +56,15 @@ class Options:
         if self.budget is not None and self.tune is not None:
             raise UserError("--budget chooses settings by itself, --tune by trials: give one")
 
+    def check(self, store: Store) -> None:
+        """That a study holds nothing of another kind.
+
+        Raises:
+            UserError: it does.
+        """
+        tuned, with_budget = self.tune is not None, self.budget is not None
+        tuning.check_study(store, tuned=tuned, with_budget=with_budget)
+
 
 @dataclass(frozen=True)
 class RunResult:
@@ -95,7 +104,7 @@ def run(
     check_writable(store.root, "--results")  # before minutes may go into measuring
     plan = _named_as_stored(plan, store)
     with _runner(plan, resources, options, listeners) as runner:
-        tuning.check_study(store, options.tune is not None)
+        options.check(store)
         if options.budget is not None:
             cells, trained, failed = budgeted.search(runner, store, options.budget)
             done = {cell.key for cell in trained} | {each.cell.key for each in failed}
@@ -150,18 +159,24 @@ def expected(
     """
     plan = _named_as_stored(plan, store)
     with _runner(plan, resources, options, listeners) as runner:
-        tuning.check_study(store, options.tune is not None)
+        options.check(store)
         if options.budget is not None:
             line = budgeted.preview(runner, store, options.budget)
             return Expected([], [], runner.meter.estimate([], [], 1), [line])
-        if options.tune is None:
+        if options.tune is not None and options.test_trials:
+            _, _, cells, names = _untested(runner, store, options.tune)
+            trials, lines = list[Cell](), [f"  {names[cell.key]}" for cell in cells]
+            what, each = f"{len(cells)} trials, to be tested", "one"
+        elif options.tune is None:
             cells, trials = runner.todo(plan.cells, store), list[Cell]()
             seconds = runner.meter.seconds(cells)
             labels = runner.labels(cells)
             lines = [f"  {duration(seconds[cell.key]):>16}  {labels[cell.key]}" for cell in cells]
             what, each = f"{len(cells)} cells", "cell"
         else:
-            cells, trials = search.left(plan, options.tune, store, options.force_stale)
+            cells, trials = search.left(
+                plan, options.tune, store, redo=options.force_stale, models=options.keep_models
+            )
             lines = search.budgets(plan, options.tune)
             what, each = f"at most {len(trials)} trials and {len(cells)} cells", "one"
         estimate = runner.meter.estimate(cells, trials, len(resources.devices))
@@ -248,7 +263,9 @@ def _own_notes(plan: Plan, cell: Cell) -> tuple[str, ...]:
 
 def _tune(runner: Runner, store: Store, budget: int) -> tuple[list[Cell], list[Failure]]:
     """Tune every system and keep the account; returns the chosen cells, and what failed."""
-    cells, trials = search.left(runner.plan, budget, store, runner.force_stale)
+    cells, trials = search.left(
+        runner.plan, budget, store, redo=runner.force_stale, models=runner.keep_models
+    )
     runner.announce(cells, trials, store.root.parent)
     train = _Trials(runner, Store(store.root / tuning.TRIALS))
     tuned, chosen = search.tune(runner.plan, budget, train.store, train)
@@ -283,6 +300,17 @@ class _Trials:
 
 def _test_trials(runner: Runner, store: Store, budget: int) -> tuple[list[Cell], list[Failure]]:
     """Test the trials of a finished study; returns its final cells, and what failed."""
+    tuned, tests, todo, labels = _untested(runner, store, budget)
+    runner.announce(todo, [], store.root.parent)
+    failed = runner.train(todo, tests, labels=labels).failed
+    return [store.load(key).cell for one in tuned for key in one.cells], failed
+
+
+def _untested(
+    runner: Runner, store: Store, budget: int
+) -> tuple[list[tuning.Tuned], Store, list[Cell], dict[str, str]]:
+    """The systems of a finished study, the store of tested trials, those that it lacks, and what
+    to call trials."""
     tuned = tuning.finished(runner.plan, budget, store)
     trials, tests = (Store(store.root / name) for name in (tuning.TRIALS, tuning.TESTS))
     done = [trial for one in tuned for trial in one.trials if trial.status == "done"]
@@ -291,7 +319,4 @@ def _test_trials(runner: Runner, store: Store, budget: int) -> tuple[list[Cell],
         trial.key: f"{cell.label} ({tuning.shown(trial.values)})"
         for cell, trial in zip(planned, done, strict=True)
     }
-    todo = runner.todo(planned, tests, "trials")
-    runner.announce(todo, [], store.root.parent)
-    failed = runner.train(todo, tests, labels=labels).failed
-    return [store.load(key).cell for one in tuned for key in one.cells], failed
+    return tuned, tests, runner.todo(planned, tests, "trials"), labels

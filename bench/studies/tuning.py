@@ -12,12 +12,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import filelock
+
 from bench import json_shape
 from bench.cell import Cell
 from bench.errors import UserError
 from bench.files import read_json, replace
 from bench.json_shape import as_text
 from bench.metrics import SELECT_ON
+from bench.studies import budget as accounts
 from bench.studies.cell_files import PROTOCOL
 from bench.studies.planning import Plan
 from bench.studies.records import Record
@@ -180,10 +183,16 @@ def best(trials: Sequence[Trial]) -> int | None:
 
 
 def save(root: Path, tuned: Sequence[Tuned]) -> None:
-    """Put systems into a study's ``tuning.json``, in place of what it said of them."""
-    kept = {one.system: one for one in [*(read(root) or []), *tuned]}
-    content = {"select_on": SELECT_ON, "systems": [asdict(one) for one in kept.values()]}
-    replace(root / FILE, json.dumps(content, indent=1) + "\n")
+    """Put systems into a study's ``tuning.json``, in place of what it said of them.
+
+    Of two runs that end together one waits for the other, so that neither's are lost.
+    """
+    folder = root / ".locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(folder / "tuning.lock"):
+        kept = {one.system: one for one in [*(read(root) or []), *tuned]}
+        content = {"select_on": SELECT_ON, "systems": [asdict(one) for one in kept.values()]}
+        replace(root / FILE, json.dumps(content, indent=1) + "\n")
 
 
 def read(root: Path) -> list[Tuned] | None:
@@ -206,11 +215,15 @@ def read(root: Path) -> list[Tuned] | None:
 
 
 def reported(store: Store) -> list[Record]:
-    """The records that a study's reports are about: all, or of a tuned one what was chosen."""
-    tuned = read(store.root)
-    if tuned is None:
+    """The records that a study's reports are about: all; of a tuned one what was chosen; of one
+    with a budget the finalists as they stand, not those of an earlier budget."""
+    tuned, account = read(store.root), accounts.read(store.root)
+    if tuned is not None:
+        chosen = {key for one in tuned for key in one.cells}
+    elif account is not None:
+        chosen = {cell.key for cell in account.finals}
+    else:
         return [record for record in store.records() if record.tested]
-    chosen = {key for one in tuned for key in one.cells}
     return [record for record in store.records() if record.key in chosen and record.tested]
 
 
@@ -231,22 +244,28 @@ def as_compared(store: Store) -> list[Record]:
     return [record.without_settings() for record in records]
 
 
-def check_study(store: Store, tuned: bool) -> None:
-    """Keep tuned and untuned cells apart: they are not compared on equal terms.
+def check_study(store: Store, *, tuned: bool = False, with_budget: bool = False) -> None:
+    """Keep tuned cells, those found within a budget and all others apart: they are not compared on
+    equal terms.
 
     Raises:
-        UserError: the study holds cells of the other kind.
+        UserError: the study holds cells of another kind.
     """
-    if tuned and not (store.root / FILE).exists() and any(store.records()):
-        raise UserError(
-            f"{store.root} holds cells that were not tuned, which do not share a table with tuned "
-            "ones; give another --study"
-        )
-    if not tuned and (store.root / FILE).exists():
-        raise UserError(
-            f"{store.root} is a tuned study, and untuned cells do not share a table with its; "
-            "give --tune, or another --study"
-        )
+    for kind, option, file, wanted in (
+        ("tuned", "--tune", FILE, tuned),
+        ("found within a budget", "--budget", accounts.FILE, with_budget),
+    ):
+        exists = (store.root / file).exists()
+        if wanted and not exists and any(store.records()):
+            raise UserError(
+                f"{store.root} holds cells that were not {kind}, which do not share a table with "
+                "such; give another --study"
+            )
+        if exists and not wanted:
+            raise UserError(
+                f"{store.root} holds cells that were {kind}, and others do not share a table with "
+                f"these; give {option}, or another --study"
+            )
 
 
 def finished(plan: Plan, budget: int, store: Store) -> list[Tuned]:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import numbers
-import re
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -17,7 +15,6 @@ from torch import Tensor
 
 from backbones.base import Backbone
 from bench.errors import UserError
-from bench.json_shape import LARGEST
 from bench.training.batches import Batch, Batches
 from bench.training.evaluation import evaluating
 from samplers.base import Negatives, View
@@ -268,35 +265,6 @@ def check_first_loss(name: str, loss: Tensor) -> None:
     """
     if not torch.isfinite(loss):
         raise UserError(f"objective {name!r}: loss() is {float(loss.detach())} before training")
-
-
-def columns_of(name: str, values: object) -> dict[str, float]:
-    """What a sampler says of itself, as columns of ``epochs.csv``.
-
-    Args:
-        name: of the sampler.
-        values: what its ``diagnostics`` returned.
-
-    Raises:
-        UserError: it is not numbers by name.
-    """
-    if not isinstance(values, dict):
-        raise UserError(
-            f"sampler {name!r}: diagnostics() returned a {type(values).__name__}; it must be a "
-            "dictionary of numbers"
-        )
-    for column, value in values.items():
-        if not isinstance(column, str) or not re.fullmatch(r"\w+", column):
-            raise UserError(
-                f"sampler {name!r}: diagnostics() names {column!r}; a name is letters, digits and _"
-            )
-        real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        if not real or abs(float(value)) > LARGEST:
-            raise UserError(
-                f"sampler {name!r}: diagnostics() gives {column} as {value!r}; it must be a "
-                "number, finite and at most 2**53, or NaN"
-            )
-    return {f"sampler_{column}": value for column, value in values.items()}
 
 
 @torch.no_grad()

@@ -34,11 +34,11 @@ from bench.training.checks import (
     check_loss,
     check_negatives,
     check_states,
-    columns_of,
     some_count,
 )
 from bench.training.diagnostics import Diagnostics
 from bench.training.evaluation import rank_predictions
+from bench.training.of_samplers import columns_of, memory_of
 from bench.training.optimisers import optimisers
 from samplers.base import Catalogue, Exposed, Scored, View
 
@@ -168,7 +168,7 @@ class Trainer:
             "step": self.step_count,
             "models": [model.state_dict() for model in self.models],
             "optimisers": [optimiser.state_dict() for optimiser in self._optimisers],
-            "sampler": self.sampler.state_dict(),
+            "sampler": memory_of(self._sampler, self.sampler.state_dict()),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

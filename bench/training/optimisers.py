@@ -24,8 +24,9 @@ def optimisers(models: Sequence[Backbone], lr: float) -> list[torch.optim.Optimi
     large = [model.items.weight for model in models if model.items.sparse]
     tables = set(map(id, large))
     rest = [p for model in models for p in model.parameters() if id(p) not in tables]
-    lazy = [LazyAdam(large, lr)] if large else []
-    return [Adam(rest, lr=lr, fused=True), *lazy]
+    # Of a model that is its item table alone nothing is left beside it.
+    dense = [Adam(rest, lr=lr, fused=True)] if rest else []
+    return [*dense, *([LazyAdam(large, lr)] if large else [])]
 
 
 def _bare(name: str) -> Any:

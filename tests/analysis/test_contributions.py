@@ -15,7 +15,6 @@ from support.results import result_of
 from bench.analysis import beside, over_users
 from bench.analysis.contributions import (
     contributions,
-    effective,
     gains_by_user,
     margins_over_users,
 )
@@ -88,8 +87,7 @@ def test_the_t_test_is_that_of_a_ratio_where_users_have_several_predictions():
 
     def p_of(predictions):
         values = contributions(predictions)
-        users = effective(values.pop("predictions"))
-        return over_users.p_values(values, users)["t"].iloc[0]
+        return over_users.p_values(values, values.pop("predictions"))["t"].iloc[0]
 
     assert 0.02 < np.mean([p_of(draw(0.0)) < 0.05 for _ in range(400)]) < 0.08
 
@@ -102,6 +100,39 @@ def test_the_t_test_is_that_of_a_ratio_where_users_have_several_predictions():
         ratios[-1] -= resample["b", "sum"] / resample["b", "size"]
     z = abs(predictions["a"].mean() - predictions["b"].mean()) / np.std(ratios)
     assert p_of(predictions) == pytest.approx(2 * reference.norm.sf(z), rel=0.3)
+
+
+def test_wilcoxon_s_test_goes_by_what_users_did_however_many_predictions_they_have():
+    """Linearised differences of users with few predictions are the mean difference: of signs that
+    say nothing of these users; under no difference the test found one three times in ten."""
+    generator = np.random.default_rng(1)
+    counts = np.concatenate([generator.integers(4, 30, 90), generator.integers(200, 400, 10)])
+    user = np.repeat(np.arange(len(counts)), counts)
+
+    def draw():
+        apart = generator.normal(0, 0.1, len(counts))[user]
+        noise = generator.normal(0, 0.3, (2, len(user)))
+        return pd.DataFrame({"a": apart + noise[0], "b": noise[1]}, index=user)
+
+    predictions = draw()
+    values = contributions(predictions)
+    given = values.pop("predictions")
+    sums = predictions.groupby(level=0).sum() / counts.mean()
+    apart = over_users.differences_of_sums(values, "a", "b", given)
+    assert apart == pytest.approx((sums["a"] - sums["b"]).to_numpy())
+    expected = reference.wilcoxon((sums["a"] - sums["b"]).round(12)).pvalue
+    assert over_users.p_values(values, given)["wilcoxon"].iloc[0] == pytest.approx(expected)
+    (pair,) = over_users.compare(values, pd.DataFrame([values.mean()]), given)
+    assert pair.p_wilcoxon == pytest.approx(expected)
+    sign = np.sign(pair.difference) * np.sign(values["a"].mean() - values["b"].mean())
+    ranks = reference.rankdata(np.abs(apart)) * np.sign(apart)
+    assert pair.rank_biserial == pytest.approx(sign * ranks.sum() / np.abs(ranks).sum())
+
+    def rejected():
+        values = contributions(draw())
+        return over_users.p_values(values, values.pop("predictions"))["wilcoxon"].iloc[0] < 0.05
+
+    assert 0.02 < np.mean([rejected() for _ in range(400)]) < 0.08
 
 
 def test_a_metric_that_is_unknown_of_one_seed_is_unknown_of_all(monkeypatch):

@@ -14,6 +14,7 @@ from support.results import result_of
 from bench import grid, grid_run
 from bench.analysis.compare_studies import compare
 from bench.analysis.comparison import comparisons
+from bench.analysis.contributions import effective
 from bench.analysis.verdict import verdicts
 from bench.grid_options import parser
 from bench.reports.reproduce import commands
@@ -92,7 +93,8 @@ def test_draws_are_one_dataset_with_means_over_them(tmp_path):
     assert margin == 0  # over users, who are alike here, not over seeds
     # User 1 was tested on in two draws.
     assert sorted(comparison.user_gains()["made-up", "sasrec"].index) == [0, 1, 2, 3, 4]
-    assert comparison.effective_users["made-up", "sasrec"] == pytest.approx(6**2 / (4 + 4))
+    users = comparison.user_predictions["made-up", "sasrec"]
+    assert effective(users) == pytest.approx(6**2 / (4 + 4))
     write(comparison.store.root, tmp_path / "reports")
     text = (tmp_path / "reports/comparison-bce-synthetic.md").read_text()
     assert "Each seed has drawn its own users" in text

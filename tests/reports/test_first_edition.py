@@ -49,7 +49,7 @@ BASELINES = ["uniform", "dns", "dns+", "mixgcf", "mixgcf+", "adasir", "gnno", "s
 TWO = " (two models)"
 
 
-def row_of(records):
+def row_of(records, study):
     """A row of the page's tables, of one system's cells, without its name."""
     ours, *spread = over_seeds(records, "ndcg@10")
     return {
@@ -57,7 +57,7 @@ def row_of(records):
         "seeds": str(len(records)),
         "sd": "".join(f"{each:.4f}" for each in spread),
         "published": published(records[0]),
-        "CPU min": f"{statistics.mean(minutes()[each.key] for each in records):.1f}",
+        "CPU min": f"{statistics.mean(minutes(study)[each.key] for each in records):.1f}",
         "coverage": f"{over_seeds(records, 'coverage@10')[0]:.2f}",
     }
 
@@ -74,7 +74,8 @@ def rows_of(corner, *columns):
     """What a table of the page, known by its first columns, is to hold."""
     if corner in STUDIES_OF:
         systems = of_page(corner, STUDIES_OF[corner][0]).items()
-        rows = [[name, *row_of(records).values()] for name, records in systems]
+        study = STUDIES_OF[corner][0]
+        rows = [[name, *row_of(records, study).values()] for name, records in systems]
         return sorted(rows, key=lambda row: row[1], reverse=True)
     if corner == "MDCNS":
         return relations(columns)
@@ -132,8 +133,9 @@ def relations(datasets):
         for other in ("uniform", best, "sampled-softmax"):
             against = "the best baseline" if other == best else other
             for shown, name in variants.items():
-                cell = relation(pairs, name, other)
-                rows.setdefault(f"{shown}, over {against}", {})[dataset] = cell
+                apart, pair = relation(pairs, name, other)
+                star = " *" if pair and pair.significant else ""
+                rows.setdefault(f"{shown}, over {against}", {})[dataset] = apart + star
         for shown, name in variants.items():
             if name:
                 label = f"{shown}, times the CPU minutes of sampled-softmax"
@@ -146,9 +148,10 @@ def parts(datasets):
     shown = {}
     for dataset in datasets:
         table3, ablation = (of_page(dataset, study) for study in STUDIES_OF[dataset])
+        of_parts = STUDIES_OF[dataset][1]
         for name, records in ablation.items():
             if name not in table3 or records[0].cell.peer is not None:
-                row = row_of(records)
+                row = row_of(records, of_parts)
                 name = name.removesuffix(TWO)
                 shown.setdefault(name, {})[dataset] = [row["ours"], row["CPU min"]]
     rows = [

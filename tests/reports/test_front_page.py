@@ -23,6 +23,7 @@ from support.studies import (
     systems_of,
 )
 
+from bench.analysis.over_users import LEVEL, holm
 from bench.analysis.verdict import verdicts
 from bench.studies.store import Store
 
@@ -101,8 +102,7 @@ def samplers_table():
         row = [shown]
         for records in its.values():
             row += [figure(records), published(records[0]) if records else ""]
-        cost = [minutes()[each.key] for each in its["Beauty"]]
-        rows.append([*row, f"{statistics.mean(cost):.1f}"])
+        rows.append([*row, f"{cost(STUDIES_OF['Beauty'], its['Beauty']):.1f}"])
     rows.sort(key=lambda row: row[1], reverse=True)
     row = ["co-occurrence, not trained"]
     for of, study in STUDIES_OF.items():
@@ -110,9 +110,15 @@ def samplers_table():
     return [*rows, [*row, ""]]
 
 
+def cost(study, records):
+    """CPU minutes of a training of a system, mean over its seeds."""
+    return statistics.mean(minutes(study)[each.key] for each in records)
+
+
 def backbones_table():
-    """Tables 4 and 5 on Beauty: ours (published), and mdcns beside sampled-softmax."""
-    rows = []
+    """Tables 4 and 5 on Beauty: ours (published), and mdcns beside sampled-softmax: its accuracy,
+    with a star where a t test, corrected for the table's rows, tells them apart, and its cost."""
+    rows, tests = [], []
     for shown, loss in BACKBONES.items():
         backbone = shown.strip()
         mdcns = "mdcns-peer-sasrec" if backbone == "mamba4rec" else "mdcns-peer-mamba4rec"
@@ -125,13 +131,19 @@ def backbones_table():
         pairs = pd.read_csv(ROOT / "reports" / STUDIES_OF["Beauty"] / f"significance-{loss}.csv")
         pairs = pairs[pairs["backbone"] == backbone]
         row.append(f"{over_seeds(softmax, 'ndcg@10')[0]:.4f}")
-        rows.append([*row, relation(pairs, mdcns, "sampled-softmax")])
+        apart, pair = relation(pairs, mdcns, "sampled-softmax")
+        tests.append(pair.p_t)
+        mine = chosen(STUDIES_OF["Beauty"], "Beauty", backbone, mdcns, loss)
+        times = cost(STUDIES_OF["Beauty"], mine) / cost(STUDIES_OF["Beauty"], softmax)
+        rows.append([*row, apart, f"{times:.1f}"])
+    for row, p in zip(rows, holm(pd.Series(tests)), strict=True):
+        row[-2] += " *" if p < LEVEL else ""
     return rows
 
 
 def tuned_table():
     """A row a tuned system: at the settings of the table above, and as validation chose, both at
-    seed 0; then what was chosen, and the epochs that its trials took."""
+    seed 0; what that costs; then what was chosen, and the epochs that its trials took."""
     outcomes = pd.read_csv(ROOT / "reports" / TUNED / "tuning.csv").set_index("sampler")
     compared = {key for each in comparisons_of(TUNED) for key in each.cells["key"]}
     rows = []
@@ -144,7 +156,8 @@ def tuned_table():
         its = outcomes.loc[name]
         setting = its["chosen"].replace(f"{name}.", "").replace("sasrec.", "").replace(" ", ", ")
         figures = [f"{each.test['ndcg@10']:.4f}" for each in (before, record)]
-        rows.append([name, *figures, setting, f"{its['epochs']:,}"])
+        costs = f"{cost(TUNED, [record]):.1f}"
+        rows.append([name, *figures, costs, setting, f"{its['epochs']:,}"])
     return sorted(rows, key=lambda row: row[2], reverse=True)
 
 

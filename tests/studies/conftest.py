@@ -1,8 +1,9 @@
-"""No test of this folder looks at pictures."""
+"""No test of this folder looks at pictures; a machine that is made up."""
 
 from __future__ import annotations
 
 import pytest
+from support.machine import machine  # noqa: F401  a fixture
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -19,7 +19,8 @@ from bench.errors import UserError
 from bench.studies import estimates
 from bench.studies.code import code_digest
 from bench.studies.estimates import Estimate, Meter, confirm
-from bench.studies.planning import Plan
+from bench.studies.planning import Plan, make_plan
+from bench.studies.request import request_of
 from bench.studies.run_cell import Material, Task, run_task
 from bench.studies.store import Store
 
@@ -94,9 +95,9 @@ def test_each_kind_is_measured_once_on_its_largest_catalogue(monkeypatch):
     assert n_items[0] < n_items[1]
     measured = []
 
-    def measure(cell, *_):
+    def measure(cell, *others):
         measured.append((cell.sampler.name, cell.fingerprint))
-        return estimates._Measured(plan.datasets[cell.fingerprint].n_items, 1.0, 2.0, 1000, 20)
+        return estimates._Measured(others[-1], 1.0, 2.0, 1000, 20)
 
     monkeypatch.setattr(estimates, "_measure", measure)
     cells = [
@@ -191,3 +192,45 @@ def test_the_disk_is_that_of_the_nearest_directory_there_is(tmp_path):
         estimates.free_disk(tmp_path), rel=0.1
     )
     assert 1e8 < estimates.machine_memory() < 1e15
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_several_settings_the_one_with_most_to_compute_is_measured(monkeypatch, order):
+    """All cells of a kind are said to take as long: "at most" is so of the longest."""
+    plan, (where,) = plan_of(SMALL)
+    measured, whole = [], estimates._measure
+
+    def measure(cell, *arguments):
+        measured.append((cell.sampler.hyper["N"], cell.backbone.hyper["layers"]))
+        return whole(cell, *arguments)
+
+    monkeypatch.setattr(estimates, "_measure", measure)
+    cell = replace(cell_of("dns"), **where)
+    cells = [
+        replace(
+            cell,
+            sampler=replace(cell.sampler, hyper=cell.sampler.hyper | {"N": n}),
+            backbone=replace(cell.backbone, hyper=cell.backbone.hyper | {"layers": layers}),
+        )
+        for n in (5, 40)
+        for layers in (1, 3)
+    ][::order]
+    meter = Meter(plan, "cpu", 1)
+    seconds = meter.seconds(cells[:2])
+    assert len(set(seconds.values())) == 1
+    meter.seconds(cells)
+    assert measured[-1] == (40, 3)
+    assert len(measured) <= 2
+
+
+def test_what_is_timed_is_ranked_as_the_cell_will_be():
+    """On generated data the true distribution is looked at, which takes most of a validation."""
+    plan = make_plan(
+        request_of(preset="smoke", datasets="beauty-twin", backbones="sasrec", samplers=["uniform"])
+    )
+    (split,) = plan.splits.values()
+    some = split.valid.first(10)
+    assert some.truth is split.valid.truth is not None
+    assert (some.probabilities == split.valid.probabilities[:10]).all()
+    assert (some.offsets[-1], len(some.items)) == (split.valid.offsets[10],) * 2
+    assert len(split.valid.first(10**9).targets) == len(split.valid.targets)

@@ -61,6 +61,24 @@ def test_a_damaged_cell_is_said_also_where_nothing_else_is(store):
     assert any(CELLS[0].key in line for line in status(store, now))
 
 
+@pytest.mark.parametrize("part", ["trials", "trials-test", "rounds"])
+def test_trials_and_rounds_are_shown_while_somebody_is_at_them(store, tmp_path, part):
+    """They are all there is while a study is tuned; later the study is what is asked about."""
+    whole, now = Store(tmp_path / "whole"), datetime.now(UTC)
+    whole.root.mkdir()
+    store.root.rename(whole.root / part)
+    its = Store(whole.root / part)
+    claim = its.claim(CELLS[2])
+    (first, *_) = status(whole, now)
+    assert first == f"study {its.root}: 1 done, 1 running, 1 failed, 1 waiting"
+    whole.save(result_of(CELLS[0]))
+    lines = status(whole, now)
+    assert lines[0] == f"study {whole.root}: 1 done, 0 running, 0 failed, 0 waiting"
+    assert first in lines
+    claim.release()
+    assert status(whole, now) == lines[:1]
+
+
 @pytest.mark.parametrize("folder", ["", "cells"])
 def test_a_study_that_may_not_be_read_is_one_clear_error(store, capsys, monkeypatch, folder):
     closed, access = store.root / folder, os.access  # root may read everything

@@ -6,8 +6,10 @@ import itertools
 
 import pytest
 from support.grid import SMALL, in_process, records
+from support.tuning import log_file
 
 import bench
+import samplers
 from bench.errors import UserError
 from bench.studies.request import parse_settings
 from bench.studies.sweeps import assignments, parsed, written
@@ -110,3 +112,18 @@ def test_the_grid_trains_each_setting_and_says_how_many(tmp_path, capfd):
     for search in (["--tune", "2"], ["--budget", "5m"]):
         status, said = in_process(tmp_path, *small, *search, "--study", "searched")
         assert status == 2 and "--set dns.N: several values are all trained" in said
+
+
+def test_of_a_grid_what_a_small_catalogue_does_not_hold_is_left_out_and_said(tmp_path):
+    """As tuning does; ninety items less a history of six hold pools of 10 and 50."""
+    given = {**PLAN, "datasets": [str(log_file(tmp_path))], "grid": True}
+    plan = bench.plan(**given, samplers=["dns", "uniform"], objectives=["bce", "bpr"])
+    pools = set(settings_of(plan, "dns", "N"))
+    assert pools == {(size,) for size in samplers.registry.search_space("dns")["N"] if size <= 84}
+    assert len(pools) < len(samplers.registry.search_space("dns")["N"])
+    (said,) = plan.skipped
+    assert "settings of sampler 'dns': more candidates than the 84 items that" in said
+    with pytest.raises(UserError, match=r"fewer than the 90 candidates of 'dns'"):
+        bench.plan(**{**given, "grid": False}, samplers=["dns"], settings={"dns.N": 90})
+    with pytest.raises(UserError, match=r"fewer than the 90 candidates of 'dns\+'"):
+        bench.plan(**given, samplers=["dns+"], settings={"dns+.N": 90})

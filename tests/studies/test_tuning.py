@@ -8,7 +8,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 from support.results import result_of
-from support.tuning import SAMPLERS, account, log_file, root, run, systems, written
+from support.tuning import SAMPLERS, SETTINGS, account, log_file, root, run, systems, written
 
 from bench.studies import tuning
 from bench.studies.store import Store
@@ -113,7 +113,7 @@ def test_a_larger_budget_goes_on_where_a_smaller_one_ended(copy, log):
 def test_tuned_and_untuned_cells_do_not_mix(copy, log):
     ran = run(copy, log, "--study", "smoke-tuned")
     assert ran.status == 2
-    assert "is a tuned study" in ran.errors
+    assert "holds cells that were tuned" in ran.errors
     assert run(copy, log, chosen=["uniform"]).status == 0
     ran = run(copy, log, "--tune", 2, "--study", "smoke", chosen=["uniform"])
     assert ran.status == 2
@@ -140,6 +140,23 @@ def test_dry_run_counts_what_is_left(done, log):
     assert "to train: at most 1 trials and 2 cells" in more.out
     again = run(done, log, "--tune", 6, "--dry-run", "--force-stale", chosen=["dns+"])
     assert "to train: at most 6 trials and 2 cells" in again.out
+
+
+def test_dry_run_counts_what_other_options_leave(copy, log):
+    """At least what is trained: else the question before many hours would not be asked."""
+    fixed = [*SETTINGS, "gru4rec.layers=1"]
+    other = run(copy, log, "--tune", 2, "--dry-run", chosen=["popularity"], settings=fixed)
+    assert "to train: at most 2 trials and 2 cells" in other.out
+    tests = run(copy, log, "--tune", 6, "--test-trials", "--dry-run", chosen=["popularity"])
+    assert "to train: 6 trials, to be tested, at most" in tests.out
+    assert len([line for line in tests.out.splitlines() if "popularity.power=" in line]) == 6
+    assert not (root(copy) / "trials-test").exists()
+    models = run(copy, log, "--tune", 6, "--keep-models", "--dry-run", chosen=["popularity"])
+    assert "to train: at most 0 trials and 2 cells" in models.out
+    kept = run(copy, log, "--tune", 6, "--keep-models", chosen=["popularity"])
+    assert kept.errors.count("test ndcg@10") == 2
+    again = run(copy, log, "--tune", 6, "--keep-models", "--dry-run", chosen=["popularity"])
+    assert "to train: at most 0 trials and 0 cells" in again.out
 
 
 def test_of_a_study_without_the_default_among_its_trials_that_is_left(copy, log):

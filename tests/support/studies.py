@@ -64,12 +64,12 @@ def comparisons_of(study):
 
 
 @functools.cache
-def minutes():
-    """CPU minutes of training, by the cell's key, as reports have them."""
+def minutes(study):
+    """CPU minutes of training, by the cell's key, as the study's report has them; that of another
+    study, which may hold the same cell, goes by what was measured for that."""
     found = {}
-    for study in STUDIES:
-        for each in comparisons_of(study):
-            found |= (each.cells.set_index("key")["cost_s"] / 60).to_dict()
+    for each in comparisons_of(study):
+        found |= (each.cells.set_index("key")["cost_s"] / 60).to_dict()
     return found
 
 
@@ -106,7 +106,8 @@ def the_other_way(relative):
 
 
 def relation(pairs, first, second):
-    """The difference of two samplers as the page writes it, whichever the file has first."""
+    """The difference of two samplers as the page writes it, whichever the file has first, and its
+    row; nothing where they are in no row."""
     for row in pairs.itertuples():
         each = np.array([row.relative, row.relative_low, row.relative_high])
         if (row.first, row.second) == (second, first):
@@ -114,8 +115,8 @@ def relation(pairs, first, second):
         elif (row.first, row.second) != (first, second):
             continue
         value, low, high = (f"{round(number):+d}" for number in each)
-        return f"{value} % ({low} to {high})" + (" *" if row.significant else "")
-    return ""
+        return f"{value} % ({low} to {high})", row
+    return "", None
 
 
 def rewritten(page, rows_of):

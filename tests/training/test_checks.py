@@ -17,6 +17,7 @@ from bench.datasets.splits import make_split
 from bench.datasets.training_data import TrainingData
 from bench.errors import UserError
 from bench.training import loop
+from bench.training.checkpoint import Checkpoint
 from bench.training.checks import check_negatives
 from bench.training.loop import Trainer, fit
 from samplers import Negatives
@@ -289,6 +290,28 @@ def test_what_a_sampler_says_of_itself_can_be_stored(values):
     trainer.sampler.diagnostics = lambda: {"share": np.float32(0.5), "count": 3, "none": math.nan}
     row = trainer.epoch(2)
     assert (row["sampler_share"], row["sampler_count"]) == (0.5, 3)
+    assert {type(row[f"sampler_{name}"]) for name in ("share", "none")} == {float}
+    assert type(row["sampler_count"]) is int
+
+
+def test_a_checkpoint_with_what_a_sampler_says_can_be_read(tmp_path):
+    """Whatever kind of number it is; a class of numpy's would make training start anew."""
+    trainer = Trainer(cell_of("uniform"), DATA, CPU)
+    its = {"a": np.float32(0.5), "b": np.int64(3), "c": np.float64(1), "d": math.nan}
+    trainer.sampler.diagnostics = lambda: its
+    rows = [trainer.epoch(1)]
+    path = tmp_path / "cell.pt"
+    Checkpoint(path, "code").save({"trainer": trainer.state_dict(), "epochs": rows})
+    (row,) = Checkpoint(path, "code").load()["epochs"]
+    assert [row[f"sampler_{name}"] for name in "abc"] == [0.5, 3, 1]
+
+
+@pytest.mark.parametrize("state", [{"x": np.ones(3)}, {"x": 1.0}, {1: torch.ones(1)}, None, []])
+def test_what_a_sampler_remembers_can_be_read_from_a_checkpoint(state):
+    trainer = Trainer(cell_of("uniform"), DATA, CPU)
+    trainer.sampler.state_dict = lambda: state
+    with pytest.raises(UserError, match=r"^sampler 'uniform': state_dict\(\) "):
+        trainer.state_dict()
 
 
 @pytest.mark.parametrize("sampler", ["uniform", "mdcns"])

@@ -108,3 +108,13 @@ def test_lazy_adam_takes_the_same_steps_on_a_gpu(sparse, resumed_after):
 
 def test_torchs_own_is_left_as_it_is():
     assert hasattr(torch.optim.Adam.zero_grad, "__wrapped__")
+
+
+def test_a_model_that_is_its_item_table_alone_has_one_optimiser_whatever_its_size():
+    for sparse, kind in ((True, optimisers.LazyAdam), (False, optimisers.Adam)):
+        model = torch.nn.Module()
+        model.items = torch.nn.Embedding(ROWS, DIM, sparse=sparse)
+        (only,) = optimisers.optimisers([model], 0.01)
+        assert type(only) is kind
+        (table,) = only.param_groups[0]["params"]
+        assert table is model.items.weight
