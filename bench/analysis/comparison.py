@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -261,60 +262,77 @@ def comparisons(store: Store) -> list[Comparison]:
     Raises:
         UserError: the study has no finished cell.
     """
-    records, measured = tuning.as_compared(store), store.costs_in_turns()
+    names = set[str]()
+    return [
+        comparison_of(store, free_name(loss, synthetic, names), loss, f"{loss} loss", members)
+        for synthetic, loss, members in _groups(tuning.as_compared(store))
+    ]
+
+
+def free_name(what: str, synthetic: bool, taken: set[str]) -> str:
+    """What the files of a comparison are called; it is added to those that are ``taken``."""
+    name = file_stem(f"comparison-{what}{'-synthetic' * synthetic}")
+    while name in taken:
+        name += "-other-protocol"
+    taken.add(name)
+    return name
+
+
+def comparison_of(
+    store: Store, name: str, loss: str, told: str, members: Sequence[Record]
+) -> Comparison:
+    """Records of one protocol and kind of data as a comparison.
+
+    Args:
+        store: where they are.
+        name: of its files.
+        loss: see `Comparison`.
+        told: what its title says of losses.
+        members: the records.
+    """
     later, elsewhere = store.references(), external.stored(store)
-    result: list[Comparison] = []
-    names: set[str] = set()
-    for synthetic, loss, members in _groups(records):
-        name = file_stem(f"comparison-{loss}{'-synthetic' * synthetic}")
-        while name in names:
-            name += "-other-protocol"
-        names.add(name)
-        protocol = members[0].cell.protocol
-        members, of_draws = _of_common_draws(members)
-        draws = any(draw_users([record.cell for record in members]))
-        rates = {record.cell.protocol.lr for record in members}
-        title = (
-            f"{'SYNTHETIC data' if synthetic else 'Real data'}, {loss} loss, "
-            f"split {protocol.split}, d={protocol.dim}, window {protocol.window}, "
-            f"{f'lr={protocol.lr:g}' if len(rates) == 1 else 'lr of each backbone'}, "
-            f"at most {protocol.epochs} epochs"
-            + (", each seed with users of its own" if draws else "")
-            + (f", what users have had {protocol.seen}" if protocol.seen != Protocol.seen else "")
-        )
-        cells, cpu, in_turns = with_costs(cells_of(members), members, measured)
-        notes = {r.cell.dataset: r.notes for r in members}
-        for dataset, note in of_draws.items():
-            notes[dataset] = [*notes[dataset], note]
-        own = {
-            r.cell.sampler.name: r.cell.objective.name
-            for r in members
-            if has_own_loss(r.cell.sampler.name)
-        }
-        found = references_of(members, later)
-        mixed = _trained_by_several(cells, {record.key: record.code for record in members})
-        changed = [record.key for record in members if record.uncommitted]
-        uncommitted = cells[cells["key"].isin(changed)]["sampler"].value_counts(sort=False)
-        cells, beside = with_external(cells, members, elsewhere)
-        result.append(
-            Comparison(
-                store,
-                name,
-                title,
-                loss,
-                cells,
-                notes,
-                found,
-                own,
-                cpu,
-                in_turns,
-                draws,
-                mixed,
-                {str(name): int(count) for name, count in uncommitted.items()},
-                beside,
-            )
-        )
-    return result
+    protocol, synthetic = members[0].cell.protocol, members[0].synthetic
+    members, of_draws = _of_common_draws(members)
+    draws = any(draw_users([record.cell for record in members]))
+    rates = {record.cell.protocol.lr for record in members}
+    title = (
+        f"{'SYNTHETIC data' if synthetic else 'Real data'}, {told}, "
+        f"split {protocol.split}, d={protocol.dim}, window {protocol.window}, "
+        f"{f'lr={protocol.lr:g}' if len(rates) == 1 else 'lr of each backbone'}, "
+        f"at most {protocol.epochs} epochs"
+        + (", each seed with users of its own" if draws else "")
+        + (f", what users have had {protocol.seen}" if protocol.seen != Protocol.seen else "")
+    )
+    cells, cpu, in_turns = with_costs(cells_of(members), members, store.costs_in_turns())
+    notes = {r.cell.dataset: r.notes for r in members}
+    for dataset, note in of_draws.items():
+        notes[dataset] = [*notes[dataset], note]
+    own = {
+        r.cell.sampler.name: r.cell.objective.name
+        for r in members
+        if has_own_loss(r.cell.sampler.name)
+    }
+    found = references_of(members, later)
+    mixed = _trained_by_several(cells, {record.key: record.code for record in members})
+    changed = [record.key for record in members if record.uncommitted]
+    uncommitted = cells[cells["key"].isin(changed)]["sampler"].value_counts(sort=False)
+    cells, beside = with_external(cells, members, elsewhere)
+    return Comparison(
+        store,
+        name,
+        title,
+        loss,
+        cells,
+        notes,
+        found,
+        own,
+        cpu,
+        in_turns,
+        draws,
+        mixed,
+        {str(name): int(count) for name, count in uncommitted.items()},
+        beside,
+    )
 
 
 def _trained_by_several(cells: pd.DataFrame, codes: Mapping[str, str]) -> list[str]:
@@ -348,8 +366,27 @@ def _of_common_draws(records: Sequence[Record]) -> tuple[list[Record], dict[str,
     return kept, notes
 
 
+def kinds_of(records: Sequence[Record]) -> Iterator[tuple[bool, list[Record], int]]:
+    """Each protocol and kind of data: synthetic or not, its records, and with how many losses the
+    samplers without one of their own were trained."""
+    for synthetic, by_loss, with_own in _by_kind(records):
+        yield synthetic, [*itertools.chain(*by_loss), *with_own], len(by_loss)
+
+
 def _groups(records: Sequence[Record]) -> Iterator[tuple[bool, str, list[Record]]]:
     """Synthetic or not, the loss, and the cells that may stand together."""
+    for synthetic, by_loss, with_own in _by_kind(records):
+        for members in by_loss:
+            yield synthetic, members[0].cell.objective.name, members + with_own
+        if not by_loss:
+            yield synthetic, "own", with_own
+
+
+def _by_kind(
+    records: Sequence[Record],
+) -> Iterator[tuple[bool, list[list[Record]], list[Record]]]:
+    """Each protocol and kind of data: synthetic or not, the records of each loss, and those of
+    samplers with a loss of their own."""
     kinds: dict[tuple[bool, str], tuple[dict[str, list[Record]], list[Record]]] = {}
     protocols = comparable([record.cell for record in records])
     for record, protocol in zip(records, protocols, strict=True):
@@ -360,7 +397,4 @@ def _groups(records: Sequence[Record]) -> Iterator[tuple[bool, str, list[Record]
         else:
             by_loss.setdefault(as_text(asdict(record.cell.objective)), []).append(record)
     for (synthetic, _), (by_loss, with_own) in sorted(kinds.items(), key=lambda item: item[0]):
-        for _, members in sorted(by_loss.items()):
-            yield synthetic, members[0].cell.objective.name, members + with_own
-        if not by_loss:
-            yield synthetic, "own", with_own
+        yield synthetic, [members for _, members in sorted(by_loss.items())], with_own

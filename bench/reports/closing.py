@@ -36,6 +36,10 @@ def closing(report: StudyReport, where: Path, names: Names) -> Iterator[str]:
                 f"SYNTHETIC data tell the order of samplers alone, and that about (Kendall's tau "
                 f"with real data is {mean:.2f}, mean of {len(known)}), not accuracy on real data."
             )
+    for document in report.across:
+        yield ""
+        yield "Each sampler with the loss and the settings that validation chooses:"
+        yield from document.verdict
     yield ""
     yield f"All of it, with plots: {where}"
 

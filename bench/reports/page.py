@@ -66,6 +66,7 @@ def html(report: StudyReport, files: Sequence[str]) -> str:
         all_synthetic=all(each.document.synthetic for each in report.compared),
         tuned=report.tuned,
         budget=report.budget,
+        across=report.across,
         environment=configuration.environment(tuning.reported(store)),
         failures=_failures(store),
         commands=reproduce.commands(store),

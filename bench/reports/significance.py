@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
@@ -11,7 +12,8 @@ from bench.analysis.comparison import Comparison
 from bench.analysis.over_blocks import OverBlocks, fewest_blocks, smallest_p
 from bench.analysis.over_users import LEVEL, RESAMPLES, Pair
 from bench.analysis.significance import Block, Findings, find
-from bench.metrics import BASELINE
+from bench.analysis.verdict import verdicts
+from bench.metrics import BASELINE, SELECT_ON
 from bench.reports.document import (
     Bullets,
     Code,
@@ -70,6 +72,30 @@ def document(
         synthetic=comparison.synthetic,
         data=findings.table(),
     )
+
+
+def of_all(comparison: Comparison) -> Document | None:
+    """The tests of all samplers of a study, whatever their losses, with what they come to.
+
+    Args:
+        comparison: what `as_chosen` gives.
+    """
+    tests = document(comparison)
+    if tests is None:
+        return None
+    columns = ["dataset", "backbone", "sampler", "objective", "seed"]
+    cells = comparison.cells[columns].groupby(columns[:-1], sort=False).size().reset_index()
+    opening = Paragraph(
+        "A sampler stands here once, with the loss and the settings that have the most seeds, and "
+        f"of these the best mean {SELECT_ON.upper()} on validation; the best of all is compared "
+        "with each, and corrected for all pairs."
+    )
+    header = [*columns[:-1], "seeds"]
+    header[3] = "loss"
+    rows = [list(map(str, row)) for row in cells.itertuples(index=False)]
+    table = Table("What is compared", header, rows, n_text=4)
+    verdict = [text for each in verdicts(comparison) for text in each.sentences()]
+    return replace(tests, parts=[opening, *tests.parts, table], verdict=verdict)
 
 
 def _opening(data: str) -> Paragraph:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.analysis import PostHoc
+from bench.analysis.chosen import as_chosen
 from bench.analysis.comparison import Comparison, comparisons
 from bench.analysis.contributions import margins_over_users
 from bench.metrics import METRICS
@@ -60,6 +61,8 @@ class StudyReport:
         paper: the paper's tables that it has cells for.
         tuned: how it was tuned, if it was.
         budget: how its finalists were found, if it was given a budget.
+        across: of a study of several losses, the tests of all samplers, each with the loss and the
+            settings that validation chooses.
     """
 
     store: Store
@@ -67,11 +70,12 @@ class StudyReport:
     paper: list[Document] = field(default_factory=list)
     tuned: list[Document] = field(default_factory=list)
     budget: list[Document] = field(default_factory=list)
+    across: list[Document] = field(default_factory=list)
 
     def documents(self) -> Iterator[Document]:
         for each in self.compared:
             yield from each.documents
-        yield from (*self.paper, *self.tuned, *self.budget)
+        yield from (*self.across, *self.paper, *self.tuned, *self.budget)
 
 
 def study_report(
@@ -101,7 +105,8 @@ def study_report(
         tests = significance.document(comparison, post_hoc)
         compared.append(Compared(comparison, document, tests, others))
     documents = tuning.documents(study), budget.documents(study)
-    return StudyReport(store, compared, _of_the_paper(store), *documents)
+    across = [each for each in map(significance.of_all, as_chosen(store)) if each is not None]
+    return StudyReport(store, compared, _of_the_paper(store), *documents, across)
 
 
 def _of_the_paper(store: Store) -> list[Document]:
