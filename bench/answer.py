@@ -163,7 +163,7 @@ def compare(
             train all samplers at all seeds.
         seeds: of the finalists at most so many; without a budget, as many.
         name: of a dataset that is given as a frame.
-        study: directory under ``results``; without, the dataset's name and ``-budget``.
+        study: directory under ``results``; without, its name, and ``-budget`` where one is given.
         results: directory of all studies; a frame is written there, too.
         workers: see `bench.Study.run`.
         device: see there.
@@ -175,21 +175,21 @@ def compare(
         UserError: bad input, or too little time for a round of all samplers.
     """
     began = time.monotonic()
+    suffix = "" if budget is None else "-budget"
     if isinstance(data, pd.DataFrame):
         check_name("name", name)
-        called = study or f"{name}-budget"
+        called = study or f"{name}{suffix}"
         check_name("study", called)
         data = _written(data, Path(results) / called, name, whole="reading" in chosen)
     elif not isinstance(data, str | os.PathLike):
         raise UserError(
             f"data is a {type(data).__name__}; give a DataFrame, a path, or a registered name"
         )
-    if budget is not None and seeds is None:
-        seeds = SEEDS
+    seeds = SEEDS if budget is not None and seeds is None else seeds
     planned = plan(
         datasets=[os.fspath(data)], samplers=samplers, backbones=[backbone], seeds=seeds, **chosen
     )
-    kept = Study(study or f"{planned.cells[0].dataset}-budget", results=results)
+    kept = Study(study or f"{planned.cells[0].dataset}{suffix}", results=results)
     ran = kept.run(
         planned, workers=workers, device=device, budget=budget, since=began, progress=progress
     )

@@ -206,7 +206,8 @@ class Study:
         return status(self.store, datetime.now(UTC))
 
     def records(self) -> list[Record]:
-        """Every finished cell; of a tuned study those that were chosen."""
+        """Every finished cell; of a tuned study those that were chosen, and of one with a budget
+        its finalists'."""
         return tuning.reported(self.store)
 
     def frame(self) -> pd.DataFrame:

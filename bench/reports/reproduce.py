@@ -16,6 +16,7 @@ from bench.errors import UserError
 from bench.json_shape import as_text
 from bench.registry import Registry
 from bench.studies import tuning
+from bench.studies.budget import FILE
 from bench.studies.components import components
 from bench.studies.own_loss import has_own_loss
 from bench.studies.paper_grids import FINGERPRINTS
@@ -131,7 +132,8 @@ def _trained_as(record: Record) -> tuple[str, ...]:
 
 
 def _gridded(records: Iterable[Record]) -> dict[tuple[str, ...], dict[str, list[Any]]]:
-    """What was trained with all the settings of its grid, and no other, to what they vary."""
+    """What was trained with all the settings of its grid, but for pools that are too large for the
+    catalogue, and no other, to what they vary."""
     settings: dict[tuple[str, ...], dict[str, Component]] = {}
     for record in records:
         sampler = record.cell.sampler
@@ -143,7 +145,10 @@ def _gridded(records: Iterable[Record]) -> dict[tuple[str, ...], dict[str, list[
             grid, _ = grid_of([next(iter(its.values()))])
         except UserError:  # nobody registered it, or with other options
             continue
-        if len(its) > 1 and {as_text(one.hyper) for one in grid} == its.keys():
+        pools = {as_text(one.hyper): samplers.registry.build(name, one.hyper) for one in grid}
+        sizes = {setting: sampler.pool_size for setting, sampler in pools.items()}
+        largest = max((sizes.get(setting, 0) for setting in its), default=0)
+        if len(its) > 1 and its.keys() == {s for s in sizes if s in its or sizes[s] <= largest}:
             space = samplers.registry.search_space(name)
             found[where] = {f"{name}.{option}": values for option, values in space.items()}
     return found
@@ -191,7 +196,9 @@ def _command(store: Store, records: Sequence[Record], group: _Group) -> Command:
     known = sorted({record.log or record.cell.dataset for record in records})
     seeds = 1 + max(cell.seed for cell in cells)
 
-    words = ["python", "-m", "bench.grid", "--study", store.root.name, "--preset", name]
+    # Cells that were found within a budget are trained again as a grid, in a study of its kind.
+    study = store.root.name + "-again" * (store.root / FILE).exists()
+    words = ["python", "-m", "bench.grid", "--study", study, "--preset", name]
     words += ["--datasets", *known, "--backbones", *names["backbone"]]
     words += ["--samplers", *names["sampler"]]
     words += ["--objectives", *losses] if losses and losses != ["bce"] else []

@@ -23,6 +23,7 @@ from bench.errors import UserError
 from bench.files import read_json
 from bench.metrics import SELECT_ON
 from bench.studies.cell_files import RECORD
+from bench.studies.limits import SEEDS
 from bench.studies.states import course
 from bench.studies.store import Store
 from bench.studies.units import duration
@@ -121,7 +122,7 @@ class Account:
         rounds: in their order.
         closed: seeds that were asked for when no further round was to come, from when on the
             finalists are settled; 0 before.
-        cells: keys of the finalists' tested cells; empty before they are.
+        cells: keys of the finalists' tested cells; before they are, those of an earlier budget.
     """
 
     seconds: float
@@ -145,16 +146,19 @@ class Account:
         """Who was left behind without a figure of a round that others went on from."""
         return [name for step in self.rounds if step.kept for name in step.unfinished]
 
-    @property
-    def decided(self) -> list[Cell]:
-        """The cells of all rounds that have ended, by which was decided."""
+    def cells_of(self, step: Round) -> list[Cell]:
+        """The cells that a round trains."""
         return [
             self.candidate(name).at(step.epochs, seed)
-            for step in self.rounds
-            if step.ended
             for name in step.entrants
             for seed in range(step.seeds)
         ]
+
+    @property
+    def decided(self) -> list[Cell]:
+        """The cells of all rounds that have ended, each once."""
+        ended = (cell for step in self.rounds if step.ended for cell in self.cells_of(step))
+        return list({cell.key: cell for cell in ended}.values())
 
     @property
     def finals(self) -> list[Cell]:
@@ -237,6 +241,8 @@ def read(root: Path) -> Account | None:
         names = {each.name for each in candidates}
         if any({*r.entrants, *r.valid, *r.kept} - names for r in rounds):
             raise ValueError("a round has an entrant that is no candidate")
+        if content["cells"]:  # of what was finished before that was noted nothing is decided anew
+            content.setdefault("closed", SEEDS)
         return Account(**content, candidates=candidates, rounds=rounds)
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read ({error}); remove it and start again") from error

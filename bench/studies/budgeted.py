@@ -114,16 +114,16 @@ def _account(
             "--study"
         )
     rounds = Store(store.root / accounts.ROUNDS)
-    decided = known.decided
-    stale = sum(rounds.status(cell, runner.code(cell)) == "stale" for cell in decided)
+    statuses = [rounds.status(cell, runner.code(cell)) for cell in known.decided]
+    stale, there = statuses.count("stale"), len(statuses) - statuses.count("missing")
     if stale and runner.force_stale:
         runner.say("what was decided was so by other code: the budget begins anew")
-        return Account(budget.seconds, synthetic), None
+        return Account(budget.seconds, synthetic, cells=known.cells), None
     if stale:
         runner.say(
-            f"{stale} of {len(decided)} trainings that decided were by other code of their "
+            f"{stale} of {there} trainings that decided were by other code of their "
             "sampler, backbone or objective; they are kept (--force-stale begins anew)"
         )
     if known.seconds != budget.seconds:  # what is trained is used, and what is spent counts
-        return Account(budget.seconds, synthetic, known.spent_s), known.spent_s
+        return Account(budget.seconds, synthetic, known.spent_s, cells=known.cells), known.spent_s
     return known, known.spent_s

@@ -99,6 +99,7 @@ class Halving:
         self._rounds = Store(store.root / accounts.ROUNDS)
         self._states = States(accounts.states_of(store))
         self._seeds = runner.plan.request.seeds
+        self._known_rounds = len(account.rounds)
         self._settings = Settings(runner.plan)
         self._systems = self._settings.first(1)
         self._pace, self._test_s, self._once_s = self._measured()
@@ -124,9 +125,11 @@ class Halving:
         """
         if not self.account.candidates:
             self.account.candidates = self._settings.first(self._afforded())
+        # Measured now, as it would be when they are trained, and count as training then.
+        self._runner.meter.seconds([each.cell for each in self.account.candidates])
         systems, count = len(self._systems), len(self.account.candidates)
         more = f", {self._settings.told(self.account.candidates)}" * (count > systems)
-        if not self._closed and (first := self._next()):
+        if not self.account.rounds and (first := self._next()):
             more += f"; the first of {len(sizes(count)) + 1} rounds is to epoch {first.epochs}"
         if sizes(count):
             more += f", after which {', '.join(map(str, sizes(count)))} go on"
@@ -210,8 +213,9 @@ class Halving:
                 self.account.rounds.append(step)
                 self._save()
             made = self._trained(step)
-            if self.account.last is None and not made.kept and self.failed:
-                # It stays open: what is mended since is trained by the next run.
+            its = self.account.cells_of(step)
+            if self.account.last is None and all(cell.key in self.failed for cell in its):
+                # None was late.  It stays open: what is mended since is trained by the next run.
                 raise UserError(
                     "--budget: nothing of the first round could be trained: "
                     f"{next(iter(self.failed.values()))}; mend it and run the same command again"
@@ -231,10 +235,13 @@ class Halving:
         rounds = self.account.rounds
         if rounds and not rounds[-1].ended:
             return rounds[-1]  # of a run that was killed
-        if rounds and not rounds[-1].kept:
-            return None  # time was up
-        names = rounds[-1].kept if rounds else [each.name for each in self.account.candidates]
         most = self.account.candidates[0].cell.protocol.epochs
+        last, opened = self.account.last, self.account.closed > 0
+        if rounds and not rounds[-1].kept and (not opened or len(rounds) > self._known_rounds):
+            return None  # time was up
+        if opened and last is not None:
+            return self._finals(last.kept, most)
+        names = rounds[-1].kept if rounds else [each.name for each in self.account.candidates]
         if len(names) > FINALISTS and not (rounds and rounds[-1].final):
             done = rounds[-1].epochs if rounds else 0
             runs = [self._run(name, 0, done) for name in names]
@@ -259,13 +266,15 @@ class Halving:
             return self._pace.round(runs(count), limit) <= seconds(count)
 
         stopped = done > 0 and all(run.stops is not None for run in runs(seeds))
-        if not stopped and (last is None or not last.final):
+        if not self.account.closed and not stopped and (last is None or not last.final):
             goal = min(most, max(FACTOR * done, math.ceil(most * TRAINED))) if done else most
             counts = [count for count in range(1, self._seeds + 1) if fits(count, goal)]
             if counts:
                 return Round(goal, counts[-1], names, final=True)
         elif seeds < self._seeds and fits(seeds + 1, done):
             return Round(done, seeds + 1, names, final=True)
+        if self.account.closed:
+            return None  # what trainings would go on from is gone
         limit = self._pace.limit(runs(seeds), seconds(seeds), most)
         least = done + max(1, math.ceil(FURTHER * done)) if done else 1
         enough = not stopped and done < most and limit >= min(most, least)
@@ -303,9 +312,9 @@ class Halving:
             late = before is None and not step.final and key[0] not in asked
             return late, -self._pace.seconds(runs[key], step.epochs)
 
+        at = step.epochs
         cells = {
-            key: self.account.candidate(key[0]).at(step.epochs, key[1])
-            for key in sorted(runs, key=turn)
+            key: self.account.candidate(key[0]).at(at, key[1]) for key in sorted(runs, key=turn)
         }
         records = self._train(step, cells, runs)
         valid = {
@@ -376,8 +385,9 @@ class Halving:
         ran = self._runner.train(todo, self._store, stretch=stretch)
         self.failed |= {failure.cell.key: failure for failure in ran.failed}
         self._store.write_index()
-        if not ran.failed:
-            self.account.cells = [cell.key for cell in cells]
+        failed = {failure.cell.key for failure in ran.failed}
+        self.account.cells = [cell.key for cell in cells if cell.key not in failed]
+        if not failed:
             self._states.keep_only([])
             for cell in self.account.decided:  # what was not finished in time
                 self._rounds.checkpoint(cell.key).unlink(missing_ok=True)

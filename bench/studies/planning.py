@@ -85,11 +85,12 @@ def make_plan(request: Request) -> Plan:
             if not _servable(dataset, sampler, request.lenient, skipped)
         }
         loaded[dataset.fingerprint] = dataset
-        checked, unfit = None, set[str]()
-        for seed, drawn, split in _drawn(dataset, its, request):
-            if systems and split is not checked:
-                unfit = unfit_of(dataset, split, sampler_components, request.grid, skipped)
-                checked = split
+        draws = [*_drawn(dataset, its, request)]
+        unfit = set[str]()
+        if systems:
+            its_splits = {split.digest: split for _, _, split in draws}.values()
+            unfit = unfit_of(dataset, [*its_splits], sampler_components, request.grid, skipped)
+        for seed, drawn, split in draws:
             on_users = [
                 Cell(
                     dataset=dataset.name,

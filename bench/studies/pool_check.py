@@ -19,28 +19,30 @@ from bench.json_shape import as_text
 
 def unfit_of(
     dataset: Dataset,
-    split: Split,
+    splits: Sequence[Split],
     sampler_components: Sequence[Component],
     grid: bool,
     skipped: list[str],
 ) -> set[str]:
-    """The settings of a grid whose pools the catalogue does not hold, by `text_of`, with a line in
-    ``skipped`` for each sampler.
+    """The settings of a grid whose pools the catalogue does not hold with each of the splits, by
+    `text_of`; with a line in ``skipped`` for each sampler.
 
     Raises:
         UserError: there is no grid, or a sampler has no setting that can be.
     """
     if not grid:
-        check_pool(dataset, split, sampler_components)
+        for split in splits:
+            check_pool(dataset, split, sampler_components)
         return set()
-    room = max(0, dataset.n_items - _longest(dataset, split))
+    tightest = max(splits, key=lambda split: _longest(dataset, split))
+    room = max(0, dataset.n_items - _longest(dataset, tightest))
     unfit = set[str]()
     for name in dict.fromkeys(each.name for each in sampler_components):
         its = {text_of(each): each for each in sampler_components if each.name == name}
         sizes = {key: samplers.registry.build(name, its[key].hyper).pool_size for key in its}
         too_large = {key for key, size in sizes.items() if size > room}
         if len(too_large) == len(its):
-            check_pool(dataset, split, [its[min(sizes, key=sizes.__getitem__)]])
+            check_pool(dataset, tightest, [its[min(sizes, key=sizes.__getitem__)]])
         if too_large:
             skipped.append(
                 f"{len(too_large)} of the {len(its)} settings of sampler {name!r}: more candidates "

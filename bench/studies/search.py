@@ -38,6 +38,7 @@ from bench.studies.tuning import (
     Tuned,
     Values,
     best,
+    read,
     shown,
     size_of,
     systems,
@@ -120,11 +121,15 @@ def left(
         The plan's cells, and a cell for each trial, in place of those that tuning will choose.
     """
     finals, tried, known = Counter[System](), Counter[System](), set[str]()
-    wanted = {System.of(cell): _unvaried(cell, plan.fixed) for cell in systems(plan)}
+    wanted = {System.of(cell): cell for cell in systems(plan)}
+    spaces = {one.system: one.space for one in read(store.root) or []}
 
     def counts(cell: Cell) -> bool:
-        """Whether it is of a system of the plan, with what is fixed as it is in the plan."""
-        return wanted.get(System.of(cell)) == _unvaried(cell, plan.fixed)
+        """Whether it is of a system of the plan with the same options fixed, and at the same."""
+        own = wanted.get(System.of(cell))
+        if own is None or _unvaried(own, plan.fixed) != _unvaried(cell, plan.fixed):
+            return False
+        return spaces.get(System.of(cell), space := space_of(own, plan.fixed)) == space
 
     if not redo:
         for record in store.records():

@@ -53,6 +53,8 @@ class Options:
             raise UserError(f"tune={self.tune!r}: must be a whole number from 1")
         if self.test_trials and self.tune is None:
             raise UserError("--test-trials: of which study? give its --tune COUNT too")
+        if self.test_trials and self.keep_models:
+            raise UserError("--test-trials: trials keep no models; give --keep-models without it")
         if self.budget is not None and self.tune is not None:
             raise UserError("--budget chooses settings by itself, --tune by trials: give one")
 

@@ -216,12 +216,12 @@ def read(root: Path) -> list[Tuned] | None:
 
 def reported(store: Store) -> list[Record]:
     """The records that a study's reports are about: all; of a tuned one what was chosen; of one
-    with a budget the finalists as they stand, not those of an earlier budget."""
+    with a budget the finalists, those of an earlier one until all of the later one's are tested."""
     tuned, account = read(store.root), accounts.read(store.root)
     if tuned is not None:
         chosen = {key for one in tuned for key in one.cells}
     elif account is not None:
-        chosen = {cell.key for cell in account.finals}
+        chosen = {*account.cells} or {cell.key for cell in account.finals}
     else:
         return [record for record in store.records() if record.tested]
     return [record for record in store.records() if record.key in chosen and record.tested]
@@ -256,6 +256,8 @@ def check_study(store: Store, *, tuned: bool = False, with_budget: bool = False)
         ("found within a budget", "--budget", accounts.FILE, with_budget),
     ):
         exists = (store.root / file).exists()
+        if file == accounts.FILE:  # an account may have been removed, to begin anew
+            exists = exists or (store.root / accounts.ROUNDS).is_dir()
         if wanted and not exists and any(store.records()):
             raise UserError(
                 f"{store.root} holds cells that were not {kind}, which do not share a table with "

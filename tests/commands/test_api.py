@@ -193,7 +193,7 @@ def test_a_tuned_study_holds_what_was_chosen(tmp_path):
     assert {record.key for record in study.records()} == {cell.key for cell in result.cells}
     assert [cell.seed for cell in result.cells] == [0, 1]
     assert len(list((tmp_path / "tuned/trials/cells").iterdir())) == 2
-    with pytest.raises(bench.UserError, match="is a tuned study"):
+    with pytest.raises(bench.UserError, match="holds cells that were tuned"):
         study.run(plan)
 
 

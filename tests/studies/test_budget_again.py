@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from support.grid import in_process
 from support.machine import ran
@@ -9,8 +11,9 @@ from support.tuning import log_file, run
 
 import samplers
 from bench.api import Study
+from bench.errors import UserError
 from bench.studies import budget as accounts
-from bench.studies import run_cell, running
+from bench.studies import estimates, run_cell, running
 from bench.studies.budget import Account, Budget, Clock
 from bench.studies.halving import Halving
 from bench.studies.store import Store
@@ -58,14 +61,17 @@ def test_a_run_that_was_killed_while_testing_decides_nothing_anew(machine, secon
     assert tested == {cell.key for cell in stored.finals} == set(other.account.cells)
 
 
-def test_of_two_budgets_the_later_s_finalists_are_reported(machine):
+def test_of_two_budgets_the_later_s_finalists_are_reported_once_they_are_tested(machine):
     _, its = machine(150)
     ran(its)
     earlier = set(its.account.cells)
-    again, other = machine(900, account=Account(900, True, 150))
-    again.now = 150
-    ran(other)
     study = Study("study", results=its._store.root.parent)
+    again, other = machine(900, account=Account(900, True, 150, cells=its.account.cells))
+    again.now = 150
+    other.choose()
+    other.rounds()
+    assert {record.key for record in study.records()} == earlier
+    other.test()
     assert {record.key for record in study.records()} == set(other.account.cells)
     assert earlier - set(other.account.cells)
     assert len(study.comparisons()) == 1
@@ -117,6 +123,7 @@ def test_other_code_is_said_and_begins_anew_where_that_is_asked_for(
     else:
         assert "4 of 4 trainings that decided were by other code" in done.out
         assert account.spent_s > 1000
+        assert "other" not in codes
 
 
 FAILING = """
@@ -149,6 +156,84 @@ def test_where_all_fails_it_is_said_and_what_is_mended_is_trained(tmp_path, log)
         assert done.status == 0, done.errors
     finally:
         samplers.registry._classes.pop("mine", None)
+
+
+@pytest.mark.parametrize("slower", [1.0, 50.0])
+def test_a_first_round_in_which_time_was_up_is_not_blamed_on_what_failed(machine, slower):
+    """Of three one diverges, and on a slow machine there is no time for the others."""
+    fake, its = machine(300, samplers=["uniform", "dns", "full-softmax"], slower=slower)
+    fake.diverge = {"dns"}
+    its.choose()
+    if slower == 1.0:
+        its.rounds()
+        assert {cell.sampler.name for cell in its.account.finals} == {"uniform", "full-softmax"}
+    else:
+        with pytest.raises(UserError, match="time was up before the first round"):
+            its.rounds()
+
+
+def test_what_is_finished_is_opened_for_seeds_alone(machine):
+    """The states that longer trainings would go on from are gone."""
+    fake, its = machine(400, seeds=1)
+    ran(its)
+    stored = accounts.read(its._store.root)
+    assert stored.closed == 1
+    epochs, before = stored.last.epochs, len(stored.rounds)
+    again, other = machine(4000, seeds=5, account=stored)
+    again.now, again.epochs = fake.now, {}
+    ran(other)
+    new = other.account.rounds[before:]
+    assert new
+    assert all(step.final and step.epochs == epochs for step in new)
+    assert other.account.last.seeds == other.account.closed == 5
+    assert {cell.seed for cell in again.trained} == {1, 2, 3, 4}
+
+
+def test_an_account_of_an_earlier_version_is_settled_where_it_was_finished(machine):
+    _, its = machine(400)
+    ran(its)
+    path = its._store.root / accounts.FILE
+    content = json.loads(path.read_text(encoding="utf-8"))
+    del content["closed"]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    assert accounts.read(its._store.root).closed == 5
+    path.write_text(json.dumps(content | {"cells": []}), encoding="utf-8")
+    assert accounts.read(its._store.root).closed == 0
+
+
+def test_nothing_is_measured_while_a_round_is_trained(tmp_path, log, monkeypatch):
+    """It would count as training, of which later rounds are planned by."""
+    measured, began = [], []
+    whole, train = estimates._measure, running.Runner.train
+    monkeypatch.setattr(
+        estimates, "_measure", lambda cell, *a: measured.append(cell) or whole(cell, *a)
+    )
+
+    def training(self, *arguments, **options):
+        began.append(len(measured))
+        return train(self, *arguments, **options)
+
+    monkeypatch.setattr(running.Runner, "train", training)
+    settings = ["dim=8", "window=8", "N=10", "epochs=4"]
+    chosen = ["uniform", "dns+"]
+    done = run(tmp_path, log, "--budget", "1h", "--seeds", "1", chosen=chosen, settings=settings)
+    assert done.status == 0, done.errors
+    assert len({str(cell.sampler.hyper) for cell in measured}) > 2
+    assert set(began) == {len(measured)}
+
+
+def test_an_account_that_was_removed_begins_anew(tmp_path, log):
+    """As its error says, when it cannot be read."""
+    assert with_budget(tmp_path, log, "--seeds", "1").status == 0
+    store = store_of(tmp_path)
+    (store.root / accounts.FILE).write_text("{", encoding="utf-8")
+    broken = with_budget(tmp_path, log, "--seeds", "1")
+    assert "remove it and start again" in broken.errors
+    (store.root / accounts.FILE).unlink()
+    (store.root / ".progress/spent").write_text("3590\n", encoding="utf-8")
+    done = with_budget(tmp_path, log, "--seeds", "1")
+    assert done.status == 0, done.errors
+    assert accounts.read(store.root).spent_s < 3000
 
 
 def test_an_account_that_was_removed_begins_at_nothing(tmp_path, log):

@@ -223,7 +223,7 @@ def test_of_several_settings_the_one_with_most_to_compute_is_measured(monkeypatc
     assert len(measured) <= 2
 
 
-def test_what_is_timed_is_ranked_as_the_cell_will_be():
+def test_what_is_timed_is_ranked_as_the_cell_will_be(monkeypatch):
     """On generated data the true distribution is looked at, which takes most of a validation."""
     plan = make_plan(
         request_of(preset="smoke", datasets="beauty-twin", backbones="sasrec", samplers=["uniform"])
@@ -234,3 +234,7 @@ def test_what_is_timed_is_ranked_as_the_cell_will_be():
     assert (some.probabilities == split.valid.probabilities[:10]).all()
     assert (some.offsets[-1], len(some.items)) == (split.valid.offsets[10],) * 2
     assert len(split.valid.first(10**9).targets) == len(split.valid.targets)
+    ranked, whole = [], estimates.rank_predictions
+    monkeypatch.setattr(estimates, "rank_predictions", lambda *a: ranked.append(a[1]) or whole(*a))
+    Meter(plan, "cpu", 1).seconds(plan.cells)
+    assert {each.truth for each in ranked} == {split.valid.truth}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from dataclasses import replace
 
 import pandas as pd
@@ -110,6 +111,30 @@ def test_a_larger_budget_goes_on_where_a_smaller_one_ended(copy, log):
     assert ran.errors.count("valid ndcg@20") == 6
 
 
+def test_two_runs_that_end_together_keep_each_other_s_systems(copy, monkeypatch):
+    """Each reads, adds its own and writes; one in between would be lost."""
+    first, second, third = tuning.read(root(copy))
+    tuning.save(root(copy), [first])
+    (root(copy) / tuning.FILE).unlink()
+    whole, others = tuning.read, []
+
+    def slowly(folder):
+        found = whole(folder)
+        if not others:
+            others.append(threading.Thread(target=tuning.save, args=(folder, [second])))
+            others[0].start()
+            others[0].join(timeout=0.3)
+        return found
+
+    monkeypatch.setattr(tuning, "read", slowly)
+    tuning.save(root(copy), [first])
+    others[0].join()
+    monkeypatch.undo()
+    assert {one.sampler for one in tuning.read(root(copy))} == {first.sampler, second.sampler}
+    tuning.save(root(copy), [third])
+    assert len(tuning.read(root(copy))) == 3
+
+
 def test_tuned_and_untuned_cells_do_not_mix(copy, log):
     ran = run(copy, log, "--study", "smoke-tuned")
     assert ran.status == 2
@@ -151,6 +176,12 @@ def test_dry_run_counts_what_other_options_leave(copy, log):
     assert "to train: 6 trials, to be tested, at most" in tests.out
     assert len([line for line in tests.out.splitlines() if "popularity.power=" in line]) == 6
     assert not (root(copy) / "trials-test").exists()
+    fixed = [*SETTINGS, "popularity.power=0.75"]
+    fewer = run(copy, log, "--tune", 2, chosen=["popularity"], settings=fixed)
+    assert fewer.status == 0, fewer.errors
+    again = run(copy, log, "--tune", 6, "--dry-run", chosen=["popularity"])
+    assert "to train: at most 6 trials and 2 cells" in again.out
+    assert run(copy, log, "--tune", 6, chosen=["popularity"]).status == 0
     models = run(copy, log, "--tune", 6, "--keep-models", "--dry-run", chosen=["popularity"])
     assert "to train: at most 0 trials and 2 cells" in models.out
     kept = run(copy, log, "--tune", 6, "--keep-models", chosen=["popularity"])

@@ -39,7 +39,7 @@ class Machine:
         self.diverge = set()
         self.trained, self.said, self.tested, self.epochs = [], [], [], {}
         self.meter = SimpleNamespace(
-            epoch_seconds=self.epoch_seconds, test_seconds=lambda cell: 1.0
+            epoch_seconds=self.epoch_seconds, test_seconds=lambda cell: 1.0, seconds=list
         )
         self.engine = SimpleNamespace(capacity=self.workers)
 
