@@ -207,7 +207,7 @@ def test_a_frame_is_not_written_over_one_that_cells_are_of(tmp_path):
         bench.compare(frame, study="../elsewhere", **chosen)
     assert not list(tmp_path.parent.glob("elsewhere"))
     bench.compare(frame, workers=1, progress=False, **chosen)
-    path = tmp_path / "frame-budget/frame.csv"
+    path = tmp_path / "frame/frame.csv"  # a study of its own, not that of a budget
     before = path.read_bytes()
     with pytest.raises(bench.UserError, match=r"another frame of that name; give another name"):
         bench.compare(frame[:200], **chosen)
