@@ -59,7 +59,7 @@ def plan(
 
     Args:
         preset: ``smoke``, ``demo``, ``quick`` (usual), ``standard`` (usual with real data) or
-            ``paper``: datasets, protocol and seeds; every registered sampler and backbone.
+            ``paper``: datasets, protocol, seeds; all samplers and backbones, of demo four and one.
         table: the number of a table of the paper, whose systems take part instead.
         datasets: registered names, or paths of your own logs, in place of the preset's.
         backbones, samplers: registered names.
@@ -144,8 +144,8 @@ class Study:
 
         Args:
             plan: what `bench.plan` gave.
-            workers: cells at a time; None for as many as there are processors, or workers of a
-                cluster; with 1, cells are trained in this process.
+            workers: cells at a time; None for as many as there are processors, one on a GPU, or
+                as many as a cluster has workers; with 1, cells are trained in this process.
             threads: of each cell.
             device: ``cpu``, ``cuda`` or ``cuda:NUMBER``.
             gpus: numbers of several GPUs, in place of ``device`` and ``workers``.
@@ -271,6 +271,8 @@ def run(
     **chosen: Any,
 ) -> RunResult:
     """`plan` and `Study.run` in one: train what a study lacks of what is ``chosen``.
+
+    For a budget, GPUs, clusters and what else `Study.run` may be given, call the two.
 
     Args:
         name: of the study.

@@ -10,7 +10,7 @@ from bench.datasets.log_options import REPEATS, Reading
 from bench.errors import UserError
 from bench.studies.limits import BACKBONE, LARGE_DISK, LARGE_HOURS, SEEDS, SETTINGS, TABLES
 from bench.studies.units import seconds_of
-from bench.terminal import Parser
+from bench.terminal import Parser, positive
 
 
 def parser(kind: type[Parser] = Parser) -> Parser:
@@ -30,7 +30,11 @@ def parser(kind: type[Parser] = Parser) -> Parser:
 def _add_what(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     whole = group.add_mutually_exclusive_group().add_argument
-    whole("--all", action="store_true", help="every sampler and backbone on the preset's datasets")
+    whole(
+        "--all",
+        action="store_true",
+        help="every sampler and backbone on the preset's datasets (of demo four and one)",
+    )
     whole(
         "--from",
         dest="file",
@@ -50,10 +54,10 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     add("--backbones", nargs="+", metavar="NAME")
     add("--samplers", nargs="+", metavar="NAME")
     add("--objectives", nargs="+", metavar="NAME", help="default: bce")
-    add("--seeds", type=_positive, metavar="COUNT", help="how many seeds, 0 .. COUNT-1")
+    add("--seeds", type=positive, metavar="COUNT", help="how many seeds, 0 .. COUNT-1")
     add(
         "--splits",
-        type=_positive,
+        type=positive,
         metavar="COUNT",
         help="so many seeds, each with users of its own to train and to test on: means are then "
         "over draws of the users",
@@ -100,7 +104,8 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         "--study",
         metavar="NAME",
         help="folder under results and reports (default: the preset, paper-protocol for paper; "
-        "PRESET-tuned with --tune, PRESET-splits with --splits, DATASET-budget with --budget)",
+        "PRESET-tuned with --tune, PRESET-splits with --splits, DATASET-budget with --budget; with "
+        "--from the folder of the study.json, or the name of the .toml)",
     )
 
 
@@ -129,7 +134,7 @@ def add_reading(group: argparse._ActionsContainer, min_count: bool = True) -> No
     if min_count:
         add(
             "--min-count",
-            type=_positive,
+            type=positive,
             metavar="COUNT",
             help="of your own logs, leave out users and items with fewer interactions, again and "
             "again, until all that are left have as many (default: keep all)",
@@ -156,13 +161,14 @@ def _add_where(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add(
         "--workers",
-        type=_positive,
-        help="cells at a time (default: as many as there are processors, or workers of a cluster)",
+        type=positive,
+        help="cells at a time (default: as many as there are processors, 1 with --device cuda, or "
+        "as many as a cluster has workers)",
     )
-    add("--threads", type=_positive, default=1, help="of each cell")
+    add("--threads", type=positive, default=1, help="of each cell")
     add("--device", default="cpu", help="cpu (default) or cuda")
     add("--gpus", metavar="NUMBERS", help="several GPUs of this machine, such as 0,1")
-    add("--cells-per-gpu", type=_positive, metavar="COUNT", help="at a time (default: 1)")
+    add("--cells-per-gpu", type=positive, metavar="COUNT", help="at a time (default: 1)")
     add(
         "--executor",
         choices=("here", "dask", "ray"),
@@ -176,7 +182,7 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add(
         "--tune",
-        type=_positive,
+        type=positive,
         metavar="COUNT",
         help="first give every sampler, with its backbone and objective, so many trials, and go on "
         "with the best on validation",
@@ -223,10 +229,3 @@ def time(text: str) -> float:
         return seconds_of(text)
     except UserError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text}: must be at least 1")
-    return value

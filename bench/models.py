@@ -34,7 +34,7 @@ def load_model(
     Args:
         study: or its name.
         system: the sampler's name as tables have it, ``dns+ (M=5)`` for one, or a cell's key.
-        dataset: where cells of several match; so are the following.
+        dataset: its name, where cells of several match; likewise the following.
         backbone: its name.
         objective: its name.
         seed: its number.

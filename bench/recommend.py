@@ -133,7 +133,11 @@ def _parser() -> argparse.ArgumentParser:
         help="recommend what a user has had, too (default: as trained, --set seen=)",
     )  # fmt: skip
     add_reading(parser, min_count=False)
-    add("--dataset", metavar="NAME", help="where cells of several match; so are the next three")
+    add(
+        "--dataset",
+        metavar="NAME",
+        help="where cells of several match; likewise the next three",
+    )
     add("--backbone", metavar="NAME")
     add("--objective", metavar="NAME")
     add("--seed", type=int, metavar="NUMBER")

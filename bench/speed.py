@@ -26,7 +26,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.cell import PRESETS
-from bench.terminal import Parser, status_of
+from bench.terminal import Parser, positive, status_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,7 +43,11 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="python -m bench.speed", description=__doc__)
+    parser = Parser(
+        prog="python -m bench.speed",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = parser.add_argument
     add("--datasets", nargs="+", metavar="NAME", help="default: those of the preset")
     add(
@@ -65,9 +69,9 @@ def _parser() -> argparse.ArgumentParser:
         "studies then have the costs that are measured here (costs.json)",
     )
     add("--data-dir", metavar="DIR", help="where real datasets lie (default: $BENCH_DATA)")
-    add("--rounds", type=int, default=5, help="turns of each system (default: 5)")
-    add("--batches", type=int, default=20, help="of each turn (default: 20)")
-    add("--threads", type=int, default=1)
+    add("--rounds", type=positive, default=5, help="turns of each system (default: 5)")
+    add("--batches", type=positive, default=20, help="of each turn (default: 20)")
+    add("--threads", type=positive, default=1)
     add("--device", default="cpu", help="cpu (default) or cuda")
     add("--memory", action="store_true", help="peak memory too: an epoch each, in its own process")
     add(
@@ -78,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--cells",
-        type=int,
+        type=positive,
         metavar="COUNT",
         help="instead: what a cell costs to plan, train, store and report in a study of so many",
     )

@@ -19,6 +19,14 @@ class Parser(argparse.ArgumentParser):
         self.exit(2)
 
 
+def positive(text: str) -> int:
+    """The type of an option that is a whole number from 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text}: must be at least 1")
+    return value
+
+
 def on_terminal() -> bool:
     """Whether somebody can be asked, and sees the question."""
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))

@@ -63,9 +63,17 @@ def describe(name: str, data_dir: Path | None, reading: Reading = USUAL) -> str:
     """Sizes, lengths and facts of one dataset, by name or path.
 
     Raises:
-        UserError: unknown name, missing or malformed file.
+        UserError: unknown name, missing or malformed file; of a registered dataset it says the
+            licence, too, which one may want to know before fetching it.
     """
-    dataset = datasets.resolve_dataset(name, data_dir, reading)
+    source = official().get(name)
+    try:
+        dataset = datasets.resolve_dataset(name, data_dir, reading)
+    except UserError as error:
+        if source is None:
+            raise
+        told = f"{error}; its licence: {source.licence}; to cite: {source.citation}"
+        raise UserError(told) from error
     counts, lengths = _counts(dataset), dataset.lengths
     low, median, high = np.percentile(lengths, [0, 50, 100], method="nearest")
     popular = np.sort(np.bincount(dataset.items, minlength=dataset.n_items + 1)[1:])[::-1]
@@ -85,7 +93,6 @@ def describe(name: str, data_dir: Path | None, reading: Reading = USUAL) -> str:
         f"  fingerprint   {dataset.fingerprint}",
     ]
     lines += [f"  note          {note}" for note in dataset.notes]
-    source = official().get(name)
     if source is not None:
         lines += [f"  licence       {source.licence}", f"  cite          {source.citation}"]
     return "\n".join(lines)

@@ -55,8 +55,8 @@ class Reference(ABC):
             users: ``[P]`` row of each input's user in the dataset.
 
         Returns:
-            ``[P, n_items + 1]`` finite, larger for what is more likely next.  What the input holds
-            and padding, column 0, are masked by the harness.
+            ``[P, n_items + 1]`` finite, larger for what is more likely next.  The harness masks
+            padding, column 0, and, unless ``seen=ranked``, what the input holds.
         """
 
 

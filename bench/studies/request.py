@@ -84,7 +84,8 @@ def parse_settings(given: Iterable[str]) -> list[tuple[str, Any]]:
 def preset_request(preset: Preset, **chosen: Any) -> Request:
     """The request for a whole preset, with what the user ``chosen`` in place of its parts.
 
-    Every registered sampler and backbone takes part; the objective is bce unless chosen.
+    Every registered sampler and backbone takes part, unless the preset names some; the objective
+    is bce unless chosen.
     """
     settings = [*preset.settings.items(), *chosen.pop("settings", [])]
     everything = {

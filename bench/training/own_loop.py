@@ -111,8 +111,8 @@ class Sampling:
             models: of each model its states ``[T, d]`` at the predictions and its item table
                 ``[n_items + 1, d]``, both with gradient; d may differ between models.
             rows: ``[T]`` which of the sequences each prediction is in.
-            positions: ``[T]`` where in it the item stands that is predicted, from 1: the items
-                before it are its history.
+            positions: ``[T]`` how many items of it stand before the predicted one, which are its
+                history: 1 for the second item of a sequence, the first that can be predicted.
             epoch: from 1; some samplers change their ways as training goes on.
 
         Returns:
@@ -152,7 +152,8 @@ class Sampling:
             t = int(inside.int().argmin())
             raise UserError(
                 f"prediction {t}: row {int(rows[t])}, position {int(positions[t])} is no item of "
-                "the sequences with one before it; rows count from 0, positions from 1"
+                "the sequences with one before it; rows and positions count from 0, and a position "
+                "is at least 1"
             )
         n_rows = self._history.n_items + 1
         for states, table in models:

@@ -95,6 +95,14 @@ def test_long_histories_are_measured_on_a_made_log(tmp_path, monkeypatch, capsys
     assert "leave out --long-histories" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--rounds", "--batches", "--threads", "--cells"])
+def test_none_at_all_is_a_mistake_of_an_option(option, capsys):
+    with pytest.raises(SystemExit) as ended:
+        speed.main(["--datasets", "beauty-twin", option, "0"])
+    assert ended.value.code == 2
+    assert f"error: argument {option}: 0: must be at least 1" in capsys.readouterr().err
+
+
 def test_a_study_of_other_data_is_refused(tmp_path, capsys):
     Store(tmp_path).save(result_of(replace(cell_of("uniform"), dataset="beauty-twin")))
     assert speed.main(["--study", str(tmp_path)]) == 2

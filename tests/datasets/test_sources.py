@@ -54,6 +54,14 @@ def test_published_rows_are_those_of_the_paper_where_nothing_else_is_said():
         assert source.notes
 
 
+@pytest.mark.parametrize("name", REAL)
+def test_the_licence_is_said_before_the_data_are_there(name, tmp_path, capsys):
+    assert data.main(["describe", name, "--data-dir", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    source = registry.get(name)()
+    assert f"its licence: {source.licence}; to cite: {source.citation}" in line
+
+
 def test_the_authors_split_of_beauty_has_their_sizes(data_dir):
     split_file = data_dir / "extra" / "beauty_split.txt.gz"
     if not split_file.is_file():
