@@ -74,13 +74,14 @@ def document(
     )
 
 
-def of_all(comparison: Comparison) -> Document | None:
+def of_all(comparison: Comparison, post_hoc: PostHoc = "wilcoxon") -> Document | None:
     """The tests of all samplers of a study, whatever their losses, with what they come to.
 
     Args:
         comparison: what `as_chosen` gives.
+        post_hoc: how pairs are tested over the blocks.
     """
-    tests = document(comparison)
+    tests = document(comparison, post_hoc)
     if tests is None:
         return None
     columns = ["dataset", "backbone", "sampler", "objective", "seed"]
@@ -90,8 +91,7 @@ def of_all(comparison: Comparison) -> Document | None:
         f"of these the best mean {SELECT_ON.upper()} on validation; the best of all is compared "
         "with each, and corrected for all pairs."
     )
-    header = [*columns[:-1], "seeds"]
-    header[3] = "loss"
+    header = [*columns[:3], "loss", "seeds"]
     rows = [list(map(str, row)) for row in cells.itertuples(index=False)]
     table = Table("What is compared", header, rows, n_text=4)
     verdict = [text for each in verdicts(comparison) for text in each.sentences()]

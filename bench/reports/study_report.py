@@ -105,7 +105,8 @@ def study_report(
         tests = significance.document(comparison, post_hoc)
         compared.append(Compared(comparison, document, tests, others))
     documents = tuning.documents(study), budget.documents(study)
-    across = [each for each in map(significance.of_all, as_chosen(store)) if each is not None]
+    tested = (significance.of_all(each, post_hoc) for each in as_chosen(store))
+    across = [each for each in tested if each is not None]
     return StudyReport(store, compared, _of_the_paper(store), *documents, across)
 
 

@@ -23,7 +23,7 @@ from support.studies import (
     systems_of,
 )
 
-from bench.analysis.chosen import as_chosen
+from bench.analysis.chosen import as_chosen, preference
 from bench.analysis.over_users import LEVEL, holm
 from bench.analysis.verdict import verdicts
 from bench.studies.store import Store
@@ -73,9 +73,7 @@ def chosen(study, dataset, backbone, sampler, objective=None):
         and records[0].cell.backbone.name == backbone
         and (objective is None or records[0].cell.objective.name in (objective, "softmax"))
     ]
-    return max(
-        found, key=lambda each: (len(each), over_seeds(each, "ndcg@20", "valid")[0]), default=None
-    )
+    return max(found, key=preference, default=None)
 
 
 def figure(records):
